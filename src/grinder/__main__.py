@@ -1,0 +1,5 @@
+"""`python -m grinder`."""
+
+from grinder.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,140 @@
+"""The one decorator for kernels, and the one place where compiled code is kept.
+
+A stale kernel makes a digest a lie. numba's disk cache looks only at the file of the function it caches, so an
+edit of a helper elsewhere would go unnoticed (numba issue 1833). We therefore give every state of the package its own
+cache directory, named by a hash of all its source, of the versions of numba, llvmlite, numpy and Python, of the CPU and
+of the compile flags. A cache file that is damaged is deleted and compiled anew.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import pickle
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite.binding as llvm
+import numba
+from numba.core import config as numba_config
+from numba.core import types
+from numba.core.caching import IndexDataCacheFile
+from numba.core.registry import CPUDispatcher
+
+__all__ = ["JIT", "cache_directory", "kernel", "source_hash"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+JIT: bool = not numba_config.DISABLE_JIT
+"""False under NUMBA_DISABLE_JIT=1: the same source then runs as plain Python."""
+
+_FLAGS = ("NUMBA_OPT", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO")
+
+
+@cache
+def source_hash(root: Path | None = None) -> str:
+    """SHA-256 over every .py file below `root` (default: this package), names included, in name order."""
+    root = root or Path(__file__).parent
+    h = hashlib.sha256()
+    for path in sorted(root.rglob("*.py"), key=lambda p: p.relative_to(root).as_posix()):
+        body = path.read_bytes()
+        h.update(f"{path.relative_to(root).as_posix()}\0{len(body)}\0".encode())
+        h.update(body)
+    return h.hexdigest()
+
+
+def _environment_key() -> str:
+    parts = [source_hash(), version("numba"), version("llvmlite"), version("numpy"), sys.version, platform.machine()]
+    parts += [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
+    parts += [f"{name}={os.environ.get(name, '')}" for name in _FLAGS]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def _private(directory: Path) -> Path:
+    """`directory`, made for this user alone: whoever can write compiled code can run it as us."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state = directory.stat()
+    if hasattr(os, "getuid") and (state.st_uid != os.getuid() or state.st_mode & 0o022):
+        raise PermissionError(f"{directory} can be written by others")
+    return directory
+
+
+@cache
+def cache_directory() -> Path:
+    """The directory of this package state's compiled kernels.
+
+    Below GRINDER_CACHE_DIR if that is set, else below the user's cache directory. Without one that is private and can be
+    written, kernels are compiled for this process only.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    root = os.environ.get("GRINDER_CACHE_DIR") or os.path.join(base, "grinder")
+    try:
+        return _private(_private(Path(root).expanduser()) / f"kernels-{_environment_key()}")
+    except (OSError, RuntimeError):
+        directory = Path(tempfile.mkdtemp(prefix="grinder-"))
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        return directory
+
+
+class _SealedCacheFile(IndexDataCacheFile):  # type: ignore[misc]
+    """numba's cache file with a SHA-256 before the data: a damaged file is a miss, never a crash or wrong code."""
+
+    def _load_index(self) -> Any:
+        try:
+            return super()._load_index()
+        except Exception:  # a damaged pickle can raise anything
+            Path(self._index_path).unlink(missing_ok=True)
+            return {}
+
+    def _save_data(self, name: str, data: Any) -> None:
+        body = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(body).digest() + body)
+
+    def _load_data(self, name: str) -> Any:
+        path = Path(self._data_path(name))
+        sealed = path.read_bytes()
+        if hashlib.sha256(sealed[32:]).digest() != sealed[:32]:
+            path.unlink(missing_ok=True)
+            raise OSError(f"{path} is damaged")  # which numba counts as a miss
+        return pickle.loads(sealed[32:])
+
+
+def _widened(kind: types.Type) -> types.Type:
+    """int64 for every integer: literals and small integers would otherwise each compile a kernel anew."""
+    plain = types.unliteral(kind)
+    return types.int64 if isinstance(plain, types.Integer | types.Boolean) else plain
+
+
+class _Kernel(CPUDispatcher):  # type: ignore[misc]
+    """A dispatcher that other kernels call with int64 alone, so that each is compiled once."""
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        return super().get_call_template([_widened(a) for a in args], {k: _widened(a) for k, a in kws.items()})
+
+
+def kernel(function: F) -> F:
+    """Compile `function` at its first call with the one set of options that is bit-identical everywhere.
+
+    No fastmath, no parallel, no explicit signatures (they would compile at import). The GIL is free while it runs.
+    """
+    if not JIT:
+        return function
+    before = numba_config.CACHE_DIR
+    numba_config.CACHE_DIR = str(cache_directory())
+    try:
+        compiled = numba.njit(cache=True, nogil=True, error_model="python")(function)
+    finally:
+        numba_config.CACHE_DIR = before  # the user's own kernels keep the user's own cache
+    compiled._cache._cache_file.__class__ = _SealedCacheFile
+    compiled.__class__ = _Kernel
+    result: F = compiled
+    return result

@@ -1,0 +1,213 @@
+"""The command line: thin calls of the library. stdout is data, stderr is progress and errors.
+
+Exit codes: 0 equal; 1 digest mismatch; 2 usage or config; 3 fixture missing or corrupt; 4 nondeterminism; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grinder import __version__
+from grinder.errors import ConfigError, DataError, GrinderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from grinder.data.fixture import Fixture
+
+__all__ = ["main"]
+
+_EPILOG = "exit codes: 0 equal, 1 digest mismatch, 2 usage or config, 3 fixture missing or corrupt, 4 nondeterminism, 130 interrupted"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    args = _parser().parse_args(arguments)
+    try:
+        code: int = args.run(args)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except GrinderError as error:
+        print(f"grinder: {error}", file=sys.stderr)
+        for note in getattr(error, "__notes__", ()):
+            print(f"  {note}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of stdout has gone, which is its right
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="grinder", description=__doc__.splitlines()[0], epilog=_EPILOG)
+    parser.add_argument("--version", action="version", version=f"grinder {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_replay(commands)
+    _add_verify(commands)
+    _add_accept(commands)
+    _add_import(commands)
+    return parser
+
+
+def _add_replay(commands: Any) -> None:
+    replay = commands.add_parser("replay", help="replay a fixture and print digest, fills, cycles and PnL", epilog=_EPILOG)
+    replay.add_argument("fixture", help="name of a fixture, or its folder as ./folder")
+    replay.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting on top of the fixture's, such as step=5bp")
+    replay.add_argument("--json", action="store_true", help="print one JSON object")
+    replay.add_argument("--plot", metavar="PNG", help="write the plot of price, ladder and fills")
+    replay.add_argument("--save", metavar="FILE", help="write the whole run, to be read by gr.load")
+    replay.set_defaults(run=_replay)
+
+
+def _add_verify(commands: Any) -> None:
+    verify = commands.add_parser("verify", help="replay fixtures and compare them with their goldens", epilog=_EPILOG)
+    verify.add_argument("fixtures", nargs="*", help="names or folders; default: every fixture in ./fixtures")
+    verify.add_argument("--twice", action="store_true", help="replay each twice; two runs that differ are an error of their own")
+    verify.add_argument("--json", action="store_true", help="print one JSON object a line")
+    verify.set_defaults(run=_verify)
+
+
+def _add_accept(commands: Any) -> None:
+    accept = commands.add_parser("accept", help="make the present digest a fixture's golden", epilog=_EPILOG)
+    accept.add_argument("fixture", help="name or folder")
+    accept.add_argument("--reason", required=True, help="why the digest changed; kept in the golden")
+    accept.add_argument("--json", action="store_true", help="print one JSON object")
+    accept.set_defaults(run=_accept)
+
+
+def _add_import(commands: Any) -> None:
+    importer = commands.add_parser("import", help="make a fixture of an exchange's file")
+    sources = importer.add_subparsers(title="sources", required=True, metavar="SOURCE")
+    binance = sources.add_parser("binance", help="a raw Binance websocket recording: lines of `local_ns json`", epilog=_EPILOG)
+    binance.add_argument("file", help="the recording, gzipped or not")
+    binance.add_argument("--out", required=True, metavar="FOLDER", help="the fixture's folder; its last part is the name")
+    binance.add_argument("--kind", choices=("spot", "perpetual"), required=True, help="what the symbol is")
+    binance.add_argument("--symbol", help="which symbol, if the file holds several")
+    binance.add_argument("--tick", dest="tick_size", help="tick size; default: inferred from the prices")
+    binance.add_argument("--lot", dest="lot_size", help="lot size; default: inferred from the quantities")
+    binance.add_argument("--clock", choices=("exchange", "local"), help="which clock orders events; default: exchange where all rows have it")
+    binance.add_argument("--top", dest="top_n", type=int, default=10, help="levels a side of a book (default 10)")
+    binance.add_argument("--streams", default="quotes,trades,books", help="which streams to keep (default %(default)s)")
+    binance.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting for the fixture's [config]")
+    binance.add_argument("--expect", metavar="NAME=N", action="append", default=[], help="what a replay must show, such as fills=20")
+    binance.add_argument("--shows", default="", help="one sentence on what the fixture is for")
+    binance.add_argument("--origin", default="", help="where the recording is from, and its licence")
+    binance.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    binance.set_defaults(run=_import_binance)
+
+
+# Commands
+
+
+def _replay(args: argparse.Namespace) -> int:
+    from grinder.config import Config
+    from grinder.data.fixture import fixture
+    from grinder.replay import replay
+
+    data = fixture(args.fixture)
+    with _progress(f"replay {data.name}", "events") as progress:
+        run = replay(data, Config(**_settings(args.set)), progress=progress)
+    if args.save:
+        run.save(args.save)
+    if args.plot:
+        from grinder.plot import save_png
+
+        save_png(run, args.plot)
+    _print(run.to_dict() if args.json else run, args.json)
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from grinder.golden import verify
+
+    failed = False
+    for data in _fixtures(args.fixtures):
+        with _progress(f"verify {data.name}", "events") as progress:
+            verdict = verify(data, twice=args.twice, progress=progress)
+        failed |= not verdict.passed
+        _print(verdict.to_dict() if args.json else verdict, args.json)
+    return 1 if failed else 0
+
+
+def _accept(args: argparse.Namespace) -> int:
+    from grinder.golden import accept
+
+    before, after = accept(args.fixture, args.reason)
+    was = before.value if before else None
+    _print({"fixture": args.fixture, "before": was, "after": after.value} if args.json else f"{was or 'none'} -> {after.value}", args.json)
+    return 0
+
+
+def _import_binance(args: argparse.Namespace) -> int:
+    from grinder.data.importing import import_binance
+
+    names = ("symbol", "tick_size", "lot_size", "clock", "top_n")
+    with _progress(f"import {Path(args.file).name}", "bytes") as progress:
+        made, report = import_binance(
+            args.file,
+            args.out,
+            kind=args.kind,
+            streams=tuple(args.streams.split(",")),
+            config=_settings(args.set),
+            expect={name: int(value) for name, value in _settings(args.expect).items()},
+            shows=args.shows,
+            origin=args.origin,
+            progress=progress,
+            **{name: getattr(args, name) for name in names},
+        )
+    _print(report.to_dict() if args.json else f"{report}\n{made}", args.json)
+    return 0
+
+
+# Help for all
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """`NAME=VALUE` words as settings; a whole number stays one."""
+    out: dict[str, Any] = {}
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        if not found:
+            raise ConfigError(f"{pair!r}: write settings as NAME=VALUE, such as step=5bp")
+        if name in out:
+            raise ConfigError(f"{name} is set twice")
+        out[name] = int(value) if value.strip().isdecimal() else value
+    return out
+
+
+def _fixtures(names: Sequence[str]) -> Iterator[Fixture]:
+    from grinder.data.fixture import fixture, fixtures_below
+
+    folders = [] if names else fixtures_below(Path("fixtures"))
+    if not names and not folders:
+        raise DataError("there is no ./fixtures folder with fixtures here; name one, such as `grinder verify binance_btcusdt_6m`")
+    for name in names or [f"./{folder}" for folder in folders]:
+        yield fixture(name)
+
+
+def _print(value: object, as_json: bool) -> None:
+    print(json.dumps(value, sort_keys=True) if as_json else value, flush=True)
+
+
+@contextmanager
+def _progress(what: str, unit: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on stderr where a person is looking."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc=what, unit=unit, unit_scale=True, leave=False) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update

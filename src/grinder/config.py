@@ -1,0 +1,259 @@
+"""Settings of a replay: what a user writes (`Config`), checked once, and the integers that kernels read (`PARAMS`).
+
+Values stay in human units as exact decimals until `Config.params` turns them into integers; equal spellings of a number are
+equal settings. Defaults are SPEC 15's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from grinder import units
+from grinder.errors import ConfigError, NumberError, RangeError
+from grinder.records import INSTRUMENT, LADDER_SLOTS, NONE, _record
+
+if TYPE_CHECKING:
+    from grinder.data.instrument import Instrument
+
+__all__ = ["PARAMS", "Config", "canonical_json", "checked"]
+
+PARAMS: Final = _record(
+    "symbols equity bar_ns max_gap_ns maker_fee min_edge order_latency cancel_latency crosses penetration "
+    "max_inventory_ratio max_inventory_atoms max_leverage max_open_orders max_open_orders_portfolio min_notional "
+    "order_rate order_burst dd_budget_pct dd_warn daily decides_in_kernel on_fill step levels"
+)
+"""One row of settings as integers: ns, atoms, 1e-8 ratios; `crosses` 1 for the cross model; `max_inventory_atoms` -1: use the ratio."""
+
+MAX_OPEN_ORDERS: Final = 200
+MAX_LEVELS: Final = 50
+assert MAX_LEVELS + MAX_OPEN_ORDERS < LADDER_SLOTS  # every index a static ladder can reach has a slot
+
+
+def _decimal(value: object) -> Decimal:
+    """Decimal of what a user typed; of a float, its shortest text, which is what stood in the source."""
+    text = repr(value) if isinstance(value, float) else value
+    try:
+        fraction = units.parse_decimal(text)  # type: ignore[arg-type]
+    except NumberError as error:
+        raise ValueError(str(error)) from None
+    return Decimal(units.format_units(fraction.numerator, Fraction(1, fraction.denominator)))
+
+
+def _ratio(value: object) -> Decimal:
+    text = repr(value) if isinstance(value, float) else value
+    try:
+        return Decimal(units.parse_ratio(text)) / units.ONE  # type: ignore[arg-type]
+    except NumberError as error:
+        raise ValueError(str(error)) from None
+
+
+def _money_or_percent(value: object) -> str:
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return f"{_ratio(value) * 100:f}%"
+    return f"{_decimal(value).normalize():f}"
+
+
+def _quantity(value: object) -> object:
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return {str(symbol): _decimal(quantity) for symbol, quantity in sorted(value.items())}
+    return _decimal(value)
+
+
+Ratio = Annotated[Decimal, BeforeValidator(_ratio)]
+Money = Annotated[Decimal, BeforeValidator(_decimal)]
+Milliseconds = Annotated[int, Field(strict=True, ge=0, le=366 * 86_400_000)]
+
+
+class Config(BaseModel):
+    """Settings of one replay.
+
+    Ratios take "5bp", "0.05%", "0.0005" or 0.0005; money and quantities take decimal text or numbers in units of the quote
+    or base currency. Unknown names are refused.
+
+    >>> Config(step="5bp") == Config(step="0.05%")
+    True
+
+    Raises:
+        ConfigError: naming each wrong field, its value and what is allowed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+
+    # Account and fees
+    equity: Money = Field(Decimal(10_000), gt=0, description="quote; initial equity (SPEC 15)")
+    maker_fee: Ratio = Field(Decimal("0.0002"), ge=Decimal("-0.01"), le=Decimal("0.1"), description="of notional (SPEC 9)")
+    # Policy `static` (SPEC 12)
+    policy: Literal["static"] = Field("static", description="built-in policy, unless one is passed to `replay`")
+    step: Ratio = Field(Decimal("0.001"), gt=0, lt=1, description="spacing of the static grid")
+    levels: int = Field(10, strict=True, ge=1, le=MAX_LEVELS, description="static grid levels a side")
+    quantity: Annotated[Decimal | dict[str, Decimal] | None, BeforeValidator(_quantity)] = Field(
+        None, description="base; per level of the static grid, or a mapping by symbol"
+    )
+    min_edge: Ratio = Field(
+        Decimal("0.0004"), ge=0, lt=1, description="least profit of a cycle over two maker fees (SPEC 7.8)"
+    )
+    # Market and venue
+    bar_interval_ms: int = Field(60_000, strict=True, ge=1, le=86_400_000, description="ms; bars (SPEC 4)")
+    max_gap_ms: Milliseconds = Field(600_000, ge=1, description="ms; a longer silence is a gap (SPEC 3.4)")
+    fill_model: Literal["mid_touch", "cross"] = Field("mid_touch", description="when a resting order fills (SPEC 9)")
+    penetration: int = Field(0, strict=True, ge=0, le=1_000_000, description="ticks beyond the limit, `cross` only")
+    order_latency_ms: Milliseconds = Field(0, description="ms until a place or amend is live (SPEC 3.3)")
+    cancel_latency_ms: Milliseconds = Field(0, description="ms until a cancel takes effect (SPEC 3.3)")
+    # Limits (SPEC 7.7, 8)
+    max_inventory_notional: Annotated[str, BeforeValidator(_money_or_percent)] = Field(
+        "100%", description="quote, or % of window-start equity; per symbol"
+    )
+    max_effective_leverage: Ratio = Field(Decimal(2), gt=0, le=1000, description="gross notional over equity")
+    max_open_orders: int = Field(100, strict=True, ge=1, le=MAX_OPEN_ORDERS, description="per symbol")
+    max_open_orders_portfolio: int = Field(400, strict=True, ge=1, le=1_000_000, description="all symbols")
+    min_notional: Money = Field(Decimal(5), ge=0, description="quote; least notional of an entry")
+    order_rate: int = Field(20, strict=True, ge=1, le=1_000_000, description="orders a second")
+    order_burst: int = Field(100, strict=True, ge=1, le=1_000_000, description="orders at once")
+    # Drawdown (SPEC 7.1, 10)
+    dd_budget_pct: Ratio = Field(Decimal("0.02"), ge=0, le=1, description="of window-start equity")
+    dd_window: Literal["daily", "session"] = Field("daily", description="when the drawdown window rolls")
+    dd_warn: Ratio = Field(Decimal("0.8"), gt=0, le=1, description="share of the budget that trips a mark")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError(explain(error, "config")) from None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.penetration and self.fill_model != "cross":
+            raise ValueError("penetration needs fill_model = 'cross'")
+        if not self.max_inventory_notional.endswith("%") and Decimal(self.max_inventory_notional) < 0:
+            raise ValueError("max_inventory_notional is negative")
+        if self.max_inventory_notional.endswith("%") and not 0 <= Decimal(self.max_inventory_notional[:-1]) <= 100_000:
+            raise ValueError("max_inventory_notional: 0% to 100000%")
+        return self
+
+    def over(self, base: Config) -> Config:
+        """`base` with the fields that were set here on top."""
+        values = {name: getattr(base, name) for name in base.model_fields_set}
+        values |= {name: getattr(self, name) for name in self.model_fields_set}
+        return Config(**values)
+
+    def changed(self) -> dict[str, Any]:
+        """Fields that differ from their defaults, in integers and strings; its hash is the config's (SPEC 14)."""
+        fields = type(self).model_fields
+        return {
+            name: _plain(getattr(self, name)) for name in sorted(fields) if getattr(self, name) != fields[name].default
+        }
+
+    def hash(self) -> str:
+        """SHA-256 over the canonical JSON of `changed`: a new option, or another spelling, changes no hash."""
+        return hashlib.sha256(canonical_json(self.changed())).hexdigest()
+
+    def params(self, instruments: Sequence[Instrument], price_range: Sequence[tuple[int, int]]) -> tuple[Any, Any]:
+        """The settings as kernels read them, proven not to overflow (SPEC 1.2).
+
+        Args:
+            instruments: in ASCII order of symbol.
+            price_range: smallest and largest price of each, in ticks.
+
+        Returns:
+            PARAMS (1,) and INSTRUMENT (S,).
+
+        Raises:
+            ConfigError: a quantity is missing or off its lot. RangeError: numbers too large.
+        """
+        atom = instruments[0].atom
+        equity = units.exact_units(self.equity, atom, "equity")
+        out = np.zeros(1, PARAMS)
+        row = out[0]
+        row["symbols"], row["equity"] = len(instruments), equity
+        row["bar_ns"] = self.bar_interval_ms * units.NS_PER_MS
+        row["max_gap_ns"] = self.max_gap_ms * units.NS_PER_MS
+        row["order_latency"] = self.order_latency_ms * units.NS_PER_MS
+        row["cancel_latency"] = self.cancel_latency_ms * units.NS_PER_MS
+        for field in ("maker_fee", "min_edge", "step", "dd_budget_pct", "dd_warn"):
+            row[field] = units.parse_ratio(getattr(self, field), field)
+        row["max_leverage"] = units.parse_ratio(self.max_effective_leverage)
+        row["crosses"], row["penetration"] = self.fill_model == "cross", self.penetration
+        row["max_inventory_atoms"] = NONE
+        if self.max_inventory_notional.endswith("%"):
+            row["max_inventory_ratio"] = units.parse_ratio(self.max_inventory_notional)
+            inventory = units.mul_div_floor(equity, int(row["max_inventory_ratio"]), units.ONE)
+        else:
+            inventory = units.exact_units(self.max_inventory_notional, atom, "max_inventory_notional")
+            row["max_inventory_atoms"] = inventory
+        for field in ("max_open_orders", "max_open_orders_portfolio", "order_rate", "order_burst", "levels"):
+            row[field] = getattr(self, field)
+        row["min_notional"] = units.exact_units(self.min_notional, atom, "min_notional")
+        row["daily"] = self.dd_window == "daily"
+        row["decides_in_kernel"] = 1
+        return out, self._instrument_rows(instruments, price_range, equity, inventory)
+
+    def _instrument_rows(
+        self, instruments: Sequence[Instrument], price_range: Sequence[tuple[int, int]], equity: int, inventory: int
+    ) -> Any:
+        out = np.zeros(len(instruments), INSTRUMENT)
+        for row, instrument, (lowest, highest) in zip(out, instruments, price_range, strict=True):
+            tick_value = instrument.tick_value
+            cap = units.hard_cap_lots(highest, tick_value, equity, len(instruments))
+            wanted = inventory // (lowest * tick_value)
+            if wanted > cap:
+                raise RangeError(
+                    f"{instrument.symbol}: max_inventory_notional {self.max_inventory_notional} allows {wanted} lots at price "
+                    f"{lowest} ticks, but 2 * {highest} ticks * lots * {tick_value} atoms + equity {equity} + reserve 2**60 must "
+                    f"stay under 2**62 / {len(instruments)}, which allows {cap} lots: lower the inventory cap or quote_decimals"
+                )
+            row["tick_value"], row["half_tick_value"] = tick_value, tick_value // 2
+            row["perpetual"], row["hard_cap"] = instrument.kind == "perpetual", cap
+            row["quantity"] = self._quantity_lots(instrument)
+        return out
+
+    def _quantity_lots(self, instrument: Instrument) -> int:
+        given = self.quantity.get(instrument.symbol) if isinstance(self.quantity, dict) else self.quantity
+        if given is None:
+            return 0
+        lots = units.exact_units(given, units.parse_decimal(instrument.lot_size), f"quantity of {instrument.symbol}")
+        if not 0 < lots <= units.MAX_QTY_LOTS:
+            raise ConfigError(f"quantity of {instrument.symbol}: {given} is {lots} lots; allowed are 1 to 2**31")
+        return lots
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def canonical_json(value: Any) -> bytes:
+    """UTF-8, sorted keys, no spaces: one spelling for one value (SPEC 14)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def explain(error: ValidationError, what: str) -> str:
+    """A pydantic error as one line a field: name, value, what is wrong."""
+    lines = []
+    for item in error.errors(include_url=False):
+        where = ".".join(str(part) for part in item["loc"]) or what
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{where}: there is no such setting")
+        elif item["type"] == "missing":
+            lines.append(f"{where}: is missing")
+        else:
+            shown = "" if isinstance(item["input"], Mapping) else f" (got {item['input']!r})"
+            lines.append(f"{where}: {item['msg'].removeprefix('Value error, ')}{shown}")
+    return f"{what} is wrong: " + "; ".join(lines)
+
+
+def checked(config: Config | None, base: Config) -> Config:
+    """The config to run with: `config` over the fixture's own."""
+    return base if config is None else config.over(base)

@@ -1,0 +1,138 @@
+"""CycleEngine: entries open cycles, cycles want take-profits, and both tell which entries a ladder wants (SPEC 8; ADR-0002)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grinder._jit import kernel
+from grinder.plan import ladder_price
+from grinder.records import BUY, NONE, SELL, Adds, PlanKind, Role
+from grinder.units import ONE, mul_div_ceil, mul_div_floor
+
+__all__ = ["close_cycle", "list_wanted", "open_cycle", "take_profit_price"]
+
+_ENTRY: Final = int(Role.ENTRY)
+_TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
+_GRID: Final = int(PlanKind.GRID)
+_TARGET: Final = int(PlanKind.TARGET)
+_FULL: Final = int(Adds.FULL)
+FAULT_TOO_MANY_CYCLES: Final = 3
+
+
+@kernel
+def take_profit_price(side: int, entry: int, tp_step: int) -> int:
+    """Where a cycle entered at `entry` takes profit: a BUY at `p * (1 + tp_step)` ceiled, at least p + 1; a SELL mirrored, at least 1."""
+    if side > 0:
+        return max(entry + 1, mul_div_ceil(entry, ONE + tp_step, ONE))
+    return max(1, min(entry - 1, mul_div_floor(entry, ONE - tp_step, ONE)))
+
+
+@kernel
+def open_cycle(world, s, side, price, qty):
+    """A fill of an entry opens a cycle with the plan's `tp_step`; returns its id, or -1 where the plan wants no take-profits."""
+    plan, symbol, run = world.plans[s], world.symbols[s], world.run[0]
+    if plan["kind"] == _TARGET and plan["tp_step"] == 0:
+        return NONE
+    n = symbol["n_cycles"]
+    if n == world.cycles.shape[1]:
+        run["fault"] = FAULT_TOO_MANY_CYCLES
+        return NONE
+    cycle = world.cycles[s, n]
+    cycle["id"], cycle["side"], cycle["px"], cycle["qty"] = run["next_cycle"], side, price, qty
+    cycle["left"], cycle["tp_step"] = qty, plan["tp_step"]
+    cycle["tp_px"] = take_profit_price(side, price, plan["tp_step"])
+    symbol["n_cycles"] += 1
+    run["next_cycle"] += 1
+    return cycle["id"]
+
+
+@kernel
+def close_cycle(world, s, cycle_id, qty):
+    """A take-profit's fill reduces its cycle; a cycle with nothing left is complete and goes."""
+    symbol = world.symbols[s]
+    for c in range(symbol["n_cycles"]):
+        if world.cycles[s, c]["id"] == cycle_id:
+            world.cycles[s, c]["left"] -= qty
+            if world.cycles[s, c]["left"] == 0:
+                for later in range(c + 1, symbol["n_cycles"]):
+                    world.cycles[s, later - 1] = world.cycles[s, later]
+                symbol["n_cycles"] -= 1
+                symbol["cycles_done"] += 1
+            return
+
+
+@kernel
+def list_wanted(world, s):
+    """Fill `world.wanted` with the symbol's wanted orders: entries in (BUY first, key) order, then take-profits by cycle.
+
+    Returns how many there are.
+    """
+    n = 0
+    plan = world.plans[s]
+    if plan["kind"] == _GRID:
+        _find_held(world, s)
+        n = _want_entries(world, s, BUY, plan["levels_down"], plan["adds_down"], n)
+        n = _want_entries(world, s, SELL, plan["levels_up"], plan["adds_up"], n)
+    elif plan["kind"] == _TARGET:
+        for t in range(world.symbols[s]["n_targets"]):
+            target = world.targets[s, t]
+            if target["done"] == 0:
+                n = _want(world, n, target["side"], target["role"], target["key"], target["px"], target["qty"])
+    for c in range(world.symbols[s]["n_cycles"]):
+        cycle = world.cycles[s, c]
+        n = _want(world, n, -cycle["side"], _TAKE_PROFIT, cycle["id"], cycle["tp_px"], cycle["left"])
+    return n
+
+
+@kernel
+def _want(world, n, side, role, key, px, qty):
+    row = world.wanted[n]
+    row["side"], row["role"], row["key"], row["px"], row["qty"], row["order"] = side, role, key, px, qty, NONE
+    return n + 1
+
+
+@kernel
+def _want_entries(world, s, side, levels, adds, n):
+    """The `levels` nearest ladder indices that no cycle holds."""
+    if adds != _FULL or world.plans[s]["reduce_only"] != 0:
+        return n
+    found, index = 0, 0
+    while found < levels:
+        index += 1
+        price = ladder_price(world, s, side, index)
+        if price == 0:
+            break
+        if not _is_held(world, s, side, index):
+            n = _want(world, n, side, _ENTRY, index, price, world.ladder[s, 0 if side > 0 else 1][index]["qty"])
+            found += 1
+    return n
+
+
+@kernel
+def _is_held(world, s, side, index):
+    for c in range(world.symbols[s]["n_cycles"]):
+        if world.cycles[s, c]["side"] == side and world.cycles[s, c]["index"] == index:
+            return True
+    return False
+
+
+@kernel
+def _find_held(world, s):
+    """Give each open cycle the one index it holds under the plan in force: the nearest `i` with `2|e - p_i| < |p_i - p_(i-1)|`."""
+    for c in range(world.symbols[s]["n_cycles"]):
+        cycle = world.cycles[s, c]
+        cycle["index"] = 0
+        side, entry = cycle["side"], cycle["px"]
+        before = ladder_price(world, s, side, 0)
+        index = 1
+        while True:
+            price = ladder_price(world, s, side, index)
+            if price == 0:
+                break
+            if 2 * abs(entry - price) < abs(price - before):
+                cycle["index"] = index
+                break
+            if side * (entry - price) > 0:  # the ladder has passed the entry: every later index is farther from it
+                break
+            before = price
+            index += 1

@@ -1,0 +1,480 @@
+"""Fixtures: market data with its manifest, from a folder or from arrays, as one merged sequence of events (SPEC 2).
+
+A folder holds `fixture.toml` (the manifest), one Parquet file a stream and the golden `digest.json`. The manifest carries our own
+row counts and hashes, because a reader of Parquet need not notice corruption: a byte hash a file, checked at each load, and a
+content hash over the decoded integer columns, which is what a run's digest contains.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grinder._jit import kernel
+from grinder.config import Config, canonical_json
+from grinder.data.instrument import Instrument
+from grinder.data.validation import Columns, check_stream
+from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError
+from grinder.records import FUNDING, Events, Stream
+
+__all__ = ["EXTRA_COLUMNS", "Fixture", "canonical_columns", "fixture", "fixtures_below", "write_fixture"]
+
+SCHEMA: Final = 1
+ROW_GROUP: Final = 1 << 18
+"""Rows of a Parquet row group: files are read one at a time, so that memory holds the arrays and one group."""
+
+_CANONICAL: Final[dict[str, tuple[str, ...]]] = {
+    "funding": ("ts", "symbol", "rate", "mark_px"),
+    "quotes": ("ts", "symbol", "bid_px", "bid_qty", "ask_px", "ask_qty"),
+    "trades": ("ts", "symbol", "id", "px", "qty", "aggressor"),
+}
+EXTRA_COLUMNS: Final = ("ts_exchange", "ts_local", "update_id")
+"""Columns that a stream may carry beside its own: both clocks of a recording, and the exchange's row id. A replay ignores them."""
+
+
+def canonical_columns(stream: str, top_n: int = 10) -> tuple[str, ...]:
+    """The columns of a stream, in the order in which they are hashed; a book has `top_n` levels a side, best first."""
+    if stream == "books":
+        levels = [f"{side}_{what}_{i}" for i in range(top_n) for side in ("bid", "ask") for what in ("px", "qty")]
+        return ("ts", "symbol", *levels)
+    return _CANONICAL[stream]
+
+
+def content_hash(columns: Columns, names: Sequence[str]) -> str:
+    """SHA-256 over decoded integers in canonical order: name, length, little-endian int64 values of each column."""
+    h = hashlib.sha256()
+    for name in names:
+        values = np.ascontiguousarray(columns[name], "<i8")
+        h.update(f"{name}\0{len(values)}\0".encode())
+        h.update(values)
+    return h.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Fixture:
+    """Market data of one session and the settings to replay it with.
+
+    Args:
+        name: `[a-z0-9_]{1,64}`.
+        instruments: one for each symbol, in ASCII order.
+        events: all streams merged in the order (ts, stream rank, symbol, row); arrays of equal length.
+        content: SHA-256 of instruments and decoded streams; the digest's input hash.
+        config: the settings that a replay uses unless told otherwise.
+        price_range: smallest and largest price of each instrument, in ticks.
+        manifest: `fixture.toml` as read; empty for a fixture made in memory.
+        path: its folder, or None.
+
+    Make one with `gr.fixture(name)`, `Fixture.open(folder)` or `Fixture.from_arrays`.
+    """
+
+    name: str
+    instruments: tuple[Instrument, ...]
+    events: Events
+    content: str
+    config: Config
+    price_range: tuple[tuple[int, int], ...]
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    def __len__(self) -> int:
+        return len(self.events.ts)
+
+    def __repr__(self) -> str:
+        symbols = ", ".join(instrument.symbol for instrument in self.instruments)
+        start, end = (str(np.datetime64(int(ts), "ns"))[:19] for ts in (self.events.ts[0], self.events.ts[-1]))
+        return f"Fixture({self.name!r}: {symbols}; {len(self):,} events, {start} to {end} UTC)"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols in ASCII order; their position is the number that records carry."""
+        return tuple(instrument.symbol for instrument in self.instruments)
+
+    def chunks(self, start: int, stop: int, size: int) -> Iterator[tuple[int, Events]]:
+        """Events [start, stop) in stretches of at most `size`: (index of the first, the stretch). No copies."""
+        for base in range(start, stop, size):
+            yield base, _cut(self.events, base, min(base + size, stop))
+
+    def head(self, events: int) -> Fixture:
+        """The first `events` events, as a fixture of its own; the proof of SPEC 1.2 keeps the whole data's price range."""
+        return self._replace(events=_cut(self.events, 0, events), content=f"{self.content}:{events}")
+
+    def _replace(self, **changes: Any) -> Fixture:
+        import dataclasses
+
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        instruments: Sequence[Instrument],
+        *,
+        quotes: Mapping[str, Any] | None = None,
+        books: Mapping[str, Any] | None = None,
+        trades: Mapping[str, Any] | None = None,
+        funding: Mapping[str, Any] | None = None,
+        config: Config | None = None,
+        name: str = "memory",
+    ) -> Fixture:
+        """A fixture from integer columns in memory.
+
+        Args:
+            instruments: one for each symbol, in any order.
+            quotes, books, trades, funding: columns of equal length by name, ordered by `ts` (ns). `symbol` is an
+                array of indices into `instruments` as given, or of names; with one instrument it may be missing.
+
+        Raises:
+            InputFault: a row that SPEC 2.2 rejects.
+
+        >>> btc = Instrument(symbol="BTC", kind="spot", tick_size="0.1", lot_size="0.001")
+        >>> Fixture.from_arrays([btc], quotes={"ts": [1700000000_000000000], "bid_px": [99], "bid_qty": [1], "ask_px": [101],
+        ...     "ask_qty": [1]})
+        Fixture('memory': BTC; 1 events, 2023-11-14T22:13:20 to 2023-11-14T22:13:20 UTC)
+        """
+        given = {"funding": funding, "books": books, "quotes": quotes, "trades": trades}
+        streams = {
+            stream: _columns(columns, instruments, stream) for stream, columns in given.items() if columns is not None
+        }
+        return _assemble(name, instruments, streams, config or Config(), {}, None)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Fixture:
+        """Load a fixture's folder, checking row counts and byte hashes against its manifest.
+
+        Raises:
+            FixtureNotFound, IntegrityError, InputFault, ConfigError.
+        """
+        path = Path(folder)
+        manifest = read_manifest(path)
+        instruments = [Instrument(**item) for item in manifest["instruments"]]
+        streams = {stream: _read_stream(path, stream, entry) for stream, entry in manifest["streams"].items()}
+        config = Config(**manifest.get("config", {}))
+        made = _assemble(manifest["name"], instruments, streams, config, manifest, path)
+        if made.content != manifest["content_sha256"]:
+            raise IntegrityError(
+                f"{path / 'fixture.toml'}: content_sha256 is {manifest['content_sha256']}, the decoded data hash to {made.content}; "
+                "restore the folder from where it came"
+            )
+        return made
+
+
+def _columns(columns: Mapping[str, Any], instruments: Sequence[Instrument], stream: str) -> dict[str, NDArray[np.int64]]:
+    """Canonical int64 columns of user arrays, symbols renumbered to their ASCII rank."""
+    rank = {name: i for i, name in enumerate(sorted(instrument.symbol for instrument in instruments))}
+    out: dict[str, NDArray[np.int64]] = {}
+    rows = len(columns["ts"]) if "ts" in columns else 0
+    for name, values in columns.items():
+        array = np.asarray(values)
+        if name == "symbol":
+            names = array if array.dtype.kind in "UOT" else np.array([i.symbol for i in instruments])[array]
+            unknown = sorted({str(n) for n in names} - set(rank))
+            if unknown:
+                raise InputFault("wrong symbol", file=stream, column="symbol", value=unknown[0], cure=f"known are {sorted(rank)}")
+            array = np.array([rank[str(n)] for n in names], np.int64)
+        if array.dtype.kind not in "iu" and array.size:
+            raise InputFault("not integers", file=stream, column=name, value=array.dtype, cure="give ticks, lots and ns as integers")
+        out[name] = np.array(array, np.int64)
+    if "symbol" not in out and len(instruments) == 1:
+        out["symbol"] = np.zeros(rows, np.int64)
+    return out
+
+
+def _assemble(
+    name: str,
+    instruments: Sequence[Instrument],
+    streams: Mapping[str, dict[str, NDArray[np.int64]]],
+    config: Config,
+    manifest: Mapping[str, Any],
+    path: Path | None,
+) -> Fixture:
+    ordered = tuple(sorted(instruments, key=lambda instrument: instrument.symbol))
+    if len({instrument.symbol for instrument in ordered}) != len(ordered):
+        raise ConfigError("two instruments have the same symbol")
+    if len({(instrument.quote, instrument.quote_decimals) for instrument in ordered}) != 1:
+        raise ConfigError("the instruments of a fixture need one quote currency and one quote_decimals: the account is kept in it")
+    if "funding" in streams:
+        for s in np.unique(streams["funding"]["symbol"]):
+            if ordered[int(s)].kind != "perpetual":
+                raise InputFault("funding of a spot instrument", file="funding", column="symbol", value=ordered[int(s)].symbol)
+    where = {stream: (path / manifest["streams"][stream]["file"] if path else stream) for stream in streams}
+    faults = {
+        stream: check_stream(stream, streams, len(ordered), where[stream]) for stream in streams
+    }
+    events = _merge(streams, faults)
+    if len(events.ts) == 0:
+        raise DataError(f"{path or name}: no_ticks: there is not one event; an empty file is never a success")
+    hashes = {
+        stream: {"rows": len(streams[stream]["ts"]), "sha256": content_hash(streams[stream], _hashed(stream, streams[stream]))}
+        for stream in sorted(streams)
+    }
+    identity = {"instruments": [instrument.model_dump() for instrument in ordered], "streams": hashes}
+    content = hashlib.sha256(canonical_json(identity)).hexdigest()
+    return Fixture(name, ordered, events, content, config, _price_range(events, len(ordered)), manifest, path)
+
+
+def _hashed(stream: str, columns: Columns) -> tuple[str, ...]:
+    top_n = sum(1 for name in columns if name.startswith("bid_px_"))
+    return canonical_columns(stream, top_n)
+
+
+def _price_range(events: Events, symbols: int) -> tuple[tuple[int, int], ...]:
+    """Smallest bid and largest ask of each symbol's accepted L1 states, in ticks."""
+    out = []
+    for s in range(symbols):
+        rows = (events.symbol == s) & (events.ask_px > 0)
+        if not rows.any():
+            raise DataError(f"symbol number {s} has no quote or book: every symbol of a replay needs an L1 state")
+        low = np.minimum(events.bid_px[rows], events.ask_px[rows]).min()
+        out.append((int(low), int(np.maximum(events.bid_px[rows], events.ask_px[rows]).max())))
+    return tuple(out)
+
+
+def _merge(streams: Mapping[str, Columns], faults: Mapping[str, NDArray[np.int8]]) -> Events:
+    """All streams in the order (ts, stream rank, symbol, row), L1 columns carried forward."""
+    names = sorted(streams, key=lambda stream: Stream[stream.upper()])
+    ts = np.concatenate([streams[name]["ts"] for name in names])
+    symbol = np.concatenate([streams[name]["symbol"] for name in names])
+    kind = np.repeat([int(Stream[name.upper()]) for name in names], [len(streams[name]["ts"]) for name in names])
+    order = np.lexsort((symbol, kind, ts))  # stable: rows of a stream keep their order
+    columns = [_l1_column(streams, names, column)[order] for column in ("bid_px", "bid_qty", "ask_px", "ask_qty")]
+    fault = np.concatenate([faults[name] for name in names])[order].astype(np.int8)
+    kinds = kind[order].astype(np.int8)
+    symbols = symbol[order].astype(np.int16)
+    if fault.any() or not np.isin(kinds, (Stream.QUOTES, Stream.BOOKS)).all():
+        _carry(symbols, kinds, fault, *columns)
+    funding = np.zeros(0, FUNDING)
+    if "funding" in streams:
+        rows = np.flatnonzero(kinds == Stream.FUNDING)
+        place = order[rows]  # funding is the first stream, so its rows are their own places
+        funding = np.zeros(len(rows), FUNDING)
+        funding["row"], funding["rate"] = rows, streams["funding"]["rate"][place]
+        funding["mark_px"] = streams["funding"]["mark_px"][place]
+    return Events(ts[order], symbols, kinds, fault, *columns, funding)
+
+
+def _l1_column(streams: Mapping[str, Columns], names: Sequence[str], column: str) -> NDArray[np.int64]:
+    parts = []
+    for name in names:
+        source = {"quotes": column, "books": f"{column}_0"}.get(name)
+        parts.append(streams[name][source] if source else np.zeros(len(streams[name]["ts"]), np.int64))
+    return np.concatenate(parts)
+
+
+@kernel
+def _carry(symbol, kind, fault, bid_px, bid_qty, ask_px, ask_qty):
+    """Give trades, funding and quarantined rows the L1 state that their symbol has at that moment."""
+    last = np.full(int(symbol.max()) + 1, -1)
+    for i in range(len(symbol)):
+        s = symbol[i]
+        if fault[i] == 0 and (kind[i] == 1 or kind[i] == 2):
+            last[s] = i
+        else:
+            j = last[s]
+            bid_px[i] = bid_px[j] if j >= 0 else 0
+            bid_qty[i] = bid_qty[j] if j >= 0 else 0
+            ask_px[i] = ask_px[j] if j >= 0 else 0
+            ask_qty[i] = ask_qty[j] if j >= 0 else 0
+
+
+def _cut(events: Events, start: int, stop: int) -> Events:
+    funding = events.funding[(events.funding["row"] >= start) & (events.funding["row"] < stop)].copy()
+    funding["row"] -= start
+    return Events(*(column[start:stop] for column in events[:-1]), funding)
+
+
+# Folders
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """`fixture.toml` of a folder, its shape checked."""
+    file = path / "fixture.toml"
+    if not file.is_file():
+        raise FixtureNotFound(f"{path}: there is no fixture.toml, so this is no fixture")
+    try:
+        manifest = tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{file}: no valid TOML: {error}") from None
+    allowed = {"schema", "name", "shows", "content_sha256", "instruments", "config", "streams", "source", "expect"}
+    for key in sorted(set(manifest) - allowed):
+        raise IntegrityError(f"{file}: unknown key {key!r}; allowed are {', '.join(sorted(allowed))}")
+    for key, kind in (("schema", int), ("name", str), ("content_sha256", str), ("instruments", list), ("streams", dict)):
+        if not isinstance(manifest.get(key), kind):
+            raise IntegrityError(f"{file}: {key} is missing or no {kind.__name__}")
+    if manifest["schema"] != SCHEMA:
+        raise IntegrityError(f"{file}: schema {manifest['schema']}; this version of grinder reads {SCHEMA}")
+    for stream, entry in manifest["streams"].items():
+        if stream.upper() not in Stream.__members__ or not isinstance(entry, dict):
+            raise IntegrityError(f"{file}: [streams.{stream}]: there is no such stream")
+        for key, kind in (("file", str), ("rows", int), ("bytes_sha256", str)):
+            if not isinstance(entry.get(key), kind):
+                raise IntegrityError(f"{file}: streams.{stream}.{key} is missing or no {kind.__name__}")
+        if not re.fullmatch(r"[a-z0-9_]{1,64}\.parquet", entry["file"]):
+            raise IntegrityError(f"{file}: streams.{stream}.file = {entry['file']!r} is no plain name ending in .parquet")
+    return manifest
+
+
+def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str, NDArray[np.int64]]:
+    """One Parquet file, checked against the manifest, as int64 arrays."""
+    import polars as pl
+
+    file = path / entry["file"]
+    if not file.is_file():
+        raise IntegrityError(f"{file}: is missing, the manifest lists it")
+    with file.open("rb") as opened:
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    if found != entry["bytes_sha256"]:
+        raise IntegrityError(f"{file}: sha256 is {found}, the manifest says {entry['bytes_sha256']}; restore the file")
+    try:
+        schema = pl.read_parquet_schema(file)
+        names = [name for name in schema if name not in EXTRA_COLUMNS]
+        top_n = sum(1 for name in names if name.startswith("bid_px_"))
+        expected = set(canonical_columns(stream, top_n))
+        for name in sorted(expected ^ set(names)):
+            problem = "missing column" if name in expected else "extra column"
+            raise InputFault(problem, file=file, column=name, cure=f"a {stream} file has {', '.join(sorted(expected))}")
+        for name in names:
+            if not schema[name].is_integer():
+                raise InputFault("not an integer column", file=file, column=name, value=schema[name])
+        out = {name: np.empty(entry["rows"], np.int64) for name in names}
+        rows = 0
+        for frame in pl.scan_parquet(file).select(names).collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
+            if rows + frame.height > entry["rows"]:
+                rows += frame.height
+                break
+            for name in names:
+                if frame[name].null_count():
+                    raise InputFault("a value is missing", file=file, row=rows, column=name)
+                out[name][rows : rows + frame.height] = frame[name].to_numpy()
+            rows += frame.height
+    except pl.exceptions.PolarsError as error:
+        raise IntegrityError(f"{file}: no readable Parquet: {error}") from None
+    if rows != entry["rows"]:
+        raise IntegrityError(f"{file}: holds {rows} rows or more, the manifest says {entry['rows']}")
+    return out
+
+
+def write_fixture(
+    folder: str | os.PathLike[str],
+    instruments: Sequence[Instrument],
+    streams: Mapping[str, Mapping[str, NDArray[np.int64]]],
+    *,
+    shows: str,
+    source: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+    expect: Mapping[str, Any] | None = None,
+) -> Fixture:
+    """Write a fixture folder: Parquet, hashes, manifest. All or nothing: it appears whole under its name.
+
+    Args:
+        folder: its last part is the fixture's name, `[a-z0-9_]{1,64}`; must not exist.
+        streams: canonical integer columns by stream (`canonical_columns`), `symbol` as ASCII rank, plus any of EXTRA_COLUMNS.
+        shows: one sentence on what the fixture is for. source: provenance. config: settings as in `Config`.
+        expect: what a replay must at least show, checked by `verify`.
+
+    Raises:
+        ConfigError, InputFault, DataError: the data break a rule; nothing is written.
+    """
+    import tempfile
+
+    target = Path(folder)
+    if not re.fullmatch(r"[a-z0-9_]{1,64}", target.name):
+        raise ConfigError(f"fixture name {target.name!r}: 1 to 64 of a-z, 0-9 and _")
+    if target.exists():
+        raise ConfigError(f"{target} exists already; remove it or choose another name")
+    settings = Config(**(config or {}))
+    made = _assemble(target.name, instruments, {k: dict(v) for k, v in streams.items()}, settings, {}, None)
+    settings.params(made.instruments, made.price_range)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        staged = Path(scratch) / target.name
+        staged.mkdir()
+        entries = {stream: _write_stream(staged, stream, columns) for stream, columns in sorted(streams.items())}
+        manifest: dict[str, Any] = {"schema": SCHEMA, "name": target.name, "shows": shows, "content_sha256": made.content}
+        manifest["instruments"] = [instrument.model_dump() for instrument in made.instruments]
+        manifest |= {"config": dict(config or {}), "expect": dict(expect or {}), "source": dict(source or {}), "streams": entries}
+        (staged / "fixture.toml").write_text(to_toml(manifest), "utf-8")
+        os.replace(staged, target)
+    return Fixture.open(target)
+
+
+def _write_stream(folder: Path, stream: str, columns: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
+    import polars as pl
+
+    top_n = sum(1 for name in columns if name.startswith("bid_px_"))
+    names = [*canonical_columns(stream, top_n), *(name for name in EXTRA_COLUMNS if name in columns)]
+    file = folder / f"{stream}.parquet"
+    frame = pl.DataFrame({name: np.asarray(columns[name], np.int64) for name in names})
+    frame.write_parquet(file, compression="zstd", compression_level=19, row_group_size=ROW_GROUP, statistics=False)
+    rows = frame.height
+    return {"file": file.name, "rows": rows, "bytes_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+def to_toml(value: Mapping[str, Any], prefix: str = "") -> str:
+    """A manifest as TOML: scalars first, then tables; what `tomllib` reads back is equal."""
+    import json
+
+    def scalar(item: Any) -> str:
+        if isinstance(item, bool):
+            return "true" if item else "false"
+        if isinstance(item, int):
+            return str(item)
+        if isinstance(item, list | tuple):
+            return "[" + ", ".join(scalar(part) for part in item) + "]"
+        return json.dumps(str(item) if isinstance(item, Decimal) else item, ensure_ascii=False)
+
+    tables = {k: v for k, v in value.items() if isinstance(v, Mapping)}
+    arrays = {k: v for k, v in value.items() if isinstance(v, list) and v and isinstance(v[0], Mapping)}
+    lines = [f"{k} = {scalar(v)}" for k, v in value.items() if k not in tables and k not in arrays]
+    text = "\n".join(lines) + ("\n" if lines else "")
+    for key, items in arrays.items():
+        for item in items:
+            text += f"\n[[{prefix}{key}]]\n" + to_toml(item, f"{prefix}{key}.")
+    for key, table in tables.items():
+        if table:
+            text += f"\n[{prefix}{key}]\n" + to_toml(table, f"{prefix}{key}.")
+    return text
+
+
+# Names
+
+
+def _roots() -> list[Path]:
+    """Where fixtures are looked for by name: the working folder, a checkout of grinder, the installed package."""
+    package = Path(str(files("grinder")))
+    return [Path("fixtures"), package.parents[1] / "fixtures", package / "fixtures"]
+
+
+def fixture(name: str | os.PathLike[str]) -> Fixture:
+    """The fixture of this name, or in this folder.
+
+    A name is looked for in `./fixtures`, then among the fixtures that come with grinder. Text with a path separator is a folder.
+
+    Raises:
+        FixtureNotFound: listing where it looked and what there is.
+    """
+    text = os.fspath(name)
+    if os.sep in text or text.startswith("."):
+        return Fixture.open(text)
+    if re.fullmatch(r"[a-z0-9_]{1,64}", text):
+        for root in _roots():
+            if (root / text / "fixture.toml").is_file():
+                return Fixture.open(root / text)
+    known = sorted({path.name for root in _roots() for path in fixtures_below(root)})
+    raise FixtureNotFound(f"no fixture {text!r}; there are: {', '.join(known) or 'none'}; a folder is given as ./{text}")
+
+
+def fixtures_below(root: Path) -> list[Path]:
+    """Folders of all fixtures in `root`, in name order."""
+    return sorted(path.parent for path in root.glob("*/fixture.toml"))
+
+

@@ -1,0 +1,82 @@
+"""From an importer's integer columns to a fixture folder: one shape for every source."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grinder.data.binance import ImportReport, Recording, read_recording
+from grinder.data.fixture import EXTRA_COLUMNS, Fixture, write_fixture
+from grinder.data.instrument import Instrument
+from grinder.errors import ConfigError
+from grinder.records import Stream
+
+__all__ = ["import_binance"]
+
+STREAMS = tuple(stream.name.lower() for stream in Stream)
+
+
+def import_binance(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    kind: str,
+    streams: tuple[str, ...] = ("quotes", "trades", "books"),
+    config: Mapping[str, Any] | None = None,
+    expect: Mapping[str, Any] | None = None,
+    shows: str = "",
+    origin: str = "",
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> tuple[Fixture, ImportReport]:
+    """Make a fixture of a raw Binance websocket recording.
+
+    Args:
+        path: the recording, gzipped or not. out: the fixture's folder, which must not exist.
+        kind: "spot" or "perpetual". streams: which of the recording's streams to keep.
+        config, expect, shows, origin: go into the manifest; see `write_fixture`.
+        options: `symbol`, `tick_size`, `lot_size`, `clock`, `top_n` as for `read_recording`.
+
+    Returns:
+        The fixture as read back from disk, and the report of rows, dropped and quarantined, which is in its manifest too.
+
+    Raises:
+        InputFault: a line that cannot be used; nothing is written.
+    """
+    for stream in streams:
+        if stream not in ("quotes", "trades", "books"):
+            raise ConfigError(f"a recording has no stream {stream!r}; it has quotes, trades and books")
+    recording = read_recording(path, progress=progress, **options)
+    instrument = Instrument(
+        symbol=recording.symbol, kind=kind, tick_size=recording.tick_size, lot_size=recording.lot_size
+    )
+    columns = {stream: _stream_columns(recording, stream) for stream in streams}
+    report = recording.report
+    source = {
+        "file": Path(path).name,
+        "origin": origin,
+        "clock": recording.clock,
+        "report": json.dumps(report.to_dict(), sort_keys=True),
+    }
+    made = write_fixture(
+        out, [instrument], columns, shows=shows or f"{recording.symbol} as recorded from Binance", source=source, config=config, expect=expect
+    )
+    return made, report
+
+
+def _stream_columns(recording: Recording, stream: str) -> dict[str, NDArray[np.int64]]:
+    """One stream under the fixture's column names; the levels of a book as columns of their own."""
+    given = getattr(recording, stream)
+    out: dict[str, NDArray[np.int64]] = {"ts": given["ts"], "symbol": np.zeros(len(given["ts"]), np.int64)}
+    for name, values in given.items():
+        if values.ndim == 2:
+            out |= {f"{name}_{level}": np.ascontiguousarray(values[:, level]) for level in range(values.shape[1])}
+        elif name not in EXTRA_COLUMNS or stream != "trades" or name != "update_id":
+            out[name] = values
+    return out

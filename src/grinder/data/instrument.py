@@ -1,0 +1,115 @@
+"""What is traded: tick, lot and contract sizes as exact decimals (SPEC 1.1)."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from grinder import units
+from grinder.config import explain
+from grinder.errors import ConfigError, NumberError
+
+__all__ = ["Instrument"]
+
+
+def _positive(value: object) -> str:
+    text = repr(value) if isinstance(value, float) else value
+    try:
+        number = units.parse_decimal(text)  # type: ignore[arg-type]
+    except NumberError as error:
+        raise ValueError(str(error)) from None
+    if number <= 0:
+        raise ValueError("must be over 0")
+    return units.format_units(1, number)
+
+
+Size = Annotated[str, BeforeValidator(_positive)]
+
+
+class Instrument(BaseModel):
+    """One linear contract: a spot pair or a linear perpetual.
+
+    Args:
+        symbol: its name in the data, 1 to 32 ASCII letters, digits and `._-/:`.
+        kind: "spot" or "perpetual". An inverse contract is refused.
+        tick_size, lot_size, contract_size: decimal text; one tick times one lot is `tick_size * lot_size * contract_size`
+            quote.
+        quote: the quote currency's name. quote_decimals: money is counted in `10**-quote_decimals` quote.
+
+    Raises:
+        ConfigError: with the field, its value and the cure.
+
+    >>> Instrument(symbol="BTCUSDT", kind="perpetual", tick_size="0.1", lot_size="0.001").tick_value
+    10000
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbol: str
+    kind: Literal["spot", "perpetual"]
+    tick_size: Size
+    lot_size: Size
+    contract_size: Size = "1"
+    quote: str = "USDT"
+    quote_decimals: int = Field(8, strict=True, ge=0, le=18)
+
+    def __init__(self, **values: Any) -> None:
+        if str(values.get("kind", "")).startswith("inverse"):
+            raise ConfigError(
+                f"instrument {values.get('symbol')}: inverse contracts are not supported, their value is not linear in price; "
+                "use the linear contract of the same pair"
+            )
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError(explain(error, f"instrument {values.get('symbol', '?')}")) from None
+
+    @model_validator(mode="after")
+    def _whole_half_ticks(self) -> Self:
+        if not re.fullmatch(r"[A-Za-z0-9._:/-]{1,32}", self.symbol, re.ASCII):
+            raise ValueError("symbol: 1 to 32 ASCII letters, digits or . _ - : /")
+        half = self._tick_value_exact() / 2 / self.atom
+        if half.denominator != 1:
+            decimals = self.quote_decimals
+            while decimals <= 36 and (self._tick_value_exact() / 2 * 10**decimals).denominator != 1:
+                decimals += 1
+            raise ValueError(
+                f"half of tick_size * lot_size * contract_size is {half} atoms of 1e-{self.quote_decimals}, not a whole number: "
+                f"quote_decimals = {decimals} would do"
+            )
+        return self
+
+    def _tick_value_exact(self) -> Fraction:
+        sizes = (units.parse_decimal(size) for size in (self.tick_size, self.lot_size, self.contract_size))
+        product = Fraction(1)
+        for size in sizes:
+            product *= size
+        return product
+
+    @property
+    def atom(self) -> Fraction:
+        """One atom in quote currency."""
+        return Fraction(1, 10**self.quote_decimals)
+
+    @property
+    def tick_value(self) -> int:
+        """Atoms per tick and lot; even."""
+        return int(self._tick_value_exact() / self.atom)
+
+    def price(self, ticks: int) -> str:
+        """A price in ticks as decimal text."""
+        return units.format_units(int(ticks), self.tick_size)
+
+    def quantity(self, lots: int) -> str:
+        """A quantity in lots as decimal text."""
+        return units.format_units(int(lots), self.lot_size)
+
+    def money(self, atoms: int, places: int | None = None) -> str:
+        """Atoms as decimal text; with `places`, cut (towards zero) to that many decimals for display."""
+        text = units.format_units(int(atoms), self.atom)
+        if places is None or self.quote_decimals <= places:
+            return text
+        return text[: len(text) - (self.quote_decimals - places)]

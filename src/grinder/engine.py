@@ -1,0 +1,234 @@
+"""The engine: the order of a step, told once (SPEC 3), and the two kernels that a replay alternates (DESIGN 1).
+
+`observe` (market.py) finds what depends on the market alone; `act` jumps from one interesting event to the next: the next
+edge, the next order change that is due, the next touch of an order or trip. All state between two events is `World`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from grinder._jit import kernel
+from grinder.config import MAX_LEVELS
+from grinder.execution import reconcile
+from grinder.fills import match, next_touch
+from grinder.ledger import book_funding, mark, open_ledger, roll_window
+from grinder.market import open_market
+from grinder.orders import apply_due_changes, set_touches
+from grinder.policies.static import decide_static
+from grinder.records import (
+    CYCLE,
+    INTENT,
+    LADDER_SLOTS,
+    LEVEL,
+    MARKET,
+    NEVER,
+    ORDER,
+    PLAN,
+    RUN,
+    SYMBOL,
+    TARGET,
+    WANTED,
+    Cause,
+    EdgeKind,
+    Events,
+    World,
+)
+from grinder.tape import Tape, has_room
+
+__all__ = ["DECIDE", "DONE", "FAULT", "FAULTS", "FULL", "act", "initial_world", "rows_per_event"]
+
+DONE: Final = 0
+"""All events up to `stop` are acted on."""
+DECIDE: Final = 1
+"""The event in hand waits for a policy's decision on a symbol."""
+FULL: Final = 2
+"""The tape may not hold what the next event writes."""
+FAULT: Final = 3
+"""A proof failed; `world.run[0]["fault"]` says which."""
+
+FAULTS: Final[dict[int, str]] = {
+    1: "equity from profits and equity from cash differ",
+    2: "a symbol's turnover or cash passed 2**62 atoms: lower quote_decimals",
+    3: "more open cycles than there is room for",
+    4: "more open orders than there is room for",
+}
+
+_ROLL: Final = int(EdgeKind.ROLL)
+_FUNDING: Final = int(EdgeKind.FUNDING)
+_BAR: Final = int(EdgeKind.BAR)
+_GAP_BAR: Final = int(EdgeKind.GAP_BAR)
+_FIRST: Final = int(EdgeKind.FIRST)
+_CAUSE_BAR: Final = int(Cause.BAR)
+_CAUSE_TRIP: Final = int(Cause.TRIP)
+
+
+def initial_world(params: Any, first_ts: int) -> World:
+    """The state before the first event."""
+    symbols = int(params[0]["symbols"])
+    room = 2 * int(params[0]["max_open_orders"]) + 2
+    world = World(
+        run=np.zeros(1, RUN),
+        market=np.zeros(symbols, MARKET),
+        symbols=np.zeros(symbols, SYMBOL),
+        orders=np.zeros((symbols, room), ORDER),
+        cycles=np.zeros((symbols, room), CYCLE),
+        plans=np.zeros(symbols, PLAN),
+        ladder=np.zeros((symbols, 2, LADDER_SLOTS), LEVEL),
+        targets=np.zeros((symbols, room), TARGET),
+        wanted=np.zeros(2 * MAX_LEVELS + 2 * room, WANTED),
+        intents=np.zeros(2 * MAX_LEVELS + 3 * room + 1, INTENT),
+    )
+    run = world.run[0]
+    run["next_due"] = NEVER
+    run["tokens"] = int(params[0]["order_burst"]) * 1_000_000_000
+    world.symbols["last_row"] = -1
+    world.symbols["trip_low"], world.symbols["trip_high"] = -NEVER, NEVER
+    for s in range(symbols):
+        set_touches(world, s)
+    open_market(world, params, first_ts)
+    open_ledger(world, params)
+    return world
+
+
+def rows_per_event(world: World) -> int:
+    """The most rows that one event can add to a stage: every order of every symbol changed and replaced, every level recorded."""
+    symbols, room = world.orders.shape
+    return int(symbols * (len(world.intents) + 4 * room + 2 * LADDER_SLOTS) + 8)
+
+
+@kernel
+def act(world: World, events: Events, base: int, at: int, stop: int, params, instruments, edges, cursor, n_edges, tape: Tape, rows):
+    """Act on events [at, stop) until done, or until Python has something to do.
+
+    Args:
+        events, base, at, stop: as for `observe`, which has seen all of them.
+        edges, cursor, n_edges: what it found, and the first not yet handled.
+        tape, rows: where records go, and the most rows that one event can add.
+
+    Returns:
+        (next row, next edge, reason). After DECIDE call again with the same row: the step goes on where it stopped.
+    """
+    run = world.run[0]
+    while at < stop:
+        if run["in_step"] == 0:
+            limit = edges[cursor]["event"] - base if cursor < n_edges else stop
+            limit = _first_due(events.ts, at, limit, run["next_due"])
+            at = next_touch(world, params, events, at, limit)
+            if at == stop:
+                break
+            if not has_room(tape, rows):
+                return at, cursor, FULL
+            cursor = _begin_step(world, events, base, at, params, instruments, edges, cursor, n_edges, tape)
+            run["in_step"] = 1
+        if not _finish_step(world, params, instruments, tape, base + at, events.ts[at]):
+            return at, cursor, DECIDE
+        run["in_step"] = 0
+        if run["fault"] != 0:
+            return at, cursor, FAULT
+        at += 1
+    _load_quotes(world, events)
+    return at, cursor, DONE
+
+
+@kernel
+def _first_due(ts, at, stop, due):
+    """First row in [at, stop) at or after `due`, else `stop`: galloping, then bisecting, since times never fall."""
+    if at == stop or ts[stop - 1] < due:
+        return stop
+    width, low = 1, at
+    while low + width < stop and ts[low + width - 1] < due:
+        low += width
+        width *= 2
+    high = min(low + width, stop) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if ts[middle] < due:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def _load_quotes(world, events):
+    """Bring every symbol's L1 state up to the last row seen of it."""
+    for s in range(len(world.symbols)):
+        symbol = world.symbols[s]
+        i = symbol["last_row"]
+        if i >= 0:
+            symbol["bid_px"], symbol["bid_qty"] = events.bid_px[i], events.bid_qty[i]
+            symbol["ask_px"], symbol["ask_qty"] = events.ask_px[i], events.ask_qty[i]
+            symbol["mid2"] = symbol["bid_px"] + symbol["ask_px"]
+            symbol["last_row"] = -1
+
+
+@kernel
+def _begin_step(world, events, base, i, params, instruments, edges, cursor, n_edges, tape):
+    """Steps 1 to 4 of SPEC 3.2 for row `i`: clock, book, fills, ledger. Returns the next edge."""
+    event, ts, s = base + i, events.ts[i], events.symbol[i]
+    # 1. Clock: what is due takes effect, at the state before the event.
+    _load_quotes(world, events)
+    apply_due_changes(world, tape, event, ts)
+    end = cursor
+    while end < n_edges and edges[end]["event"] == event:
+        if edges[end]["kind"] == _ROLL:
+            roll_window(world, params, instruments, tape, event, ts)
+        end += 1
+    # 2. Book.
+    symbol = world.symbols[s]
+    symbol["last_row"] = i
+    _load_quotes(world, events)
+    _take_edges(world, instruments, edges, cursor, end)
+    # 3. Fills.
+    if events.fault[i] == 0 and symbol["mid2"] != 0:
+        match(world, params, instruments, tape, event, ts, s)
+        if symbol["mid2"] <= symbol["trip_low"] or symbol["mid2"] >= symbol["trip_high"]:
+            symbol["cause"] |= _CAUSE_TRIP
+    # 4. Ledger.
+    if _has_cause(world):
+        mark(world, params, instruments, tape, event, ts)
+    return end
+
+
+@kernel
+def _take_edges(world, instruments, edges, cursor, end):
+    """What the edges of one event ask of steps 3 to 7: funding on the position held, marks, decisions."""
+    for e in range(cursor, end):
+        edge = edges[e]
+        kind = edge["kind"]
+        if kind == _FUNDING:
+            book_funding(world, instruments, edge["symbol"], edge["a"], edge["b"])
+        elif kind == _BAR or kind == _GAP_BAR:
+            world.symbols[edge["symbol"]]["cause"] |= _CAUSE_BAR
+        if kind == _BAR or kind == _FIRST:
+            world.symbols[edge["symbol"]]["decide"] = 1
+        if kind == _FIRST:
+            world.symbols[edge["symbol"]]["anchor2"] = world.symbols[edge["symbol"]]["mid2"]
+
+
+@kernel
+def _has_cause(world):
+    for s in range(len(world.symbols)):
+        if world.symbols[s]["cause"] != 0:
+            return True
+    return False
+
+
+@kernel
+def _finish_step(world, params, instruments, tape, event, ts):
+    """Steps 7 and 8 of SPEC 3.2, symbol by symbol: decide, then reconcile. False: a policy outside the kernel has to decide."""
+    p = params[0]
+    for s in range(len(world.symbols)):
+        symbol = world.symbols[s]
+        if symbol["decide"] != 0:
+            if p["decides_in_kernel"] == 0:
+                return False
+            decide_static(world, params, instruments, tape, event, ts, s)
+            symbol["decide"], symbol["reflex"] = 0, 1
+        if symbol["reflex"] != 0:
+            symbol["reflex"] = 0
+            reconcile(world, params, instruments, tape, event, ts, s)
+    return True

@@ -1,0 +1,345 @@
+"""The reconciler: wanted orders against open ones, into intents, past the guards, to the paper venue (SPEC 8, 3.3; ADR-0003).
+
+In order: `list_wanted` (cycle.py), `_match_wanted`, `_collect`, `_sort`, `_send`. The guards are one ladder, `_refusal`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grinder._jit import kernel
+from grinder.cycle import list_wanted
+from grinder.orders import FAULT_TOO_MANY_ORDERS, coming_px, coming_qty, put_order
+from grinder.records import NEVER, NONE, IntentKind, OrderState, Reason, Role
+from grinder.units import ONE, mul_div_floor
+
+__all__ = ["reconcile"]
+
+_ENTRY: Final = int(Role.ENTRY)
+_TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
+_CANCEL: Final = int(IntentKind.CANCEL)
+_AMEND: Final = int(IntentKind.AMEND)
+_PLACE: Final = int(IntentKind.PLACE)
+_NO_CHANGE: Final = NONE
+_PENDING: Final = int(OrderState.PENDING)
+_MAX_INVENTORY: Final = int(Reason.MAX_INVENTORY)
+_MAX_LEVERAGE: Final = int(Reason.MAX_LEVERAGE)
+_MIN_NOTIONAL: Final = int(Reason.MIN_NOTIONAL)
+_MAX_OPEN_ORDERS: Final = int(Reason.MAX_OPEN_ORDERS)
+_HARD_CAP: Final = int(Reason.HARD_CAP)
+_RATE_LIMIT: Final = int(Reason.RATE_LIMIT)
+_POST_ONLY: Final = int(Reason.POST_ONLY)
+_TOKEN: Final = 1_000_000_000
+
+
+# Reconcile (step 8)
+
+
+@kernel
+def reconcile(world, params, instruments, tape, event, ts, s):
+    """Send what turns the symbol's open orders into its wanted ones: CANCEL, AMEND, PLACE, each in the order of SPEC 8."""
+    wanted = list_wanted(world, s)
+    _match_wanted(world, s, wanted)
+    intents = _collect(world, s, wanted)
+    _sort(world.intents, intents)
+    for k in range(intents):
+        _send(world, params, instruments, tape, event, ts, s, world.intents[k])
+
+
+@kernel
+def _match_wanted(world, s, wanted):
+    """Pair wanted and open orders: take-profits and reduce-only by key; entries by price, then by key."""
+    for j in range(world.symbols[s]["n_orders"]):
+        world.orders[s, j]["wanted"] = NONE
+    for by_price in (True, False):
+        for w in range(wanted):
+            want = world.wanted[w]
+            if want["order"] == NONE and (want["role"] == _ENTRY or not by_price):
+                _pair(world, s, w, by_price)
+
+
+@kernel
+def _pair(world, s, w, by_price):
+    want = world.wanted[w]
+    for j in range(world.symbols[s]["n_orders"]):
+        order = world.orders[s, j]
+        if order["wanted"] == NONE and order["side"] == want["side"] and order["role"] == want["role"]:
+            if (coming_px(order) == want["px"]) if by_price else (order["key"] == want["key"]):
+                order["wanted"], want["order"] = w, j
+                order["key"] = want["key"]
+                return
+
+
+@kernel
+def _collect(world, s, wanted):
+    """Intents of the symbol, unsorted: cancels of unmatched orders, amends of unequal pairs, places of unmatched wants."""
+    n = 0
+    mid2 = world.symbols[s]["mid2"]
+    for j in range(world.symbols[s]["n_orders"]):
+        order = world.orders[s, j]
+        if order["change"] != _NO_CHANGE:
+            continue  # one change in flight at a time: its taking effect is a reflex, which looks again
+        if order["wanted"] == NONE:
+            n = _intend(world, n, mid2, _CANCEL, j, order["side"], order["role"], order["key"], order["px"], order["qty"])
+        elif _differs(world, s, order, world.wanted[order["wanted"]]):
+            want = world.wanted[order["wanted"]]
+            n = _intend(world, n, mid2, _AMEND, j, want["side"], want["role"], want["key"], want["px"], want["qty"])
+    for w in range(wanted):
+        want = world.wanted[w]
+        if want["order"] == NONE:
+            n = _intend(world, n, mid2, _PLACE, NONE, want["side"], want["role"], want["key"], want["px"], want["qty"])
+    return n
+
+
+@kernel
+def _differs(world, s, order, want):
+    """Whether a pair needs an amend. A take-profit moved by post-only stays until its wanted price is passive."""
+    if order["qty"] != want["qty"]:
+        return True
+    if order["px"] == want["px"]:
+        return False
+    return want["role"] == _ENTRY or _is_passive(want["side"], want["px"], _post_only_limit(world, s, want["side"], NONE))
+
+
+@kernel
+def _intend(world, n, mid2, kind, slot, side, role, key, px, qty):
+    row = world.intents[n]
+    row["kind"], row["slot"], row["side"], row["role"], row["key"] = kind, slot, side, role, key
+    row["px"], row["qty"] = px, qty
+    row["group"] = 1 if role == _ENTRY else 0
+    row["distance"] = abs(2 * px - mid2)
+    return n + 1
+
+
+@kernel
+def _before(a, b):
+    """The sending order: kind, take-profits before entries, nearest first, BUY first, role, key."""
+    if a["kind"] != b["kind"]:
+        return a["kind"] < b["kind"]
+    if a["group"] != b["group"]:
+        return a["group"] < b["group"]
+    if a["distance"] != b["distance"]:
+        return a["distance"] < b["distance"]
+    if a["side"] != b["side"]:
+        return a["side"] > b["side"]
+    if a["role"] != b["role"]:
+        return a["role"] < b["role"]
+    return a["key"] < b["key"]
+
+
+@kernel
+def _sort(intents, n):
+    """Insertion sort: stable, and there are few. The row past the last is the spare hand."""
+    for k in range(1, n):
+        j = k
+        if not _before(intents[k], intents[k - 1]):
+            continue
+        intents[n] = intents[k]
+        while j > 0 and _before(intents[n], intents[j - 1]):
+            intents[j] = intents[j - 1]
+            j -= 1
+        intents[j] = intents[n]
+
+
+# Send
+
+
+@kernel
+def _send(world, params, instruments, tape, event, ts, s, intent):
+    if intent["kind"] == _CANCEL:
+        _send_cancel(world, params, tape, event, ts, s, intent)
+        return
+    px, reason = intent["px"], 0
+    if intent["role"] == _ENTRY:
+        reason = _refusal(world, params, instruments, ts, s, intent)
+        sent = reason == 0
+    else:
+        reason = _reduce_refusal(world, instruments, s, intent)
+        sent = reason == 0
+        if sent:
+            limit = _post_only_limit(world, s, intent["side"], NONE)
+            if not _is_passive(intent["side"], px, limit):
+                reason = _POST_ONLY
+                sent = limit >= 1
+                px = limit if sent else px
+    if intent["kind"] == _AMEND:
+        order = world.orders[s, intent["slot"]]
+        if order["px"] == px and order["qty"] == intent["qty"]:
+            return
+        _put_intent(tape, event, ts, s, intent, order["id"], px, reason)
+        if sent:
+            order["change"], order["change_px"], order["change_qty"] = _AMEND, px, intent["qty"]
+            order["change_ts"] = ts + params[0]["order_latency"]
+            _sent(world, params, ts, order["change_ts"])
+        return
+    if not sent:
+        _put_intent(tape, event, ts, s, intent, NONE, px, reason)
+        return
+    _place(world, params, tape, event, ts, s, intent, px, reason)
+
+
+@kernel
+def _send_cancel(world, params, tape, event, ts, s, intent):
+    order = world.orders[s, intent["slot"]]
+    order["change"] = _CANCEL
+    order["change_ts"] = ts + params[0]["cancel_latency"]
+    _put_intent(tape, event, ts, s, intent, order["id"], order["px"], 0)
+    _sent(world, params, ts, order["change_ts"])
+
+
+@kernel
+def _place(world, params, tape, event, ts, s, intent, px, reason):
+    symbol, run = world.symbols[s], world.run[0]
+    if symbol["n_orders"] == world.orders.shape[1]:
+        run["fault"] = FAULT_TOO_MANY_ORDERS
+        return
+    order = world.orders[s, symbol["n_orders"]]
+    symbol["n_orders"] += 1
+    order["id"] = run["next_order"]
+    run["next_order"] += 1
+    order["side"], order["role"], order["key"] = intent["side"], intent["role"], intent["key"]
+    order["px"], order["qty"] = px, intent["qty"]
+    order["live"], order["live_ts"] = 0, ts + params[0]["order_latency"]
+    order["change"], order["wanted"] = _NO_CHANGE, NONE
+    _put_intent(tape, event, ts, s, intent, order["id"], px, reason)
+    put_order(tape, event, ts, s, order["id"], NONE, _PENDING, px, order["qty"], order["live_ts"])
+    _sent(world, params, ts, order["live_ts"])
+
+
+@kernel
+def _sent(world, params, ts, due):
+    """Whatever is sent costs a token and is due to take effect."""
+    run = world.run[0]
+    run["tokens"] = _tokens(run, params[0], ts) - _TOKEN
+    run["tokens_ts"] = ts
+    run["next_due"] = min(run["next_due"], due)
+
+
+@kernel
+def _tokens(run, p, ts):
+    """Tokens in 1e-9 at `ts`: refilled by event time, up to the burst."""
+    missing = p["order_burst"] * _TOKEN - run["tokens"]
+    elapsed = ts - run["tokens_ts"]
+    if elapsed > missing // p["order_rate"]:
+        return p["order_burst"] * _TOKEN
+    return run["tokens"] + elapsed * p["order_rate"]
+
+
+# Guards
+
+
+@kernel
+def _refusal(world, params, instruments, ts, s, intent):
+    """Why an entry may not be sent, as a reason bit; 0 if it may. The first refusal of the ladder wins."""
+    p, run, symbol, instrument = params[0], world.run[0], world.symbols[s], instruments[s]
+    side, px, qty = intent["side"], intent["px"], intent["qty"]
+    exposed = side * symbol["position"] + _same_side(world, s, side, intent["slot"], qty)
+    if exposed > run["max_inventory"] // (symbol["mid2"] * instrument["half_tick_value"]):
+        return _MAX_INVENTORY
+    if _gross(world, instruments, s, side, intent["slot"], qty) > _leverage_room(run, p):
+        return _MAX_LEVERAGE
+    if px <= p["min_notional"] // (qty * instrument["tick_value"]) and px * qty * instrument["tick_value"] < p["min_notional"]:
+        return _MIN_NOTIONAL
+    if intent["kind"] == _PLACE and _too_many_orders(world, p, s):
+        return _MAX_OPEN_ORDERS
+    if exposed > instrument["hard_cap"]:
+        return _HARD_CAP
+    if _tokens(run, p, ts) < _TOKEN:
+        return _RATE_LIMIT
+    if not _is_passive(side, px, _post_only_limit(world, s, side, intent["slot"])):
+        return _POST_ONLY
+    return 0
+
+
+@kernel
+def _reduce_refusal(world, instruments, s, intent):
+    """A take-profit or reduce-only order is refused only where the position could pass the hard cap."""
+    side = intent["side"]
+    exposed = side * world.symbols[s]["position"] + _same_side(world, s, side, intent["slot"], intent["qty"])
+    return _HARD_CAP if intent["role"] == _TAKE_PROFIT and exposed > instruments[s]["hard_cap"] else 0
+
+
+@kernel
+def _same_side(world, s, side, slot, qty):
+    """Open and in-flight quantity of a side once order `slot` (-1: a new one) wants `qty`; each at its larger quantity."""
+    total = qty if slot == NONE else 0
+    for j in range(world.symbols[s]["n_orders"]):
+        order = world.orders[s, j]
+        if order["side"] == side:
+            largest = max(order["qty"], coming_qty(order))
+            total += max(largest, qty) if j == slot else largest
+    return total
+
+
+@kernel
+def _gross(world, instruments, changed, side, slot, qty):
+    """Portfolio gross notional at the last mids if all open orders of the worse side of each symbol filled."""
+    total = 0
+    for s in range(len(world.symbols)):
+        symbol = world.symbols[s]
+        mine = s == changed
+        buys = _same_side(world, s, 1, slot if mine and side > 0 else NONE, qty if mine and side > 0 else 0)
+        sells = _same_side(world, s, -1, slot if mine and side < 0 else NONE, qty if mine and side < 0 else 0)
+        lots = max(abs(symbol["position"] + buys), abs(symbol["position"] - sells))
+        total += symbol["mid2"] * instruments[s]["half_tick_value"] * lots
+    return total
+
+
+@kernel
+def _leverage_room(run, p):
+    equity = max(0, run["equity"])
+    if equity // ONE > (NEVER // p["max_leverage"]):
+        return NEVER
+    return mul_div_floor(equity, p["max_leverage"], ONE)
+
+
+@kernel
+def _too_many_orders(world, p, s):
+    """Open and in-flight orders, and open cycles that wait for their take-profit, against both limits."""
+    total, own = 0, 0
+    for other in range(len(world.symbols)):
+        symbol = world.symbols[other]
+        count = symbol["n_cycles"]
+        for j in range(symbol["n_orders"]):
+            if world.orders[other, j]["role"] != _TAKE_PROFIT:
+                count += 1
+        total += count
+        if other == s:
+            own = count
+    return own >= p["max_open_orders"] or total >= p["max_open_orders_portfolio"]
+
+
+@kernel
+def _post_only_limit(world, s, side, slot):
+    """The most aggressive price at which an order of `side` may rest: own orders never cross (SPEC 8)."""
+    symbol = world.symbols[s]
+    if side > 0:
+        limit = min(symbol["ask_px"] - 1, (symbol["mid2"] - 1) // 2)
+    else:
+        limit = max(symbol["bid_px"] + 1, symbol["mid2"] // 2 + 1)
+    for j in range(symbol["n_orders"]):
+        order = world.orders[s, j]
+        if order["side"] == -side and j != slot:
+            coming = coming_px(order)
+            if side > 0:
+                limit = min(limit, min(order["px"], coming) - 1)
+            else:
+                limit = max(limit, max(order["px"], coming) + 1)
+    return limit
+
+
+@kernel
+def _is_passive(side, px, limit):
+    return px <= limit if side > 0 else px >= limit
+
+
+# Records
+
+
+@kernel
+def _put_intent(tape, event, ts, s, intent, order, px, reason):
+    row = tape.intents[tape.count[0]["intents"]]
+    tape.count[0]["intents"] += 1
+    row["event"], row["ts"], row["symbol"], row["kind"], row["order"] = event, ts, s, intent["kind"], order
+    row["side"], row["role"], row["key"] = intent["side"], intent["role"], intent["key"]
+    row["price"], row["qty"], row["reason"] = px, intent["qty"], reason

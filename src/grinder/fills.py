@@ -1,0 +1,126 @@
+"""Fill models and matching: which resting orders an event fills, in which order (SPEC 3.2, 9)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grinder._jit import kernel
+from grinder.cycle import close_cycle, open_cycle
+from grinder.ledger import book_fill
+from grinder.orders import put_order, remove_order, set_touches
+from grinder.records import BUY, NONE, SELL, OrderState, PlanKind, Role
+
+__all__ = ["match", "next_touch", "touches"]
+
+_ENTRY: Final = int(Role.ENTRY)
+_TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
+_OPEN: Final = int(OrderState.OPEN)
+_FILLED: Final = int(OrderState.FILLED)
+_CANCELLED: Final = int(OrderState.CANCELLED)
+_TARGET: Final = int(PlanKind.TARGET)
+
+
+@kernel
+def touches(crosses, penetration, side, limit, bid, ask):
+    """Whether an order resting at `limit` fills on this L1 state: the one definition of each fill model."""
+    if crosses != 0:
+        return ask <= limit - penetration if side > 0 else bid >= limit + penetration
+    return bid + ask <= 2 * limit if side > 0 else bid + ask >= 2 * limit
+
+
+@kernel
+def next_touch(world, params, events, at, stop):
+    """First row in [at, stop) whose L1 state touches a live order's limit or a trip of its symbol, else `stop`.
+
+    A linear scan that says what is right. It also keeps each symbol's last row, from which its L1 state is read.
+    """
+    p = params[0]
+    crosses, penetration = p["crosses"], p["penetration"]
+    for i in range(at, stop):
+        symbol = world.symbols[events.symbol[i]]
+        symbol["last_row"] = i
+        bid, ask = events.bid_px[i], events.ask_px[i]
+        mid2 = bid + ask
+        if mid2 <= symbol["trip_low"] or mid2 >= symbol["trip_high"]:
+            return i
+        if crosses != 0:
+            if ask <= symbol["touch_buy"] - penetration or bid >= symbol["touch_sell"] + penetration:
+                return i
+        elif mid2 <= 2 * symbol["touch_buy"] or mid2 >= 2 * symbol["touch_sell"]:
+            return i
+    return stop
+
+
+@kernel
+def match(world, params, instruments, tape, event, ts, s):
+    """Fill what the symbol's L1 state touches: all BUYs, highest limit first, then all SELLs, lowest first, ties by order id."""
+    filled = False
+    for side in (BUY, SELL):
+        j = _best_touched(world, params, s, side)
+        while j >= 0:
+            _fill(world, params, instruments, tape, event, ts, s, j)
+            filled = True
+            j = _best_touched(world, params, s, side)
+    if filled:
+        world.symbols[s]["reflex"] = 1
+        if params[0]["on_fill"] != 0:
+            world.symbols[s]["decide"] = 1
+        set_touches(world, s)
+
+
+@kernel
+def _best_touched(world, params, s, side):
+    p, symbol = params[0], world.symbols[s]
+    best = -1
+    for j in range(symbol["n_orders"]):
+        order = world.orders[s, j]
+        if order["live"] != 0 and order["side"] == side:
+            better = best < 0 or side * (order["px"] - world.orders[s, best]["px"]) > 0
+            if better and touches(p["crosses"], p["penetration"], side, order["px"], symbol["bid_px"], symbol["ask_px"]):
+                best = j
+    return best
+
+
+@kernel
+def _fill(world, params, instruments, tape, event, ts, s, j):
+    """Fill one order whole at its limit, as maker; a reduce-only one is clipped to the position and its rest cancelled."""
+    order, symbol = world.orders[s, j], world.symbols[s]
+    side, role, price, qty, key = order["side"], order["role"], order["px"], order["qty"], order["key"]
+    order_id, live_ts = order["id"], order["live_ts"]
+    take = qty
+    if role != _ENTRY and role != _TAKE_PROFIT:
+        take = min(qty, max(0, -side * symbol["position"]))
+    remove_order(world, s, j)
+    if take > 0:
+        cycle = _cycle_of_fill(world, s, side, role, key, price, take)
+        fee = book_fill(world, params, instruments, s, side, price, take)
+        _put_fill(tape, event, ts, s, order_id, cycle, side, role, price, take, fee)
+    if take < qty:
+        put_order(tape, event, ts, s, order_id, _OPEN, _CANCELLED, price, qty - take, live_ts)
+    else:
+        put_order(tape, event, ts, s, order_id, _OPEN, _FILLED, price, 0, live_ts)
+
+
+@kernel
+def _cycle_of_fill(world, s, side, role, key, price, qty):
+    """The cycle that a fill opens or closes, or -1."""
+    if role == _TAKE_PROFIT:
+        close_cycle(world, s, key, qty)
+        return key
+    if world.plans[s]["kind"] == _TARGET:
+        for t in range(world.symbols[s]["n_targets"]):
+            target = world.targets[s, t]
+            if target["side"] == side and target["role"] == role and target["key"] == key:
+                target["done"] = 1
+    if role == _ENTRY:
+        return open_cycle(world, s, side, price, qty)
+    return NONE
+
+
+@kernel
+def _put_fill(tape, event, ts, s, order, cycle, side, role, price, qty, fee):
+    row = tape.fills[tape.count[0]["fills"]]
+    tape.count[0]["fills"] += 1
+    row["event"], row["ts"], row["symbol"], row["order"] = event, ts, s, order
+    row["cycle"], row["side"], row["role"] = cycle, side, role
+    row["price"], row["qty"], row["fee"], row["taker"] = price, qty, fee, 0

@@ -1,0 +1,172 @@
+"""Goldens: the digest a fixture is known to give, what it must show, and how either may change (SPEC 14, 2.3)."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from grinder.data.fixture import Fixture, fixture as named_fixture
+from grinder.digest import Difference, Digest, first_difference
+from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism
+from grinder.records import WINDOW, Regime
+from grinder.replay import replay
+from grinder.run import Run
+
+__all__ = ["Verdict", "accept", "read_golden", "shortfalls", "verify"]
+
+GOLDEN: Final = "digest.json"
+EXPECTED: Final = ("fills", "buys", "sells", "cycles", "realised", "regimes")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verifying one fixture found. `difference` is None where the digest is the golden's."""
+
+    fixture: str
+    digest: str
+    golden: str
+    difference: Difference | None
+    span: str
+    """First and last time of the window that differs."""
+    shortfalls: tuple[str, ...]
+    """What `[expect]` asks for and the run does not show."""
+
+    @property
+    def passed(self) -> bool:
+        """Digest equal and everything expected shown."""
+        return self.difference is None and not self.shortfalls
+
+    def __str__(self) -> str:
+        if self.passed:
+            return f"{self.fixture}: equal, {self.digest}"
+        lines = [f"{self.fixture}: NOT equal: {self.digest}"]
+        if self.difference is not None:
+            lines += [f"  golden is {self.golden}", f"  {self.difference}{self.span}"]
+        lines += [f"  expected but not shown: {shortfall}" for shortfall in self.shortfalls]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        first = self.difference
+        return {
+            "fixture": self.fixture,
+            "passed": self.passed,
+            "digest": self.digest,
+            "golden": self.golden,
+            "first_stage": first.stage if first else None,
+            "first_window": first.window if first else None,
+            "shortfalls": list(self.shortfalls),
+        }
+
+
+def verify(name: Fixture | str | os.PathLike[str], *, twice: bool = False, progress: Callable[[int, int], None] | None = None) -> Verdict:
+    """Replay a fixture with its own settings and compare the run with its golden and its `[expect]`.
+
+    Args:
+        name: a fixture, its name or its folder.
+        twice: replay a second time, with another chunk size, and compare the two runs first.
+
+    Raises:
+        DataError: there is no golden yet, or it is damaged. Nondeterminism: the two runs differ.
+    """
+    data = name if isinstance(name, Fixture) else named_fixture(name)
+    golden = read_golden(data)
+    run = replay(data, progress=progress)
+    if twice:
+        again = replay(data, chunk=max(1, len(data) // 3), progress=progress)
+        between = first_difference(run.digest, again.digest)
+        if between is not None:
+            raise Nondeterminism(f"{data.name}: two runs of the same fixture differ: {between}{_span(data, between)}")
+    difference = first_difference(golden, run.digest)
+    span = _span(data, difference) if difference else ""
+    return Verdict(data.name, run.digest.value, golden.value, difference, span, shortfalls(data, run))
+
+
+def _span(data: Fixture, difference: Difference) -> str:
+    if difference.window < 0 or difference.window * WINDOW >= len(data):
+        return ""
+    rows = (difference.window * WINDOW, min((difference.window + 1) * WINDOW, len(data)) - 1)
+    first, last = (np.datetime64(int(data.events.ts[row]), "ns") for row in rows)
+    return f"; {first} to {last} UTC"
+
+
+def shortfalls(data: Fixture, run: Run) -> tuple[str, ...]:
+    """What the manifest's `[expect]` asks for and the run does not show. A golden that exercises nothing proves nothing.
+
+    `fills, buys, sells, cycles` are least counts, `realised = true` asks for realised PnL other than 0, `regimes` lists names
+    that must occur.
+    """
+    missing = []
+    summary = run.summary()
+    for key, least in data.manifest.get("expect", {}).items():
+        if key not in EXPECTED:
+            raise IntegrityError(f"{data.path}: [expect] {key}: there is no such expectation; known are {', '.join(EXPECTED)}")
+        if key == "realised":
+            if least and summary["realised"] == 0:
+                missing.append("realised PnL other than 0")
+        elif key == "regimes":
+            seen = {Regime(int(code)).name for code in np.unique(run.tables["regimes"].records["to"])}
+            missing += [f"regime {regime}" for regime in least if regime not in seen]
+        elif summary[key] < least:
+            missing.append(f"{key}: at least {least}, there are {summary[key]}")
+    return tuple(missing)
+
+
+def read_golden(data: Fixture) -> Digest:
+    """The golden of a fixture.
+
+    Raises:
+        DataError: there is none. IntegrityError: it is damaged.
+    """
+    if data.path is None:
+        raise DataError(f"{data.name} was made in memory and has no golden; write it with `gr.write_fixture`")
+    file = data.path / GOLDEN
+    if not file.is_file():
+        raise DataError(f"{file}: there is no golden yet: `grinder accept {data.name} --reason ...` makes one")
+    try:
+        return Digest.from_dict(json.loads(file.read_text("utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{file}: no readable golden: {error!r}") from None
+
+
+def accept(name: Fixture | str | os.PathLike[str], reason: str) -> tuple[Digest | None, Digest]:
+    """Make the digest of the present code the golden of a fixture, with the reason. Returns the old one and the new.
+
+    Raises:
+        ConfigError: no reason, or under CI, where goldens never change. DigestMismatch: `[expect]` is not met.
+    """
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        raise ConfigError("CI is set: goldens are accepted by a person, with a reason, never in CI")
+    if len(reason.split()) < 2:
+        raise ConfigError("accept needs --reason with at least two words: why did the digest change?")
+    data = name if isinstance(name, Fixture) else named_fixture(name)
+    if data.path is None:
+        raise ConfigError(f"{data.name} was made in memory; write it with `gr.write_fixture` first")
+    run = replay(data)
+    missing = shortfalls(data, run)
+    if missing:
+        raise DigestMismatch(f"{data.name} does not show what [expect] asks for: {'; '.join(missing)}")
+    file = data.path / GOLDEN
+    before = read_golden(data) if file.is_file() else None
+    body = {**run.digest.to_dict(), "reason": reason, "headline": run.summary()}
+    _write(file, body)
+    return before, run.digest
+
+
+def _write(file: Path, body: Mapping[str, Any]) -> None:
+    handle, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            opened.write(json.dumps(body, indent=1, sort_keys=True) + "\n")
+        Path(scratch).chmod(0o644)
+        os.replace(scratch, file)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,192 @@
+"""Money: fills into positions, funding, and marks from two separate paths (SPEC 10; ADR-0004). Exact integers throughout."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grinder._jit import kernel
+from grinder.records import NEVER, NONE, Cause
+from grinder.units import MONEY_LIMIT, ONE, fee_atoms, mul_div_floor, split_cost
+
+__all__ = ["book_fill", "book_funding", "mark", "open_ledger", "roll_window"]
+
+_FILL: Final = int(Cause.FILL)
+_FUNDING: Final = int(Cause.FUNDING)
+_ROLL: Final = int(Cause.ROLL)
+FAULT_PATHS_DIFFER: Final = 1
+FAULT_OUT_OF_RANGE: Final = 2
+
+
+@kernel
+def open_ledger(world, params):
+    """Initial equity, the first drawdown window, no position."""
+    run, p = world.run[0], params[0]
+    run["cash"] = run["equity"] = p["equity"]
+    _start_window(world, p)
+
+
+@kernel
+def book_fill(world, params, instruments, s, side, price, qty):
+    """Book one fill of `qty` lots at `price`: position, average cost, realised PnL, fee. Returns the fee in atoms.
+
+    A fill through zero closes the whole position, then opens the rest at the fill price.
+    """
+    symbol, instrument = world.symbols[s], instruments[s]
+    tick_value = instrument["tick_value"]
+    notional = price * qty * tick_value
+    held = abs(symbol["position"])
+    closing = min(qty, held) if symbol["position"] * side < 0 else 0
+    if closing > 0:
+        share = split_cost(symbol["cost"], closing, held)
+        symbol["realised"] += -side * (price * closing * tick_value - share)
+        symbol["cost"] -= share
+    symbol["cost"] += price * (qty - closing) * tick_value
+    symbol["position"] += side * qty
+    fee = fee_atoms(notional, params[0]["maker_fee"])
+    symbol["fees"] += fee
+    symbol["turnover"] += notional
+    _pay(world, symbol, -side * notional - fee)
+    symbol["fills"] += 1
+    symbol["cause"] |= _FILL
+    return fee
+
+
+@kernel
+def book_funding(world, instruments, s, rate, mark_px):
+    """Pay funding on the position held before the event's fills: ceil when we pay, floor when we receive."""
+    symbol = world.symbols[s]
+    notional = symbol["position"] * mark_px * instruments[s]["tick_value"]
+    received = mul_div_floor(-notional, rate, ONE)
+    symbol["funding"] += received
+    _pay(world, symbol, received)
+    symbol["cause"] |= _FUNDING
+
+
+@kernel
+def _pay(world, symbol, amount):
+    symbol["cash"] += amount
+    world.run[0]["cash"] += amount
+
+
+@kernel
+def mark(world, params, instruments, tape, event, ts):
+    """Mark every symbol and the portfolio with the last accepted mids, record what had a cause, set the trips."""
+    causes = _revalue(world, params, instruments)
+    _put_rows(world, params, tape, event, ts, causes)
+    _set_trips(world, params, instruments)
+
+
+@kernel
+def roll_window(world, params, instruments, tape, event, ts):
+    """Start a new drawdown window at the mids before the event (SPEC 7.1); a mark of its own."""
+    _revalue(world, params, instruments)
+    _start_window(world, params[0])
+    for s in range(len(world.symbols)):
+        if world.symbols[s]["mid2"] != 0:
+            world.symbols[s]["cause"] |= _ROLL
+            world.symbols[s]["decide"] = 1
+    _put_rows(world, params, tape, event, ts, _ROLL)
+    _set_trips(world, params, instruments)
+
+
+@kernel
+def _unrealised(symbol, half_tick_value):
+    """At mid: value minus cost of a long, cost minus value of a short."""
+    position = symbol["position"]
+    value = symbol["mid2"] * half_tick_value * position
+    return value - symbol["cost"] if position > 0 else value + symbol["cost"]
+
+
+@kernel
+def _revalue(world, params, instruments):
+    """Equity of each symbol and of the portfolio by both paths, peaks and drawdowns; returns all causes at once."""
+    run = world.run[0]
+    by_profit, position_value, causes = params[0]["equity"], 0, 0
+    for s in range(len(world.symbols)):
+        symbol, half = world.symbols[s], instruments[s]["half_tick_value"]
+        profit = symbol["realised"] + _unrealised(symbol, half) - symbol["fees"] + symbol["funding"]
+        by_profit += profit
+        position_value += symbol["mid2"] * half * symbol["position"]
+        symbol["equity"] = profit
+        symbol["peak"] = max(symbol["peak"], profit)
+        symbol["drawdown"] = symbol["peak"] - profit
+        causes |= symbol["cause"]
+        if symbol["turnover"] >= MONEY_LIMIT or abs(symbol["cash"]) >= MONEY_LIMIT:
+            run["fault"] = FAULT_OUT_OF_RANGE
+    if run["cash"] + position_value != by_profit:
+        run["fault"] = FAULT_PATHS_DIFFER
+    run["equity"] = by_profit
+    run["peak"] = max(run["peak"], by_profit)
+    run["drawdown"] = run["peak"] - by_profit
+    return causes
+
+
+@kernel
+def _start_window(world, p):
+    """Peak, budgets and the inventory cap of a window that starts at the present equity (SPEC 7.1, 15)."""
+    run, n = world.run[0], len(world.symbols)
+    equity = max(0, run["equity"])
+    run["window_equity"] = run["peak"] = run["equity"]
+    run["drawdown"] = 0
+    run["budget"] = mul_div_floor(equity, p["dd_budget_pct"], ONE)
+    run["max_inventory"] = p["max_inventory_atoms"]
+    if p["max_inventory_atoms"] == NONE:
+        run["max_inventory"] = mul_div_floor(equity, p["max_inventory_ratio"], ONE)
+    for s in range(n):
+        symbol = world.symbols[s]
+        symbol["peak"], symbol["drawdown"] = symbol["equity"], 0
+        symbol["budget"] = run["budget"] // n + (1 if s < run["budget"] % n else 0)
+
+
+@kernel
+def _put_rows(world, params, tape, event, ts, causes):
+    """One `ledger` row for each symbol with a cause, then one for the portfolio; causes are used up."""
+    cost, realised, unrealised, fees, funding = 0, 0, 0, 0, 0
+    for s in range(len(world.symbols)):
+        symbol = world.symbols[s]
+        open_profit = symbol["equity"] - symbol["realised"] + symbol["fees"] - symbol["funding"]
+        cost += symbol["cost"]
+        realised += symbol["realised"]
+        unrealised += open_profit
+        fees += symbol["fees"]
+        funding += symbol["funding"]
+        if symbol["cause"] != 0:
+            row = _next_row(tape, event, ts, s, symbol["cause"])
+            row["position"], row["cost"], row["cash"] = symbol["position"], symbol["cost"], symbol["cash"]
+            row["realised"], row["unrealised"] = symbol["realised"], open_profit
+            row["fees"], row["funding"], row["equity"] = symbol["fees"], symbol["funding"], symbol["equity"]
+            row["peak"], row["drawdown"], row["budget"] = symbol["peak"], symbol["drawdown"], symbol["budget"]
+            symbol["cause"] = 0
+    run = world.run[0]
+    row = _next_row(tape, event, ts, NONE, causes)
+    row["position"], row["cost"], row["cash"] = 0, cost, run["cash"]
+    row["realised"], row["unrealised"], row["fees"], row["funding"] = realised, unrealised, fees, funding
+    row["equity"], row["peak"], row["drawdown"], row["budget"] = run["equity"], run["peak"], run["drawdown"], run["budget"]
+
+
+@kernel
+def _next_row(tape, event, ts, s, cause):
+    row = tape.ledger[tape.count[0]["ledger"]]
+    tape.count[0]["ledger"] += 1
+    row["event"], row["ts"], row["symbol"], row["cause"] = event, ts, s, cause
+    return row
+
+
+@kernel
+def _set_trips(world, params, instruments):
+    """For each position the nearest mid2 that takes the portfolio past its next drawdown threshold, others held (SPEC 10)."""
+    run = world.run[0]
+    threshold = mul_div_floor(run["budget"], params[0]["dd_warn"], ONE)
+    if run["drawdown"] > threshold:
+        threshold = run["budget"]
+    armed = run["drawdown"] <= threshold
+    for s in range(len(world.symbols)):
+        symbol = world.symbols[s]
+        symbol["trip_low"], symbol["trip_high"] = -NEVER, NEVER
+        if armed and symbol["position"] != 0:
+            per_half_tick = abs(symbol["position"]) * instruments[s]["half_tick_value"]
+            away = (threshold - run["drawdown"]) // per_half_tick + 1
+            if symbol["position"] > 0:
+                symbol["trip_low"] = symbol["mid2"] - away
+            else:
+                symbol["trip_high"] = symbol["mid2"] + away

@@ -1,0 +1,110 @@
+"""Open and in-flight orders: how they take effect, leave, and what of them a market event can touch (SPEC 3.3, 8)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grinder._jit import kernel
+from grinder.records import FAR, NEVER, NONE, IntentKind, OrderState
+
+__all__ = ["apply_due_changes", "coming_px", "coming_qty", "put_order", "remove_order", "set_touches"]
+
+_CANCEL: Final = int(IntentKind.CANCEL)
+_AMEND: Final = int(IntentKind.AMEND)
+_NO_CHANGE: Final = NONE
+_PENDING: Final = int(OrderState.PENDING)
+_OPEN: Final = int(OrderState.OPEN)
+_CANCELLED: Final = int(OrderState.CANCELLED)
+FAULT_TOO_MANY_ORDERS: Final = 4
+
+
+@kernel
+def apply_due_changes(world, tape, event, ts):
+    """Make everything due at or before `ts` take effect, by (due, symbol, order id); cancels and amends are reflexes."""
+    run = world.run[0]
+    while ts >= run["next_due"]:
+        for s in range(len(world.symbols)):
+            _apply_symbol(world, tape, event, ts, s, run["next_due"])
+            set_touches(world, s)
+        run["next_due"] = _earliest_change(world)
+
+
+@kernel
+def _apply_symbol(world, tape, event, ts, s, due):
+    """Changes of one symbol that are due exactly at `due`."""
+    symbol = world.symbols[s]
+    j = 0
+    while j < symbol["n_orders"]:
+        order = world.orders[s, j]
+        if order["live"] == 0 and order["live_ts"] == due:
+            order["live"] = 1
+        if order["change"] != _NO_CHANGE and order["change_ts"] == due:
+            symbol["reflex"] = 1
+            state = _OPEN if order["live"] != 0 else _PENDING
+            if order["change"] == _CANCEL:
+                put_order(tape, event, ts, s, order["id"], state, _CANCELLED, order["px"], order["qty"], order["live_ts"])
+                remove_order(world, s, j)
+                continue
+            order["change"] = _NO_CHANGE
+            order["px"], order["qty"] = order["change_px"], order["change_qty"]
+            order["live_ts"] = due
+            put_order(tape, event, ts, s, order["id"], state, state, order["px"], order["qty"], due)
+        j += 1
+
+
+@kernel
+def _earliest_change(world):
+    due = NEVER
+    for s in range(len(world.symbols)):
+        for j in range(world.symbols[s]["n_orders"]):
+            order = world.orders[s, j]
+            if order["live"] == 0:
+                due = min(due, order["live_ts"])
+            if order["change"] != _NO_CHANGE:
+                due = min(due, order["change_ts"])
+    return due
+
+
+@kernel
+def remove_order(world, s, j):
+    """Take order `j` out; the others keep ascending ids."""
+    symbol = world.symbols[s]
+    for later in range(j + 1, symbol["n_orders"]):
+        world.orders[s, later - 1] = world.orders[s, later]
+    symbol["n_orders"] -= 1
+
+
+@kernel
+def coming_px(order):
+    """The price an order will have once an amend in flight takes effect."""
+    return order["change_px"] if order["change"] == _AMEND else order["px"]
+
+
+@kernel
+def coming_qty(order):
+    """The quantity an order will have once an amend in flight takes effect."""
+    return order["change_qty"] if order["change"] == _AMEND else order["qty"]
+
+
+@kernel
+def set_touches(world, s):
+    """Note the best live limits of a symbol, which are all that `next_touch` has to look at."""
+    symbol = world.symbols[s]
+    symbol["touch_buy"], symbol["touch_sell"] = -FAR, FAR
+    for j in range(symbol["n_orders"]):
+        order = world.orders[s, j]
+        if order["live"] != 0:
+            if order["side"] > 0:
+                symbol["touch_buy"] = max(symbol["touch_buy"], order["px"])
+            else:
+                symbol["touch_sell"] = min(symbol["touch_sell"], order["px"])
+
+
+@kernel
+def put_order(tape, event, ts, s, order, before, after, px, remaining, live_ts):
+    """Record one transition of an order's life."""
+    row = tape.orders[tape.count[0]["orders"]]
+    tape.count[0]["orders"] += 1
+    row["event"], row["ts"], row["symbol"], row["order"] = event, ts, s, order
+    row["from"], row["to"] = before, after
+    row["price"], row["remaining"], row["live_ts"] = px, remaining, live_ts

@@ -1,0 +1,330 @@
+"""Policies of one's own: what they see, what they may return, and how that becomes the plan in force (SPEC 7.8, 8, 12).
+
+A policy is called at decisions only: at a symbol's first L1 update, when a bar closes, when the drawdown window rolls, and, if it
+asks, when one of its orders fills.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from grinder._jit import kernel
+from grinder.config import MAX_LEVELS, PARAMS
+from grinder.errors import PolicyError
+from grinder.plan import put_plan, start_ladder, take_profit_step, tick_floor
+from grinder.records import BUY, SELL, Adds, Mode, PlanKind, Reason, Regime, Role, World
+from grinder.tape import Tape
+from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, MICRO, MONEY_LIMIT, ONE
+
+__all__ = ["GridPlan", "Policy", "TargetState", "View", "WantedOrder", "commit", "params_of", "policy", "static", "view_of"]
+
+
+class View(NamedTuple):
+    """What a policy sees of one symbol at a decision; integers in the units of SPEC 1, arrays are copies."""
+
+    event: int
+    """index of the event in hand"""
+    ts: int
+    """ns"""
+    symbol: int
+    """ASCII rank; `fixture.symbols[view.symbol]` is its name"""
+    bid_px: int
+    bid_qty: int
+    ask_px: int
+    ask_qty: int
+    mid2: int
+    """half ticks"""
+    anchor2: int
+    """the symbol's first mid, half ticks"""
+    position: int
+    """lots, signed"""
+    cost: int
+    """atoms"""
+    realised: int
+    fees: int
+    funding: int
+    equity: int
+    """the portfolio's at the last mark, atoms"""
+    drawdown: int
+    budget: int
+    """the symbol's drawdown budget, atoms"""
+    tick_value: int
+    """atoms per tick and lot"""
+    quantity: int
+    """the configured quantity, lots; 0 if there is none"""
+    plan: int
+    """id of the plan in force, -1 if there is none"""
+    orders: np.ndarray
+    """ORDER records, open and in flight"""
+    cycles: np.ndarray
+    """CYCLE records, open"""
+
+
+Params: Any = namedtuple("Params", PARAMS.names)  # noqa: PYI024 - its fields are those of the record
+"""The settings as plain integers, for Python and for jitted policies; see `grinder.config.PARAMS`."""
+
+
+class GridPlan(NamedTuple):
+    """A grid: where, how wide, how much. Print it, change it with `_replace`, return it (SPEC 7.8).
+
+    Size schedules hold lots per level, nearest first; a level past the schedule takes the last quantity.
+    """
+
+    symbol: int
+    center: int
+    """1e-6 ticks"""
+    step: int
+    """ratio in 1e-8"""
+    levels_down: int
+    levels_up: int
+    size_schedule_down: Sequence[int]
+    size_schedule_up: Sequence[int]
+    tp_step: int
+    """ratio in 1e-8 from entry to take-profit"""
+    regime: int = int(Regime.RANGE)
+    mode: int = int(Mode.NORMAL)
+    width_down: int = 0
+    width_up: int = 0
+    adds_down: int = int(Adds.FULL)
+    adds_up: int = int(Adds.FULL)
+    reduce_only: int = 0
+    budget: int = 0
+    worst_down: int = 0
+    worst_up: int = 0
+    reasons: int = 0
+
+
+class WantedOrder(NamedTuple):
+    """One order that a policy wants to rest. `key` is the policy's own name for it, unique by side and role."""
+
+    side: int
+    """+1 BUY, -1 SELL"""
+    key: int
+    price: int
+    """ticks"""
+    qty: int
+    """lots"""
+    role: int = int(Role.ENTRY)
+    """ENTRY or REDUCE_ONLY"""
+
+
+class TargetState(NamedTuple):
+    """The orders that a policy wants, whole: what is open and not here is cancelled. Each is filled at most once (SPEC 8).
+
+    With `tp_step` over 0 every filled entry opens a cycle with a take-profit so far away; with 0 the policy closes by itself.
+    """
+
+    orders: Sequence[WantedOrder]
+    tp_step: int = 0
+
+
+Decision = GridPlan | TargetState | None
+"""None keeps what is in force."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A function `(view, params) -> GridPlan | TargetState | None` and how it wants to be called."""
+
+    function: Callable[..., Decision]
+    name: str
+    source: str
+    """SHA-256 of its source: provenance, not part of the digest, which is of what the policy did."""
+    on_fill: bool = False
+
+    def __call__(self, view: View, params: Any) -> Decision:
+        return self.function(view, params)
+
+
+def policy(function: Callable[..., Any] | None = None, *, on_fill: bool = False, jit: bool = False) -> Any:
+    """Make a function a policy; with `jit` it is compiled by numba on its own (never into the engine's loop).
+
+    >>> @policy(on_fill=True)
+    ... def idle(view, params):
+    ...     return None
+    >>> idle.name
+    'idle'
+    """
+
+    def wrap(inner: Callable[..., Any]) -> Policy:
+        called = inner
+        if jit:
+            import numba
+
+            called = numba.njit(inner)
+        return Policy(called, getattr(inner, "__name__", type(inner).__name__), _source_hash(inner), on_fill)
+
+    return wrap if function is None else wrap(function)
+
+
+def _source_hash(function: Callable[..., Any]) -> str:
+    plain = getattr(function, "py_func", function)
+    try:
+        body = inspect.getsource(plain).encode()
+    except (OSError, TypeError):  # typed into a console, or a callable object
+        code = getattr(plain, "__code__", None) or getattr(type(plain).__call__, "__code__", None)
+        body = code.co_code if code is not None else repr(type(plain)).encode()
+    return hashlib.sha256(body).hexdigest()
+
+
+def params_of(params: Any) -> Any:
+    """The settings record as a `Params` tuple of plain integers."""
+    return Params(*(int(params[0][name]) for name in PARAMS.names))
+
+
+def view_of(world: World, instruments: Any, event: int, ts: int, s: int) -> View:
+    """What the policy sees of symbol `s` at the event in hand."""
+    symbol, run = world.symbols[s], world.run[0]
+    numbers = {name: int(symbol[name]) for name in View._fields if name in (symbol.dtype.names or ())}
+    numbers |= {"equity": int(run["equity"]), "drawdown": int(run["drawdown"])}
+    return View(
+        **numbers,
+        event=event,
+        ts=ts,
+        symbol=s,
+        tick_value=int(instruments[s]["tick_value"]),
+        quantity=int(instruments[s]["quantity"]),
+        plan=int(world.plans[s]["id"]) if world.plans[s]["kind"] else -1,
+        orders=world.orders[s, : symbol["n_orders"]].copy(),
+        cycles=world.cycles[s, : symbol["n_cycles"]].copy(),
+    )
+
+
+def static(view: View, params: Any) -> GridPlan:
+    """The built-in `static` plan of a symbol, to start from (SPEC 12)."""
+    floor = tick_floor(view.anchor2)
+    step = max(params.step, floor)
+    width = params.levels * step
+    return GridPlan(
+        symbol=view.symbol,
+        center=view.anchor2 * (MICRO // 2),
+        step=step,
+        levels_down=params.levels,
+        levels_up=params.levels,
+        size_schedule_down=(view.quantity,),
+        size_schedule_up=(view.quantity,),
+        tp_step=take_profit_step(step, params.maker_fee, params.min_edge),
+        width_down=width,
+        width_up=width,
+        reasons=int(Reason.STEP_TICK_FLOOR) if floor > params.step else 0,
+    )
+
+
+# From decision to plan in force
+
+_PLAN_FIELDS: Final = tuple(
+    "regime mode center step width_down width_up adds_down adds_up reduce_only tp_step budget worst_down worst_up reasons".split()
+)
+
+
+def commit(world: World, decision: Decision, tape: Tape, event: int, ts: int, s: int, tick_value: int) -> None:
+    """Make a decision the plan in force of symbol `s`; one that changes nothing is dropped without a record (ADR-0002).
+
+    Raises:
+        PolicyError: the decision cannot be traded; the message names the field.
+    """
+    if decision is None:
+        return
+    if isinstance(decision, GridPlan):
+        _commit_grid(world, decision, tape, event, ts, s)
+    elif isinstance(decision, TargetState):
+        _commit_target(world, decision, tape, event, ts, s, tick_value)
+    else:
+        raise PolicyError(f"a policy returns GridPlan, TargetState or None, not {type(decision).__name__}")
+
+
+def _whole(value: Any, name: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise PolicyError(f"{name} is {value!r}: an integer is needed; prices are ticks, sizes lots, ratios 1e-8")
+    if not low <= value <= high:
+        raise PolicyError(f"{name} is {value}: allowed are {low} to {high}")
+    return int(value)
+
+
+def _commit_grid(world: World, grid: GridPlan, tape: Tape, event: int, ts: int, s: int) -> None:
+    _whole(grid.symbol, "symbol", s, s)
+    _whole(grid.center, "center", 1, MAX_PRICE_TICKS * MICRO)
+    _whole(grid.step, "step", 1, ONE - 1)
+    _whole(grid.tp_step, "tp_step", 0, ONE)
+    _whole(grid.mode, "mode", Mode.NORMAL, Mode.NORMAL)
+    for name in ("adds_down", "adds_up"):
+        if _whole(getattr(grid, name), name, 0, 2) == Adds.ONCE:
+            raise PolicyError(f"{name} is ONCE, which is reset by the trend state; only FULL and OFF are available")
+    levels = [_whole(getattr(grid, name), name, 0, MAX_LEVELS) for name in ("levels_down", "levels_up")]
+    sizes = [_sizes(grid.size_schedule_down, levels[0], "down"), _sizes(grid.size_schedule_up, levels[1], "up")]
+    values = np.array([_whole(getattr(grid, name), name, -(2**62), 2**62) for name in _PLAN_FIELDS])
+    plan, ladder = world.plans[s], world.ladder[s]
+    if (
+        plan["kind"] == PlanKind.GRID
+        and all(plan[name] == value for name, value in zip(_PLAN_FIELDS, values, strict=True))
+        and (plan["wanted_down"], plan["wanted_up"]) == tuple(levels)
+        and all((ladder[side]["qty"][1:] == sizes[side]).all() for side in (0, 1))
+    ):
+        return
+    for name, value in zip(_PLAN_FIELDS, values, strict=True):
+        plan[name] = value
+    plan["wanted_down"], plan["wanted_up"] = levels
+    for side in (0, 1):
+        ladder[side]["qty"][1:] = sizes[side]
+    _adopt(world, tape, event, ts, s, int(PlanKind.GRID))
+
+
+def _sizes(schedule: Any, levels: int, name: str) -> np.ndarray:
+    """A quantity for every ladder slot: the schedule, then its last quantity."""
+    sizes = [_whole(size, f"size_schedule_{name}", 1, MAX_QTY_LOTS) for size in schedule]
+    if levels and not sizes:
+        raise PolicyError(f"size_schedule_{name} is empty, levels_{name} is {levels}")
+    slots = 256
+    sizes = (sizes or [0])[:slots]
+    return np.array(sizes + [sizes[-1]] * (slots - len(sizes)), np.int64)
+
+
+def _commit_target(world: World, target: TargetState, tape: Tape, event: int, ts: int, s: int, tick_value: int) -> None:
+    rows = []
+    room = world.targets.shape[1]
+    for order in target.orders:
+        side = _whole(order.side, "side", SELL, BUY)
+        role = _whole(order.role, "role", Role.ENTRY, Role.REDUCE_ONLY)
+        if side == 0 or role == Role.TAKE_PROFIT:
+            raise PolicyError("a wanted order is BUY (+1) or SELL (-1), ENTRY or REDUCE_ONLY; take-profits come from cycles")
+        price, qty = _whole(order.price, "price", 1, MAX_PRICE_TICKS), _whole(order.qty, "qty", 1, MAX_QTY_LOTS)
+        if price * qty * tick_value >= MONEY_LIMIT:
+            raise PolicyError(f"an order of {qty} lots at {price} ticks is worth more than 2**62 atoms")
+        rows.append((side, role, _whole(order.key, "key", -(2**31), 2**31), price, qty, 0))
+    if len({row[:3] for row in rows}) != len(rows):
+        raise PolicyError("two wanted orders have the same side, role and key")
+    if len(rows) > room:
+        raise PolicyError(f"{len(rows)} wanted orders: at most {room} are possible with this max_open_orders")
+    rows.sort(key=lambda row: (-row[0], row[1], row[2]))
+    plan = world.plans[s]
+    tp_step = _whole(target.tp_step, "tp_step", 0, ONE)
+    for j, row in enumerate(rows):
+        world.targets[s, j] = row
+    world.symbols[s]["n_targets"] = len(rows)
+    changed = plan["kind"] != PlanKind.TARGET or plan["tp_step"] != tp_step
+    plan["tp_step"] = tp_step
+    if changed:
+        for name in ("center", "step", "width_down", "width_up", "wanted_down", "wanted_up", "budget", "reasons"):
+            plan[name] = 0
+        plan["regime"], plan["mode"] = Regime.RANGE, Mode.NORMAL
+        plan["adds_down"] = plan["adds_up"] = Adds.FULL
+        plan["worst_down"] = plan["worst_up"] = plan["reduce_only"] = 0
+        _adopt(world, tape, event, ts, s, int(PlanKind.TARGET))
+
+
+@kernel
+def _adopt(world, tape, event, ts, s, kind):
+    """Number the plan whose fields were just written, begin its ladders, record it."""
+    plan = world.plans[s]
+    plan["id"], plan["kind"] = world.run[0]["next_plan"], kind
+    world.run[0]["next_plan"] += 1
+    plan["levels_down"] = start_ladder(world, s, 1, plan["wanted_down"])
+    plan["levels_up"] = start_ladder(world, s, -1, plan["wanted_up"])
+    put_plan(world, tape, event, ts, s)

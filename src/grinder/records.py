@@ -1,0 +1,354 @@
+"""Every record: what a run declares (its stages), what the engine keeps (its state), and the codes both use.
+
+Declared records are rows of little-endian int64 that start with `event, ts, symbol` (SPEC 14); only they are hashed. State
+records are the engine's own. Neither has padding, which is asserted at import: equal rows have equal bytes.
+
+Money is in quote atoms, price in ticks, quantity in lots, time in ns, `mid2` in half ticks, ratios in 1e-8.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import Final, NamedTuple
+
+import numpy as np
+
+__all__ = [
+    "BUY",
+    "CYCLE",
+    "EDGE",
+    "FUNDING",
+    "FORMAT_VERSION",
+    "INSTRUMENT",
+    "INTENT",
+    "LADDER_SLOTS",
+    "LEVEL",
+    "MARKET",
+    "NEVER",
+    "NONE",
+    "ORDER",
+    "PLAN",
+    "RUN",
+    "SELL",
+    "STAGES",
+    "STAGE_VERSIONS",
+    "SYMBOL",
+    "TARGET",
+    "WANTED",
+    "WINDOW",
+    "Adds",
+    "Cause",
+    "FAR",
+    "EdgeKind",
+    "Events",
+    "Fault",
+    "InputKind",
+    "IntentKind",
+    "Mode",
+    "OrderState",
+    "PlanKind",
+    "Reason",
+    "Regime",
+    "Role",
+    "Stream",
+    "World",
+    "stage_dtype",
+]
+
+FORMAT_VERSION: Final = 1
+WINDOW: Final = 4096
+"""Market events in a window of the digest chain (SPEC 14)."""
+BUY: Final = 1
+SELL: Final = -1
+NONE: Final = -1
+"""No order, no cycle, no plan; as a symbol: the portfolio."""
+NEVER: Final = 2**62
+"""A time after every event."""
+FAR: Final = 2**40
+"""A price above every price (2**35 ticks), small enough to be doubled."""
+LADDER_SLOTS: Final = 257
+"""Ladder indices kept per side: p_0, the rounded center, and 256 levels (ADR-0002)."""
+
+
+class Stream(IntEnum):
+    """The market data streams; the number is the rank in the merged order (SPEC 2.1)."""
+
+    FUNDING = 0
+    BOOKS = 1
+    QUOTES = 2
+    TRADES = 3
+
+
+class InputKind(IntEnum):
+    """What a record of the `input` stage tells (SPEC 14)."""
+
+    FAULT = 0
+    QUARANTINED = 1
+    GAP = 2
+    FUNDING = 3
+    COMMAND = 4
+
+
+class Fault(IntEnum):
+    """Why a row is quarantined, in the order of SPEC 2.2; columns of faults hold the code plus 1, 0 is accepted."""
+
+    DUPLICATE = 0
+    CROSSED = 1
+    NO_SIZE = 2
+    JUMP = 3
+    BOOK_UNLIKE_QUOTES = 4
+
+
+class Regime(IntEnum):
+    """Market regimes (SPEC 6)."""
+
+    RANGE = 0
+    TREND_UP = 1
+    TREND_DOWN = 2
+    VOL_SHOCK = 3
+    THIN_BOOK = 4
+    TOXIC = 5
+    PAUSED = 6
+    EMERGENCY = 7
+
+
+class Mode(IntEnum):
+    """Protection modes, worst first (SPEC 11)."""
+
+    EMERGENCY = 0
+    PAUSE = 1
+    DAMAGE_CONTROL = 2
+    THROTTLE = 3
+    NORMAL = 4
+
+
+class Adds(IntEnum):
+    """How entries of a side are governed (SPEC 6)."""
+
+    FULL = 0
+    ONCE = 1
+    OFF = 2
+
+
+class Role(IntEnum):
+    """What an order is for (SPEC 16.17); all but ENTRY and TAKE_PROFIT are reduce-only."""
+
+    ENTRY = 0
+    TAKE_PROFIT = 1
+    REDUCE_ONLY = 2
+    STOP = 3
+    RECOVERY = 4
+    FLATTEN = 5
+
+
+class OrderState(IntEnum):
+    """The life of an order (SPEC 8)."""
+
+    PENDING = 0
+    OPEN = 1
+    PARTIAL = 2
+    FILLED = 3
+    CANCELLED = 4
+    REJECTED = 5
+    EXPIRED = 6
+
+
+class IntentKind(IntEnum):
+    """What the reconciler asks for, in the order in which it is sent (SPEC 16.17)."""
+
+    CANCEL = 0
+    AMEND = 1
+    PLACE = 2
+
+
+class Reason(IntFlag):
+    """Why a number is what it is, or why something was not sent (ADR-0005)."""
+
+    WARMUP = 1 << 0
+    DEPTH_SHORT = 1 << 1
+    STEP_FEE_FLOOR = 1 << 2
+    STEP_TICK_FLOOR = 1 << 3
+    LEVELS_CLAMPED = 1 << 4
+    BUDGET = 1 << 5
+    BUDGET_TOO_SMALL = 1 << 6
+    MAX_INVENTORY = 1 << 7
+    MAX_LEVERAGE = 1 << 8
+    MIN_NOTIONAL = 1 << 9
+    MAX_OPEN_ORDERS = 1 << 10
+    STEP_WIDENED = 1 << 11
+    CAP_PAUSE = 1 << 12
+    HARD_CAP = 1 << 13
+    RATE_LIMIT = 1 << 14
+    POST_ONLY = 1 << 15
+    NO_VOLATILITY = 1 << 16
+
+
+class Cause(IntFlag):
+    """What made a mark (SPEC 10, ADR-0004)."""
+
+    FILL = 1 << 0
+    FUNDING = 1 << 1
+    BAR = 1 << 2
+    GATE = 1 << 3
+    COMMAND = 1 << 4
+    ROLL = 1 << 5
+    TRIP = 1 << 6
+
+
+class PlanKind(IntEnum):
+    """What the plan in force is: none yet, a grid, or a policy's own target orders."""
+
+    NONE = 0
+    GRID = 1
+    TARGET = 2
+
+
+class EdgeKind(IntEnum):
+    """Exogenous events at which the engine has work, found by `observe`; at one event they are handled in this order."""
+
+    ROLL = 0
+    FUNDING = 1
+    BAR = 2
+    GAP_BAR = 3
+    FIRST = 4
+
+
+_FEATURES = (
+    "absent tr atr natr sum_abs_returns net_return range_score efficiency_ratio trend_strength spread_bps imbalance_l1 "
+    "thin_l1 depth_bid depth_ask depth_imbalance impact spread_at_depth slope_bid slope_ask walls_bid walls_ask "
+    "wall_dist_bid wall_dist_ask"
+)
+STAGES: Final[dict[str, tuple[str, ...]]] = {
+    "input": ("kind", "code", "value"),
+    "bars": ("start", "open", "high", "low", "close", "ticks"),
+    "features": tuple(_FEATURES.split()),
+    "gates": ("gate", "from", "to", "reasons"),
+    "regimes": ("from", "to", "reasons"),
+    "plans": tuple(
+        "plan regime mode center step width_down width_up levels_down levels_up adds_down adds_up tp_step budget "
+        "worst_down worst_up reasons".split()
+    ),
+    "levels": ("plan", "side", "i", "price", "qty"),
+    "intents": ("kind", "order", "side", "role", "key", "price", "qty", "reason"),
+    "orders": ("order", "from", "to", "price", "remaining", "live_ts"),
+    "fills": ("order", "cycle", "side", "role", "price", "qty", "fee", "taker"),
+    "ledger": tuple(
+        "cause position cost cash realised unrealised fees funding equity peak drawdown budget".split()
+    ),
+    "alerts": ("code", "level", "value", "limit"),
+}
+"""Stage -> its columns after `event, ts, symbol`, stages in causal order (SPEC 14)."""
+
+STAGE_VERSIONS: Final[dict[str, int]] = dict.fromkeys(STAGES, 1)
+"""A stage that grows a column or a code raises its version."""
+
+
+def _record(names: str | tuple[str, ...]) -> np.dtype:
+    fields = names.split() if isinstance(names, str) else list(names)
+    dtype = np.dtype([(name, "<i8") for name in fields])
+    assert dtype.itemsize == 8 * len(fields), f"padding in {dtype}"
+    return dtype
+
+
+def stage_dtype(stage: str) -> np.dtype:
+    """The record type of a stage: `event, ts, symbol`, then its columns, all little-endian int64."""
+    return _record(("event", "ts", "symbol", *STAGES[stage]))
+
+
+MARKET: Final = _record("seen last_ts bar_start bar_end open high low close ticks")
+"""What `observe` carries per symbol: the open bar (`bar_end` 0: none) and the last accepted L1 update."""
+
+EDGE: Final = _record("event symbol kind a b")
+"""One piece of exogenous work: event index in the run, symbol (-1: all), EdgeKind, two values (funding: rate, mark)."""
+
+INSTRUMENT: Final = _record("tick_value half_tick_value perpetual hard_cap quantity")
+"""Per symbol constants: atoms per tick and lot, half of it, 1 for a perpetual, largest position, static quantity in lots."""
+
+FUNDING: Final = _record("row rate mark_px")
+
+RUN: Final = _record(
+    "cash equity peak drawdown budget window_equity max_inventory "
+    "next_order next_cycle next_plan tokens tokens_ts next_due next_bar_end next_roll in_step fault"
+)
+"""The portfolio and the run's counters. `tokens` in 1e-9; `next_due`: first order change due; `in_step`: a decision is awaited."""
+
+SYMBOL: Final = _record(
+    "bid_px bid_qty ask_px ask_qty mid2 anchor2 position cost cash realised unrealised fees funding turnover "
+    "fills cycles_done equity peak drawdown budget touch_buy touch_sell trip_low trip_high "
+    "n_orders n_cycles n_targets decide reflex cause last_row"
+)
+"""One symbol: L1, position and money, touch and trip prices, counts, and what the event in hand asks of it."""
+
+ORDER: Final = _record("id side role key px qty live live_ts change change_px change_qty change_ts wanted")
+"""An open or in-flight order; `qty` is what remains, `change` an IntentKind in flight or -1, `wanted` scratch of the matching."""
+
+CYCLE: Final = _record("id side px qty tp_step tp_px left index")
+"""An open cycle: entry side, price, quantity; its take-profit's price and unfilled quantity; the ladder index it holds."""
+
+PLAN: Final = _record(
+    "id kind regime mode center step width_down width_up levels_down levels_up adds_down adds_up reduce_only tp_step budget "
+    "worst_down worst_up reasons ladder_down ladder_up micro_down micro_up wanted_down wanted_up"
+)
+"""The plan in force: `kind` is a PlanKind; `ladder_*`: highest index whose price is known, `micro_*`: the rung
+of SPEC 7.5 that the ladder has reached, in 1e-6 ticks;
+`wanted_*`: levels asked for, before those that round together are dropped."""
+
+LEVEL: Final = _record("px qty")
+TARGET: Final = _record("side role key px qty done")
+WANTED: Final = _record("side role key px qty order")
+INTENT: Final = _record("kind slot side role key px qty group distance")
+
+
+class Events(NamedTuple):
+    """A stretch of the merged market events, one row each (SPEC 2.1), in columns of equal length.
+
+    The L1 columns hold the symbol's state *after* the event, so that trades, funding and quarantined rows repeat it; all are
+    0 before the symbol's first accepted L1 update. Funding's own numbers stand apart, by row of this stretch.
+    """
+
+    ts: np.ndarray
+    """int64, ns"""
+    symbol: np.ndarray
+    """int16, ASCII rank"""
+    kind: np.ndarray
+    """int8, Stream"""
+    fault: np.ndarray
+    """int8, 0 accepted, else Fault + 1"""
+    bid_px: np.ndarray
+    """int64, ticks"""
+    bid_qty: np.ndarray
+    """int64, lots"""
+    ask_px: np.ndarray
+    """int64, ticks"""
+    ask_qty: np.ndarray
+    """int64, lots"""
+    funding: np.ndarray
+    """FUNDING, (F,): rows of funding events"""
+
+
+class World(NamedTuple):
+    """All state between two events: what comes out at the end of a replay can go in at the start of the next.
+
+    Shapes: S symbols, N orders, cycles and targets per symbol.
+    """
+
+    run: np.ndarray
+    """RUN, (1,)"""
+    market: np.ndarray
+    """MARKET, (S,)"""
+    symbols: np.ndarray
+    """SYMBOL, (S,)"""
+    orders: np.ndarray
+    """ORDER, (S, N), ascending id"""
+    cycles: np.ndarray
+    """CYCLE, (S, N), ascending id"""
+    plans: np.ndarray
+    """PLAN, (S,)"""
+    ladder: np.ndarray
+    """LEVEL, (S, 2, LADDER_SLOTS), side 0 down, 1 up; index 0 is p_0"""
+    targets: np.ndarray
+    """TARGET, (S, N)"""
+    wanted: np.ndarray
+    """WANTED, (2N,), scratch"""
+    intents: np.ndarray
+    """INTENT, (3N,), scratch"""

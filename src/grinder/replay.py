@@ -1,0 +1,243 @@
+"""`replay`: observe, act, decide, from the first event to the last (DESIGN 1), into a `Run`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grinder import _jit
+from grinder.config import Config
+from grinder.data.fixture import Fixture, fixture as named_fixture
+from grinder.digest import Chain, Digest
+from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_event
+from grinder.errors import ConfigError, LedgerError
+from grinder.market import observe
+from grinder.policy import Policy, commit, params_of, policy as as_policy, view_of
+from grinder.records import EDGE, STAGES, Events, World, stage_dtype
+from grinder.run import Run, Table
+from grinder.tape import empty_tape
+
+__all__ = ["replay"]
+
+CHUNK = 1 << 20
+PRICE_STRETCHES = 4096
+"""Stretches of events of which a run keeps the mid's extremes, for plots."""
+
+
+def replay(
+    fixture: Fixture | str | os.PathLike[str],
+    config: Config | None = None,
+    policy: Policy | Callable[..., Any] | None = None,
+    *,
+    until: int | None = None,
+    resume: Run | None = None,
+    chunk: int = CHUNK,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Replay a fixture and return what happened.
+
+    Args:
+        fixture: a `Fixture`, the name of one, or its folder.
+        config: settings on top of the fixture's own.
+        policy: a function `(view, params)` or `gr.policy`; default: the built-in one that the config names.
+
+    Other args:
+        until: stop before this event index; the `Run` returned can be saved and resumed.
+        resume: go on where this run (of the same fixture, config and policy) stopped. It is left as it is.
+        chunk: events handled at a time. It bounds memory and never changes the result.
+        progress: called with (events done, events in all).
+
+    Raises:
+        ConfigError: a setting is wrong or missing. PolicyError: a policy returned what cannot be traded.
+        DataError: the data break a rule of SPEC 2.2. LedgerError: a proof of the engine failed.
+    """
+    data = fixture if isinstance(fixture, Fixture) else named_fixture(fixture)
+    settings = data.config if config is None else config.over(data.config)
+    chosen = policy if policy is None or isinstance(policy, Policy) else as_policy(policy)
+    params, instruments = settings.params(data.instruments, data.price_range)
+    if chosen is None and (instruments["quantity"] == 0).any():
+        missing = data.symbols[int(np.argmax(instruments["quantity"] == 0))]
+        raise ConfigError(f"quantity of {missing} is missing: the static grid needs it, such as Config(quantity='0.01')")
+    if chosen is not None:
+        params[0]["decides_in_kernel"], params[0]["on_fill"] = 0, chosen.on_fill
+    stop = len(data) if until is None else until
+    session = _Session(data, settings, chosen, params, instruments, resume)
+    if not session.position <= stop <= len(data) or chunk < 1:
+        raise ConfigError(f"until is {stop}, chunk {chunk}: allowed are {session.position} to {len(data)}, and at least 1")
+    if progress:
+        progress(session.position, len(data))
+    for base, events in data.chunks(session.position, stop, chunk):
+        session.run_chunk(base, events)
+        if progress:
+            progress(session.position, len(data))
+    return session.result(stop)
+
+
+class _Session:
+    """One replay under way: the world, the tape, and what was drained from it."""
+
+    def __init__(
+        self, data: Fixture, settings: Config, policy: Policy | None, params: Any, instruments: Any, resume: Run | None
+    ) -> None:
+        self.data, self.settings, self.policy = data, settings, policy
+        self.params, self.instruments = params, instruments
+        self.policy_params = params_of(params)
+        if resume is None:
+            self.world = initial_world(params, int(data.events.ts[0]))
+            self.position = 0
+            self.chains = {stage: Chain(stage) for stage in STAGES}
+            self.drained: dict[str, list[np.ndarray]] = {stage: [] for stage in STAGES}
+        else:
+            _check_resume(resume, data, settings)
+            self.world = World(*(array.copy() for array in resume.world))
+            self.position = resume.events
+            self.chains = {stage: chain.copy() for stage, chain in resume.chains.items()}
+            self.drained = {stage: [table.records] for stage, table in resume.tables.items()}
+        self.rows = rows_per_event(self.world)
+        self.tape = empty_tape(max(8192, 2 * self.rows))
+        self.edges = np.zeros(max(4096, 8 * len(data.instruments)), EDGE)
+
+    def run_chunk(self, base: int, events: Events) -> None:
+        """Observe and act on a stretch of events, handing decisions to the policy where they are due."""
+        at = seen = cursor = n_edges = 0
+        size = len(events.ts)
+        while at < size:
+            if at == seen:
+                seen, n_edges = observe(self.world, events, base, at, size, self.params, self.edges, self.tape)
+                cursor = 0
+            at, cursor, reason = act(
+                self.world, events, base, at, seen, self.params, self.instruments, self.edges, cursor, n_edges, self.tape, self.rows
+            )
+            if reason == DECIDE:
+                self._decide(base + at, int(events.ts[at]))
+                continue
+            if reason == FAULT:
+                raise LedgerError(f"event {base + at}: {FAULTS[int(self.world.run[0]['fault'])]}")
+            self._drain(base + at)
+        self.position = base + size
+
+    def _decide(self, event: int, ts: int) -> None:
+        assert self.policy is not None
+        s = int(np.argmax(self.world.symbols["decide"] != 0))
+        view = view_of(self.world, self.instruments, event, ts, s)
+        try:
+            decision = self.policy(view, self.policy_params)
+            commit(self.world, decision, self.tape, event, ts, s, view.tick_value)
+        except Exception as error:
+            when = np.datetime64(ts, "ns")
+            error.add_note(f"policy {self.policy.name}, symbol {self.data.symbols[s]}, event {event}, {when} UTC")
+            raise
+        self.world.symbols[s]["decide"], self.world.symbols[s]["reflex"] = 0, 1
+
+    def _drain(self, position: int) -> None:
+        """Empty the tape into tables and chains; every window that ended before `position` is closed."""
+        count = self.tape.count[0]
+        for stage in STAGES:
+            records = getattr(self.tape, stage)[: count[stage]].copy()
+            if len(records):
+                self.drained[stage].append(records)
+                self.chains[stage].feed(records)
+            self.chains[stage].close_windows(position)
+        self.tape.count.fill(0)
+
+    def result(self, stop: int) -> Run:
+        """The run as of now. Chains are finished on a copy, so that the run can go on."""
+        closed = {stage: chain.copy() for stage, chain in self.chains.items()}
+        for chain in closed.values():
+            chain.finish(stop)
+        digest = Digest.of(self.settings.hash(), self.data.content, stop, closed)
+        tables = {
+            stage: Table(stage, np.concatenate([np.zeros(0, stage_dtype(stage)), *parts])) for stage, parts in self.drained.items()
+        }
+        return Run(
+            name=self.data.name,
+            instruments=self.data.instruments,
+            config=self.settings,
+            events=stop,
+            total=len(self.data),
+            last_ts=int(self.data.events.ts[max(0, stop - 1)]),
+            tables=tables,
+            digest=digest,
+            world=self.world,
+            chains=self.chains,
+            provenance=provenance(self.policy),
+            prices=_price_extremes(self.data.events, stop, len(self.data.instruments)),
+        )
+
+
+def _check_resume(run: Run, data: Fixture, settings: Config) -> None:
+    for what, mine, theirs in (
+        ("fixture content", data.content, run.digest.input),
+        ("config", settings.hash(), run.digest.config),
+    ):
+        if mine != theirs:
+            raise ConfigError(f"this run cannot be resumed here: its {what} hash is {theirs[:12]}, here it is {mine[:12]}")
+
+
+def _price_extremes(events: Events, stop: int, symbols: int) -> np.ndarray:
+    """Lowest and highest mid of each symbol by stretch of events, so that a plot never hides an extreme."""
+    rows = []
+    for s in range(symbols):
+        mine = np.flatnonzero((events.symbol[:stop] == s) & (events.ask_px[:stop] > 0))
+        mid2 = events.bid_px[mine] + events.ask_px[mine]
+        starts = np.unique(np.linspace(0, max(0, len(mine) - 1), PRICE_STRETCHES).astype(np.int64)) if len(mine) else mine
+        if len(mine):
+            low, high = np.minimum.reduceat(mid2, starts), np.maximum.reduceat(mid2, starts)
+            rows.append(np.stack([np.full(len(starts), s), events.ts[mine[starts]], low, high], axis=1))
+    return np.concatenate([np.zeros((0, 4), np.int64), *rows])
+
+
+def provenance(policy: Policy | None) -> dict[str, Any]:
+    """What made a run, beside its digest: never part of it (SPEC 14)."""
+    out: dict[str, Any] = dict(_environment())
+    if policy is not None:
+        out |= {"policy": policy.name, "policy_source_sha256": policy.source}
+    return out
+
+
+@cache
+def _environment() -> dict[str, Any]:
+    import llvmlite
+    import llvmlite.binding as llvm
+    import numba
+
+    try:
+        own = version("grinder")
+    except PackageNotFoundError:
+        own = "uninstalled"
+    return {
+        "grinder": own,
+        "source_sha256": _jit.source_hash(),
+        **_git(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        "cpu": llvm.get_host_cpu_name(),
+        "os": f"{platform.system()} {platform.machine()}",
+        "jit": _jit.JIT,
+    }
+
+
+def _git() -> dict[str, Any]:
+    """Commit and dirty flag of the checkout that grinder runs from; nothing where there is none."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return {}
+    try:
+        ask = lambda *words: subprocess.run(  # noqa: E731
+            ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+

@@ -1,0 +1,297 @@
+"""A finished replay: its tables, its digest and where it came from; and how it is kept on disk."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from grinder.config import Config
+from grinder.data.instrument import Instrument
+from grinder.digest import Chain, Digest
+from grinder.errors import DataError, IntegrityError
+from grinder.records import STAGES, Role, World, stage_dtype
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    from matplotlib.axes import Axes
+
+__all__ = ["Run", "Table", "load"]
+
+FORMAT: Final = 1
+MAX_ENTRY_BYTES: Final = 1 << 34
+"""A saved run's largest array when unpacked; more is refused before it is read."""
+
+_CYCLE_COLUMNS: Final = tuple(
+    "cycle symbol side qty entry_event entry_ts entry_price exit_event exit_ts exit_price gross fees net".split()
+)
+
+
+class Table:
+    """Records of one stage: a structured array that polars, pandas and anything that speaks Arrow can read.
+
+    Columns are int64 in the units of SPEC 1 (ns, ticks, lots, atoms, 1e-8 ratios); `symbol` is the ASCII rank, -1 the portfolio.
+    """
+
+    def __init__(self, name: str, records: np.ndarray) -> None:
+        self.name = name
+        self.records = records
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, column: str) -> np.ndarray:
+        """One column."""
+        result: np.ndarray = self.records[column]
+        return result
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self.records.dtype.names or ())
+
+    def __repr__(self) -> str:
+        return f"Table({self.name!r}: {len(self):,} rows; {', '.join(self.columns)})"
+
+    def _repr_html_(self) -> str:
+        html: str = self.to_polars()._repr_html_()
+        return html
+
+    def to_polars(self) -> pl.DataFrame:
+        """As a polars frame of Int64 columns."""
+        import polars as pl
+
+        return pl.DataFrame({name: np.ascontiguousarray(self.records[name]) for name in self.columns})
+
+    def to_pandas(self) -> pd.DataFrame:
+        """As a pandas frame of int64 columns."""
+        import pandas as pd
+
+        return pd.DataFrame({name: np.ascontiguousarray(self.records[name]) for name in self.columns})
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow PyCapsule protocol: `polars.DataFrame(table)`, `pyarrow.table(table)`."""
+        return self.to_polars().__arrow_c_stream__(requested_schema)
+
+
+@dataclass(eq=False)
+class Run:
+    """What a replay did. Also where it can go on: `replay(fixture, config, resume=run)`.
+
+    Args:
+        name: of the fixture. instruments, config: what it ran with.
+        events: how many market events it has seen; `total` is how many there are.
+        tables: records of every stage.
+        digest: of the events seen.
+        world, chains: the state after the last event.
+        provenance: versions, source hash, commit; never part of the digest.
+    """
+
+    name: str
+    instruments: tuple[Instrument, ...]
+    config: Config
+    events: int
+    total: int
+    last_ts: int
+    tables: dict[str, Table]
+    digest: Digest
+    world: World
+    chains: dict[str, Chain]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    prices: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.int64))
+    """For plots: extremes of the mid by stretch of events, columns (symbol, ts, lowest mid2, highest mid2)."""
+
+    def __getattr__(self, stage: str) -> Table:
+        if stage in STAGES:
+            return self.tables[stage]
+        raise AttributeError(f"a Run has no {stage!r}; its tables are {', '.join(STAGES)} and cycles")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *STAGES]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every event of the fixture was seen."""
+        return self.events == self.total
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols in ASCII order."""
+        return tuple(instrument.symbol for instrument in self.instruments)
+
+    @property
+    def cycles(self) -> Table:
+        """Completed cycles: entry, exit, profit in atoms, exact. `fees` are those of both fills."""
+        return Table("cycles", _cycles(self.tables["fills"].records, self.instruments))
+
+    def summary(self) -> dict[str, int]:
+        """Headline numbers of the portfolio; money in atoms, after the last event."""
+        symbols, fills, ledger = self.world.symbols, self.tables["fills"].records, self.tables["ledger"].records
+        value = sum(
+            int(row["mid2"]) * (instrument.tick_value // 2) * int(row["position"])
+            for row, instrument in zip(symbols, self.instruments, strict=True)
+        )
+        cost = sum(int(row["cost"]) * (1 if row["position"] > 0 else -1) for row in symbols)
+        portfolio = ledger[ledger["symbol"] == -1]
+        totals = {name: int(symbols[name].sum()) for name in ("realised", "fees", "funding", "turnover", "cycles_done")}
+        return {
+            "events": self.events,
+            "orders": int(self.world.run[0]["next_order"]),
+            "fills": len(fills),
+            "buys": int((fills["side"] > 0).sum()),
+            "sells": int((fills["side"] < 0).sum()),
+            "cycles": totals["cycles_done"],
+            "open_cycles": int(symbols["n_cycles"].sum()),
+            "realised": totals["realised"],
+            "unrealised": value - cost,
+            "fees": totals["fees"],
+            "funding": totals["funding"],
+            "equity": int(self.world.run[0]["cash"]) + value,
+            "turnover": totals["turnover"],
+            "max_drawdown": int(portfolio["drawdown"].max()) if len(portfolio) else 0,
+            "dd_budget": int(self.world.run[0]["budget"]),
+        }
+
+    def money(self, atoms: int, places: int = 4) -> str:
+        """Atoms as text in the quote currency, for reading."""
+        return f"{self.instruments[0].money(atoms, places)} {self.instruments[0].quote}"
+
+    def __repr__(self) -> str:
+        s = self.summary()
+        seen = f"{s['events']:,} events" + ("" if self.complete else f" of {self.total:,}")
+        net = s["realised"] + s["unrealised"] - s["fees"] + s["funding"]
+        lines = [
+            f"Run of {self.name} ({', '.join(self.symbols)}), {seen}",
+            f"  digest      {self.digest.value}",
+            f"  fills       {s['fills']} ({s['buys']} buys, {s['sells']} sells) of {s['orders']} orders",
+            f"  cycles      {s['cycles']} completed, {s['open_cycles']} open",
+            f"  PnL         {self.money(net)}",
+            f"    realised    {self.money(s['realised'])}",
+            f"    unrealised  {self.money(s['unrealised'])}",
+            f"    fees       {self.money(-s['fees'])}",
+            f"    funding     {self.money(s['funding'])}",
+            f"  equity      {self.money(s['equity'])}; max drawdown {self.money(s['max_drawdown'])} of {self.money(s['dd_budget'])}",
+        ]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Digest, headline numbers and provenance for `--json`: integers and strings only."""
+        return {
+            "fixture": self.name,
+            "symbols": list(self.symbols),
+            "digest": self.digest.value,
+            "complete": self.complete,
+            "stages": {s: {"count": self.digest.counts[s], "root": self.digest.roots[s]} for s in STAGES},
+            "summary": self.summary(),
+            "config": self.config.changed(),
+            "provenance": self.provenance,
+        }
+
+    def plot(self, symbol: str | None = None, ax: Axes | None = None) -> Axes:
+        """Price, ladder and fills of one symbol (default: the first) over time; see `grinder.plot.price`."""
+        from grinder.plot import price
+
+        return price(self, symbol, ax)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything to one file that `gr.load` reads; whole or not at all."""
+        target = Path(path)
+        meta = {
+            "format": FORMAT,
+            "name": self.name,
+            "instruments": [instrument.model_dump() for instrument in self.instruments],
+            "config": self.config.model_dump(mode="json", exclude_unset=True),
+            "events": self.events,
+            "total": self.total,
+            "last_ts": self.last_ts,
+            "digest": self.digest.to_dict(),
+            "provenance": self.provenance,
+        }
+        arrays = {f"table.{stage}": table.records for stage, table in self.tables.items()}
+        arrays |= {f"world.{name}": getattr(self.world, name) for name in World._fields}
+        for chain in self.chains.values():
+            arrays |= {f"chain.{name}": array for name, array in chain.state().items()}
+        arrays |= {"prices": self.prices, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
+        handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez_compressed(file, **arrays)
+            os.replace(scratch, target)
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise
+        return target
+
+
+def _cycles(fills: np.ndarray, instruments: tuple[Instrument, ...]) -> np.ndarray:
+    """Pair entry and take-profit fills by cycle id, in order of completion."""
+    entries = {int(fill["cycle"]): fill for fill in fills if fill["role"] == Role.ENTRY and fill["cycle"] >= 0}
+    rows = []
+    for exit_ in fills[fills["role"] == Role.TAKE_PROFIT]:
+        entry = entries[int(exit_["cycle"])]
+        tick_value = instruments[int(entry["symbol"])].tick_value
+        gross = int(entry["side"]) * (int(exit_["price"]) - int(entry["price"])) * int(entry["qty"]) * tick_value
+        fees = int(entry["fee"]) + int(exit_["fee"])
+        head = (int(exit_["cycle"]), int(entry["symbol"]), int(entry["side"]), int(entry["qty"]))
+        first = (int(entry["event"]), int(entry["ts"]), int(entry["price"]))
+        last = (int(exit_["event"]), int(exit_["ts"]), int(exit_["price"]))
+        rows.append((*head, *first, *last, gross, fees, gross - fees))
+    return np.array(rows, np.dtype([(name, "<i8") for name in _CYCLE_COLUMNS]))
+
+
+def load(path: str | os.PathLike[str]) -> Run:
+    """The run that `Run.save` wrote.
+
+    Raises:
+        DataError: there is no such file. IntegrityError: it is no saved run, damaged, or of another format.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"{file}: there is no such file; `run.save(...)` writes one")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            large = [entry.filename for entry in archive.infolist() if entry.file_size > MAX_ENTRY_BYTES]
+            if large:
+                raise IntegrityError(f"{file}: {large[0]} unpacks to more than {MAX_ENTRY_BYTES} bytes")
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
+            return _rebuild({name: arrays[name] for name in arrays.files})
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, OSError, EOFError, NotImplementedError) as error:
+        raise IntegrityError(f"{file}: no readable saved run: {error}") from None
+    except Exception as error:
+        if type(error).__module__ == "zlib":
+            raise IntegrityError(f"{file}: damaged: {error}") from None
+        raise
+
+
+def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
+    meta = json.loads(arrays["meta"].tobytes())
+    if meta["format"] != FORMAT:
+        raise ValueError(f"it is of format {meta['format']}, this version reads {FORMAT}")
+    digest = Digest.from_dict(meta["digest"])
+    for stage in STAGES:
+        if arrays[f"table.{stage}"].dtype != stage_dtype(stage) or len(arrays[f"table.{stage}"]) != digest.counts[stage]:
+            raise ValueError(f"table {stage} is not what the digest says")
+    chain_state = {name.removeprefix("chain."): array for name, array in arrays.items() if name.startswith("chain.")}
+    return Run(
+        name=meta["name"],
+        instruments=tuple(Instrument(**item) for item in meta["instruments"]),
+        config=Config(**meta["config"]),
+        events=meta["events"],
+        total=meta["total"],
+        last_ts=meta["last_ts"],
+        tables={stage: Table(stage, arrays[f"table.{stage}"]) for stage in STAGES},
+        digest=digest,
+        world=World(*(np.ascontiguousarray(arrays[f"world.{name}"]) for name in World._fields)),
+        chains={stage: Chain.restore(stage, digest.counts[stage], chain_state) for stage in STAGES},
+        provenance=meta["provenance"],
+        prices=arrays["prices"],
+    )
