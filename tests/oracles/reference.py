@@ -568,7 +568,7 @@ class Reference:
             prices = sym.plan.prices[side]
             held = held_indices(prices, [c.entry for c in sym.cycles.values() if c.side == side])
             free = [i for i in range(1, len(prices)) if i not in held]
-            for i in free[: self.cfg["levels"]]:
+            for i in free[: sym.plan.counts[side]]:
                 wanted.append(Wanted(side, ENTRY, i, prices[i], sym.qty))
         return wanted
 
