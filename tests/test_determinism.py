@@ -1,0 +1,95 @@
+"""The same digest everywhere: one process per environment, compared with this one (SPEC 14, INVARIANTS 37).
+
+Each lane compiles for itself where its environment asks for it, so they run side by side under pytest-xdist.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from grinder.data.fixture import Fixture
+from grinder.replay import replay
+from tests.tapes import case
+
+SCRIPT = Path(__file__).with_name("environments.py")
+FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
+HEAD = 5000
+CASES = 12
+LANES: dict[str, dict[str, str]] = {
+    "jit_off": {"NUMBA_DISABLE_JIT": "1"},
+    "opt_0": {"NUMBA_OPT": "0"},
+    "generic_cpu": {"NUMBA_CPU_NAME": "generic"},
+    "bounds_check": {"NUMBA_BOUNDSCHECK": "1"},
+    "two_threads": {},
+    "tokyo": {"TZ": "Asia/Tokyo", "LANG": "ja_JP.UTF-8", "LC_ALL": "C"},
+    "turkish": {"TZ": "Europe/Istanbul", "LANG": "tr_TR.UTF-8"},
+    "hash_seed_1": {"PYTHONHASHSEED": "1"},
+    "hash_seed_2": {"PYTHONHASHSEED": "424242"},
+    "cold_cache": {},
+    "other_folder": {},
+}
+
+
+@cache
+def expected(events: int) -> list[str]:
+    whole = Fixture.open(FIXTURE)
+    head = replay(whole.head(events) if events else whole).digest.value
+    return [head, head, *(replay(case(seed).fixture, case(seed).config).digest.value for seed in range(CASES))]
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_environment(lane, tmp_path):
+    events = HEAD if lane == "jit_off" else 0
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")} | LANES[lane]
+    if lane == "cold_cache":
+        environment["GRINDER_CACHE_DIR"] = str(tmp_path / "cache")
+    # At -O0 numba warns that one kernel cannot be cached; everywhere else a warning is an error.
+    warnings = "default" if lane == "opt_0" else "error"
+    command = [sys.executable, "-W", warnings, str(SCRIPT), str(events), str(CASES), "2" if lane == "two_threads" else "1"]
+    cwd = tmp_path if lane == "other_folder" else None
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, cwd=cwd, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout) == expected(events)
+    if lane == "cold_cache":
+        assert list((tmp_path / "cache").glob("kernels-*/*/act-*")) or list((tmp_path / "cache").rglob("*.nbi"))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 4096, 10**9])
+def test_chunk_size_on_the_real_recording(chunk):
+    whole = Fixture.open(FIXTURE)
+    head = whole.head(9000) if chunk < 100 else whole
+    assert replay(head, chunk=chunk).digest == replay(head).digest
+
+
+@pytest.mark.parametrize("stop", [1, 4095, 4096, 4097, 31_337, 66_088, 93_948])
+def test_save_and_resume_on_the_real_recording(stop, tmp_path):
+    from grinder.run import load
+
+    whole = Fixture.open(FIXTURE)
+    saved = replay(whole, until=stop).save(tmp_path / "half.grinder")
+    assert replay(whole, resume=load(saved)).digest.value == replay(whole).digest.value
+
+
+def test_every_kernel_has_one_signature():
+    """A second signature is a second compilation: minutes of a newcomer's first hour, and two chances to differ."""
+    import grinder
+
+    whole = Fixture.open(FIXTURE)
+    replay(whole.head(3000))
+    for seed in range(20):
+        replay(case(seed).fixture, case(seed).config)
+    grown = []
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{grinder.__name__}."):
+            for attribute, value in vars(module).items():
+                signatures = getattr(value, "nopython_signatures", None)
+                if isinstance(signatures, list) and len(signatures) > 1 and value.py_func.__module__ == name:
+                    grown.append(f"{name}.{attribute}: {len(signatures)}")
+    assert not grown
