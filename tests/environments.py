@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from grinder.data.fixture import Fixture
-from grinder.replay import replay
+from grinder.session import replay
 from tests.tapes import case
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"

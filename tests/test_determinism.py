@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from grinder.data.fixture import Fixture
-from grinder.replay import replay
+from grinder.session import replay
 from tests.tapes import case
 
 SCRIPT = Path(__file__).with_name("environments.py")

@@ -13,9 +13,9 @@ from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.digest import first_difference
 from grinder.errors import LedgerError
-from grinder.policy import TargetState, WantedOrder, policy
+from grinder.policies.own import TargetState, WantedOrder, policy
 from grinder.records import STAGES, IntentKind, OrderState, Role
-from grinder.replay import replay
+from grinder.session import replay
 from tests.tapes import case, reference_events
 
 SEEDS = range(0, 240)

@@ -18,7 +18,7 @@ from grinder.data.instrument import Instrument
 from grinder.engine import initial_world
 from grinder.ledger import book_fill, mark
 from grinder.records import Reason, Role, stage_dtype
-from grinder.replay import replay
+from grinder.session import replay
 from grinder.tape import empty_tape
 from tests.oracles import reference
 from tests.tapes import Case, case

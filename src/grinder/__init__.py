@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from grinder.data.instrument import Instrument
     from grinder.digest import Digest
     from grinder.golden import verify
-    from grinder.policy import GridPlan, TargetState, View, WantedOrder, policy, static
+    from grinder.policies.own import GridPlan, TargetState, View, WantedOrder, policy, static
     from grinder.records import Adds, Mode, Reason, Regime, Role
-    from grinder.replay import replay
+    from grinder.session import replay
     from grinder.run import Run, Table, load
 
 _HOME = {
@@ -29,7 +29,7 @@ _HOME = {
     "Config": "config",
     "Digest": "digest",
     "Fixture": "data.fixture",
-    "GridPlan": "policy",
+    "GridPlan": "policies.own",
     "Instrument": "data.instrument",
     "Mode": "records",
     "Reason": "records",
@@ -37,14 +37,14 @@ _HOME = {
     "Role": "records",
     "Run": "run",
     "Table": "run",
-    "TargetState": "policy",
-    "View": "policy",
-    "WantedOrder": "policy",
+    "TargetState": "policies.own",
+    "View": "policies.own",
+    "WantedOrder": "policies.own",
     "fixture": "data.fixture",
     "load": "run",
-    "policy": "policy",
-    "replay": "replay",
-    "static": "policy",
+    "policy": "policies.own",
+    "replay": "session",
+    "static": "policies.own",
     "verify": "golden",
     "write_fixture": "data.fixture",
 }
@@ -84,11 +84,8 @@ def __getattr__(name: str) -> Any:
         return import_module("grinder.errors")
     if name not in _HOME:
         raise AttributeError(f"module 'grinder' has no attribute {name!r}")
-    # Set here so that `replay` and `policy` are the functions even after their modules of that name were imported.
-    for public, home in _HOME.items():
-        if home == _HOME[name]:
-            globals()[public] = getattr(import_module(f"grinder.{home}"), public)
-    return globals()[name]
+    globals()[name] = value = getattr(import_module(f"grinder.{_HOME[name]}"), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -64,6 +64,7 @@ def _private(directory: Path) -> Path:
     state = directory.stat()
     if hasattr(os, "getuid") and (state.st_uid != os.getuid() or state.st_mode & 0o022):
         raise PermissionError(f"{directory} can be written by others")
+    tempfile.TemporaryFile(dir=directory).close()  # numba would turn from one it cannot write to one that no key guards
     return directory
 
 
@@ -85,25 +86,33 @@ def cache_directory() -> Path:
 
 
 class _SealedCacheFile(IndexDataCacheFile):  # type: ignore[misc]
-    """numba's cache file with a SHA-256 before the data: a damaged file is a miss, never a crash or wrong code."""
+    """numba's cache files with a SHA-256 before what they hold: a damaged file is a miss, never a crash or wrong code."""
 
     def _load_index(self) -> Any:
         try:
-            return super()._load_index()
-        except Exception:  # a damaged pickle can raise anything
-            Path(self._index_path).unlink(missing_ok=True)
+            stamp, overloads = self._unseal(self._index_path)
+        except OSError:
             return {}
+        return overloads if stamp == self._source_stamp else {}
 
-    def _save_data(self, name: str, data: Any) -> None:
-        body = self._dump(data)
-        with self._open_for_write(self._data_path(name)) as file:
-            file.write(hashlib.sha256(body).digest() + body)
+    def _save_index(self, overloads: Any) -> None:
+        self._seal(self._index_path, (self._source_stamp, overloads))
 
     def _load_data(self, name: str) -> Any:
-        path = Path(self._data_path(name))
-        sealed = path.read_bytes()
+        return self._unseal(self._data_path(name))
+
+    def _save_data(self, name: str, data: Any) -> None:
+        self._seal(self._data_path(name), data)
+
+    def _seal(self, path: str, value: Any) -> None:
+        body = self._dump(value)
+        with self._open_for_write(path) as file:
+            file.write(hashlib.sha256(body).digest() + body)
+
+    def _unseal(self, path: str) -> Any:
+        sealed = Path(path).read_bytes()
         if hashlib.sha256(sealed[32:]).digest() != sealed[:32]:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
             raise OSError(f"{path} is damaged")  # which numba counts as a miss
         return pickle.loads(sealed[32:])
 

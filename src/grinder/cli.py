@@ -1,6 +1,7 @@
 """The command line: thin calls of the library. stdout is data, stderr is progress and errors.
 
-Exit codes: 0 equal; 1 digest mismatch; 2 usage or config; 3 fixture missing or corrupt; 4 nondeterminism; 130 interrupted.
+Exit codes: 0 equal; 1 digest mismatch; 2 usage or config; 3 fixture missing or corrupt; 4 nondeterminism;
+5 nothing selected; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grinder import __version__
-from grinder.errors import ConfigError, DataError, GrinderError
+from grinder.errors import ConfigError, GrinderError, NothingSelected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_EPILOG = "exit codes: 0 equal, 1 digest mismatch, 2 usage or config, 3 fixture missing or corrupt, 4 nondeterminism, 130 interrupted"
+_EPILOG = "exit codes: 0 equal, 1 digest mismatch, 2 usage or config, 3 fixture missing or corrupt, 4 nondeterminism, 5 nothing selected, 130 interrupted"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +69,7 @@ def _add_replay(commands: Any) -> None:
 
 def _add_verify(commands: Any) -> None:
     verify = commands.add_parser("verify", help="replay fixtures and compare them with their goldens", epilog=_EPILOG)
-    verify.add_argument("fixtures", nargs="*", help="names or folders; default: every fixture in ./fixtures")
+    verify.add_argument("fixtures", nargs="*", help="names or folders; default: every fixture in ./fixtures, or those that come with grinder")
     verify.add_argument("--twice", action="store_true", help="replay each twice; two runs that differ are an error of their own")
     verify.add_argument("--json", action="store_true", help="print one JSON object a line")
     verify.set_defaults(run=_verify)
@@ -109,7 +110,7 @@ def _add_import(commands: Any) -> None:
 def _replay(args: argparse.Namespace) -> int:
     from grinder.config import Config
     from grinder.data.fixture import fixture
-    from grinder.replay import replay
+    from grinder.session import replay
 
     data = fixture(args.fixture)
     with _progress(f"replay {data.name}", "events") as progress:
@@ -183,12 +184,12 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _fixtures(names: Sequence[str]) -> Iterator[Fixture]:
-    from grinder.data.fixture import fixture, fixtures_below
+    from grinder.data.fixture import fixture, fixture_roots, fixtures_below
 
-    folders = [] if names else fixtures_below(Path("fixtures"))
+    folders = [] if names else next(filter(None, map(fixtures_below, fixture_roots())), [])
     if not names and not folders:
-        raise DataError("there is no ./fixtures folder with fixtures here; name one, such as `grinder verify binance_btcusdt_6m`")
-    for name in names or [f"./{folder}" for folder in folders]:
+        raise NothingSelected("there are no fixtures in ./fixtures and none came with grinder; name a folder")
+    for name in names or [f"./{folder}" if not folder.is_absolute() else str(folder) for folder in folders]:
         yield fixture(name)
 
 

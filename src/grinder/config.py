@@ -39,39 +39,46 @@ assert MAX_LEVELS + MAX_OPEN_ORDERS < LADDER_SLOTS  # every index a static ladde
 
 def _decimal(value: object) -> Decimal:
     """Decimal of what a user typed; of a float, its shortest text, which is what stood in the source."""
-    text = repr(value) if isinstance(value, float) else value
+    text = repr(float(value)) if isinstance(value, float) else value
     try:
-        fraction = units.parse_decimal(text)  # type: ignore[arg-type]
+        return _exact(units.parse_decimal(text))  # type: ignore[arg-type]
     except NumberError as error:
         raise ValueError(str(error)) from None
-    return Decimal(units.format_units(fraction.numerator, Fraction(1, fraction.denominator)))
 
 
 def _ratio(value: object) -> Decimal:
-    text = repr(value) if isinstance(value, float) else value
+    text = repr(float(value)) if isinstance(value, float) else value
     try:
-        return Decimal(units.parse_ratio(text)) / units.ONE  # type: ignore[arg-type]
+        return _exact(Fraction(units.parse_ratio(text), units.ONE))  # type: ignore[arg-type]
     except NumberError as error:
         raise ValueError(str(error)) from None
 
 
+def _exact(value: Fraction) -> Decimal:
+    """The one spelling of a value, without spare zeros, exact whatever the thread's decimal context is."""
+    return Decimal(units.format_units(value.numerator, Fraction(1, value.denominator)))
+
+
 def _money_or_percent(value: object) -> str:
-    if isinstance(value, str) and value.strip().endswith("%"):
-        return f"{_ratio(value) * 100:f}%"
-    return f"{_decimal(value).normalize():f}"
+    percent = isinstance(value, str) and value.strip().endswith("%")
+    number = _exact(100 * Fraction(_ratio(value))) if percent else _decimal(value)
+    if number < 0 or (percent and number > 100_000):
+        raise ValueError("allowed are 0% to 100000%, or an amount of at least 0")
+    return f"{number:f}%" if percent else f"{number:f}"
 
 
 def _quantity(value: object) -> object:
     if value is None:
         return None
     if isinstance(value, Mapping):
-        return {str(symbol): _decimal(quantity) for symbol, quantity in sorted(value.items())}
+        return dict(sorted((str(symbol), _decimal(quantity)) for symbol, quantity in value.items()))
     return _decimal(value)
 
 
 Ratio = Annotated[Decimal, BeforeValidator(_ratio)]
 Money = Annotated[Decimal, BeforeValidator(_decimal)]
-Milliseconds = Annotated[int, Field(strict=True, ge=0, le=366 * 86_400_000)]
+MAX_MS: Final = 366 * 86_400_000
+Milliseconds = Annotated[int, Field(strict=True, ge=0, le=MAX_MS)]
 
 
 class Config(BaseModel):
@@ -104,7 +111,7 @@ class Config(BaseModel):
     )
     # Market and venue
     bar_interval_ms: int = Field(60_000, strict=True, ge=1, le=86_400_000, description="ms; bars (SPEC 4)")
-    max_gap_ms: Milliseconds = Field(600_000, ge=1, description="ms; a longer silence is a gap (SPEC 3.4)")
+    max_gap_ms: int = Field(600_000, strict=True, ge=1, le=MAX_MS, description="ms; a longer silence is a gap (SPEC 3.4)")
     fill_model: Literal["mid_touch", "cross"] = Field("mid_touch", description="when a resting order fills (SPEC 9)")
     penetration: int = Field(0, strict=True, ge=0, le=1_000_000, description="ticks beyond the limit, `cross` only")
     order_latency_ms: Milliseconds = Field(0, description="ms until a place or amend is live (SPEC 3.3)")
@@ -125,19 +132,16 @@ class Config(BaseModel):
     dd_warn: Ratio = Field(Decimal("0.8"), gt=0, le=1, description="share of the budget that trips a mark")
 
     def __init__(self, **values: Any) -> None:
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
         try:
-            super().__init__(**values)
+            super().__init__(**plain)
         except ValidationError as error:
-            raise ConfigError(explain(error, "config")) from None
+            raise ConfigError(explain(error, "config", values)) from None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.penetration and self.fill_model != "cross":
-            raise ValueError("penetration needs fill_model = 'cross'")
-        if not self.max_inventory_notional.endswith("%") and Decimal(self.max_inventory_notional) < 0:
-            raise ValueError("max_inventory_notional is negative")
-        if self.max_inventory_notional.endswith("%") and not 0 <= Decimal(self.max_inventory_notional[:-1]) <= 100_000:
-            raise ValueError("max_inventory_notional: 0% to 100000%")
+            raise ValueError(f"penetration {self.penetration} needs fill_model = 'cross'")
         return self
 
     def over(self, base: Config) -> Config:
@@ -186,7 +190,7 @@ class Config(BaseModel):
         row["max_inventory_atoms"] = NONE
         if self.max_inventory_notional.endswith("%"):
             row["max_inventory_ratio"] = units.parse_ratio(self.max_inventory_notional)
-            inventory = units.mul_div_floor(equity, int(row["max_inventory_ratio"]), units.ONE)
+            inventory = equity * int(row["max_inventory_ratio"]) // units.ONE  # Python's integers: not proven yet
         else:
             inventory = units.exact_units(self.max_inventory_notional, atom, "max_inventory_notional")
             row["max_inventory_atoms"] = inventory
@@ -204,12 +208,12 @@ class Config(BaseModel):
         for row, instrument, (lowest, highest) in zip(out, instruments, price_range, strict=True):
             tick_value = instrument.tick_value
             cap = units.hard_cap_lots(highest, tick_value, equity, len(instruments))
-            wanted = inventory // (lowest * tick_value)
+            wanted = max(1, inventory // (lowest * tick_value))
             if wanted > cap:
                 raise RangeError(
-                    f"{instrument.symbol}: max_inventory_notional {self.max_inventory_notional} allows {wanted} lots at price "
-                    f"{lowest} ticks, but 2 * {highest} ticks * lots * {tick_value} atoms + equity {equity} + reserve 2**60 must "
-                    f"stay under 2**62 / {len(instruments)}, which allows {cap} lots: lower the inventory cap or quote_decimals"
+                    f"{instrument.symbol}: max_inventory_notional {self.max_inventory_notional} asks for {wanted} lots (or one) "
+                    f"at {lowest} ticks, but 2 * {highest} ticks * lots * {tick_value} atoms + equity {equity} + 2**60 has to stay "
+                    f"under 2**62 / {len(instruments)}, which allows {cap} lots: lower the inventory cap or quote_decimals"
                 )
             row["tick_value"], row["half_tick_value"] = tick_value, tick_value // 2
             row["perpetual"], row["hard_cap"] = instrument.kind == "perpetual", cap
@@ -228,7 +232,7 @@ class Config(BaseModel):
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return f"{value.normalize():f}"
+        return f"{value:f}"
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return value
@@ -239,18 +243,19 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def explain(error: ValidationError, what: str) -> str:
-    """A pydantic error as one line a field: name, value, what is wrong."""
+def explain(error: ValidationError, what: str, given: Mapping[str, Any]) -> str:
+    """A pydantic error as one line a field: name, value as given, what is wrong."""
     lines = []
     for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"]) or what
+        where = ".".join(str(part) for part in item["loc"])
+        where = f"{where}: " if where else ""  # a rule between fields has no place
         if item["type"] == "extra_forbidden":
-            lines.append(f"{where}: there is no such setting")
+            lines.append(f"{where}there is no such setting")
         elif item["type"] == "missing":
-            lines.append(f"{where}: is missing")
+            lines.append(f"{where}is missing")
         else:
-            shown = "" if isinstance(item["input"], Mapping) else f" (got {item['input']!r})"
-            lines.append(f"{where}: {item['msg'].removeprefix('Value error, ')}{shown}")
+            shown = f" (got {given[str(item['loc'][0])]!r})" if item["loc"] else ""
+            lines.append(f"{where}{item['msg'].removeprefix('Value error, ')}{shown}")
     return f"{what} is wrong: " + "; ".join(lines)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from grinder._jit import kernel
 from grinder.plan import ladder_price
-from grinder.records import BUY, NONE, SELL, Adds, PlanKind, Role
+from grinder.records import BUY, NONE, SELL, SLOT, Adds, PlanKind, Role, SlotState, World
 from grinder.units import ONE, mul_div_ceil, mul_div_floor
 
-__all__ = ["close_cycle", "list_wanted", "open_cycle", "take_profit_price"]
+__all__ = ["close_cycle", "list_wanted", "open_cycle", "slots", "take_profit_price"]
 
 _ENTRY: Final = int(Role.ENTRY)
 _TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
@@ -136,3 +138,28 @@ def _find_held(world, s):
                 break
             before = price
             index += 1
+
+
+def slots(world: World, s: int) -> np.ndarray:
+    """The ladder's view of its levels: FREE -> PENDING -> LOCKED -> FILLED -> FREE (SPEC 8, slot life).
+
+    Returns:
+        SLOT records of the plan's levels and of as many farther ones as cycles hold, BUY side first, nearest first. A level
+        is FILLED while a cycle holds it, PENDING while its entry or a change of it is in flight, LOCKED while its entry rests.
+    """
+    plan, n_orders, n_cycles = world.plans[s], world.symbols[s]["n_orders"], world.symbols[s]["n_cycles"]
+    rows = []
+    if plan["kind"] == PlanKind.GRID:
+        _find_held(world, s)
+        for side, levels in ((BUY, plan["levels_down"]), (SELL, plan["levels_up"])):
+            held = {int(c["index"]) for c in world.cycles[s, :n_cycles] if c["side"] == side}
+            entries = {int(o["key"]): o for o in world.orders[s, :n_orders] if o["side"] == side and o["role"] == Role.ENTRY}
+            for index in range(1, max(int(levels) + len(held), *held, *entries, 0) + 1):
+                state = SlotState.FREE
+                if index in held:
+                    state = SlotState.FILLED
+                elif index in entries:
+                    order = entries[index]
+                    state = SlotState.LOCKED if order["live"] and order["change"] == NONE else SlotState.PENDING
+                rows.append((side, index, int(ladder_price(world, s, side, index)), int(state)))
+    return np.array(rows, SLOT)

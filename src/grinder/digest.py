@@ -159,6 +159,10 @@ class Digest:
         )
         if digest.value != body["digest"]:
             raise ValueError("its digest is not that of its stages: the file was edited or is of another format version")
+        windows = -(-digest.events // WINDOW)
+        for stage, links in digest.links.items():
+            if len(links) != windows or (links and links[-1] != digest.roots[stage][:width]):
+                raise ValueError(f"the links of stage {stage} are not those of {digest.events} events, the last one its root")
         return digest
 
 

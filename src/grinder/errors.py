@@ -13,6 +13,7 @@ The tree, with the exit code that the command line gives each::
     |   `-- RangeError               3   numbers too large for exact arithmetic (SPEC 1.2)
     |-- DigestMismatch               1   a run is not what its golden says
     |-- Nondeterminism               4   two runs of the same thing differ
+    |-- NothingSelected              5   a command found nothing to work on
     `-- LedgerError                  1   a proof inside the engine failed: a defect of grinder, never of the data
 """
 
@@ -28,6 +29,7 @@ __all__ = [
     "IntegrityError",
     "LedgerError",
     "Nondeterminism",
+    "NothingSelected",
     "NumberError",
     "PolicyError",
     "RangeError",
@@ -129,6 +131,12 @@ class Nondeterminism(GrinderError):
     """Two runs of the same thing differ."""
 
     exit_code = 4
+
+
+class NothingSelected(GrinderError):
+    """A command found nothing to work on."""
+
+    exit_code = 5
 
 
 class LedgerError(GrinderError):

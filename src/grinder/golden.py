@@ -16,7 +16,7 @@ from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.digest import Difference, Digest, first_difference
 from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism
 from grinder.records import WINDOW, Regime
-from grinder.replay import replay
+from grinder.session import replay
 from grinder.run import Run
 
 __all__ = ["Verdict", "accept", "read_golden", "shortfalls", "verify"]

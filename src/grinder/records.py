@@ -30,6 +30,7 @@ __all__ = [
     "PLAN",
     "RUN",
     "SELL",
+    "SLOT",
     "STAGES",
     "STAGE_VERSIONS",
     "SYMBOL",
@@ -50,6 +51,7 @@ __all__ = [
     "Reason",
     "Regime",
     "Role",
+    "SlotState",
     "Stream",
     "World",
     "stage_dtype",
@@ -195,6 +197,15 @@ class Cause(IntFlag):
     TRIP = 1 << 6
 
 
+class SlotState(IntEnum):
+    """A ladder level's life as the ladder sees it (SPEC 8)."""
+
+    FREE = 0
+    PENDING = 1
+    LOCKED = 2
+    FILLED = 3
+
+
 class PlanKind(IntEnum):
     """What the plan in force is: none yet, a grid, or a policy's own target orders."""
 
@@ -294,6 +305,7 @@ of SPEC 7.5 that the ladder has reached, in 1e-6 ticks;
 `wanted_*`: levels asked for, before those that round together are dropped."""
 
 LEVEL: Final = _record("px qty")
+SLOT: Final = _record("side index price state")
 TARGET: Final = _record("side role key px qty done")
 WANTED: Final = _record("side role key px qty order")
 INTENT: Final = _record("kind slot side role key px qty group distance")

@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,8 @@ from grinder.config import Config
 from grinder.data.instrument import Instrument
 from grinder.digest import Chain, Digest
 from grinder.errors import DataError, IntegrityError
-from grinder.records import STAGES, Role, World, stage_dtype
+from grinder.cycle import slots
+from grinder.records import STAGES, Events, Role, World, stage_dtype
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Run", "Table", "load"]
 
 FORMAT: Final = 1
+PRICE_STRETCHES: Final = 4096
+"""Stretches of events of which a plot shows the mid's extremes."""
 MAX_ENTRY_BYTES: Final = 1 << 34
 """A saved run's largest array when unpacked; more is refused before it is read."""
 
@@ -107,8 +111,9 @@ class Run:
     world: World
     chains: dict[str, Chain]
     provenance: dict[str, Any] = field(default_factory=dict)
-    prices: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.int64))
-    """For plots: extremes of the mid by stretch of events, columns (symbol, ts, lowest mid2, highest mid2)."""
+    market: Events | None = None
+    """The events seen, as views of the fixture's; None for a run that was loaded."""
+    saved_prices: np.ndarray | None = None
 
     def __getattr__(self, stage: str) -> Table:
         if stage in STAGES:
@@ -127,6 +132,18 @@ class Run:
     def symbols(self) -> tuple[str, ...]:
         """Symbols in ASCII order."""
         return tuple(instrument.symbol for instrument in self.instruments)
+
+    @cached_property
+    def prices(self) -> np.ndarray:
+        """Extremes of the mid by stretch of events, so that a plot hides none: int64 (n, 4), columns symbol, ts, lowest mid2, highest."""
+        if self.market is None:
+            return np.zeros((0, 4), np.int64) if self.saved_prices is None else self.saved_prices
+        return _price_extremes(self.market, len(self.instruments))
+
+    def slots(self, symbol: str | None = None) -> Table:
+        """The ladder of a symbol (default: the first) after the last event: side, index, price in ticks, SlotState (SPEC 8)."""
+        s = 0 if symbol is None else self.symbols.index(symbol)
+        return Table("slots", slots(self.world, s))
 
     @property
     def cycles(self) -> Table:
@@ -232,6 +249,18 @@ class Run:
         return target
 
 
+def _price_extremes(events: Events, symbols: int) -> np.ndarray:
+    rows = [np.zeros((0, 4), np.int64)]
+    for s in range(symbols):
+        mine = np.flatnonzero((events.symbol == s) & (events.ask_px > 0))
+        if len(mine):
+            mid2 = events.bid_px[mine] + events.ask_px[mine]
+            starts = np.unique(np.linspace(0, len(mine) - 1, PRICE_STRETCHES).astype(np.int64))
+            low, high = np.minimum.reduceat(mid2, starts), np.maximum.reduceat(mid2, starts)
+            rows.append(np.stack([np.full(len(starts), s), events.ts[mine[starts]], low, high], axis=1))
+    return np.concatenate(rows)
+
+
 def _cycles(fills: np.ndarray, instruments: tuple[Instrument, ...]) -> np.ndarray:
     """Pair entry and take-profit fills by cycle id, in order of completion."""
     entries = {int(fill["cycle"]): fill for fill in fills if fill["role"] == Role.ENTRY and fill["cycle"] >= 0}
@@ -293,5 +322,5 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
         world=World(*(np.ascontiguousarray(arrays[f"world.{name}"]) for name in World._fields)),
         chains={stage: Chain.restore(stage, digest.counts[stage], chain_state) for stage in STAGES},
         provenance=meta["provenance"],
-        prices=arrays["prices"],
+        saved_prices=arrays["prices"],
     )

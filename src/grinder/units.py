@@ -52,7 +52,8 @@ MONEY_LIMIT: Final = 2**62
 RESERVE: Final = 2**60
 """Atoms kept free for fees and realised PnL in the overflow proof (SPEC 1.2, ADR-0004)."""
 
-_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(\d+(_\d+)*(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_MAX_DIGITS: Final = 200
 
 
 def parse_decimal(text: str | int | Decimal) -> Fraction:
@@ -66,10 +67,12 @@ def parse_decimal(text: str | int | Decimal) -> Fraction:
     """
     if isinstance(text, bool) or not isinstance(text, str | int | Decimal):
         raise NumberError(f"{text!r} is a {type(text).__name__}: write the number as text, such as '0.1'")
-    stripped = str(text).strip().replace("_", "")
+    if (text.bit_length() if isinstance(text, int) else len(str(text))) > _MAX_DIGITS:
+        raise NumberError(f"a number of more than {_MAX_DIGITS} digits or bits is no setting")
+    stripped = str(text).strip()
     if not _DECIMAL.fullmatch(stripped):
         raise NumberError(f"{text!r} is no decimal number: write it like 0.1 or 65000.10")
-    return Fraction(stripped)
+    return Fraction(stripped.replace("_", ""))
 
 
 def exact_units(text: str | int | Decimal, unit: Fraction | str, name: str = "value") -> int:
@@ -169,7 +172,7 @@ def hard_cap_lots(max_price_ticks: int, tick_value_atoms: int, equity_atoms: int
 def mul_div_floor(x: int, ratio: int, unit: int) -> int:
     """`floor(x * ratio / unit)` without the product: quotient and remainder of `x` apart (SPEC 1.3).
 
-    Needs `abs(x // unit * ratio) < 2**63` and `unit * abs(ratio) < 2**63`; `unit` > 0; any signs of `x`, `ratio`.
+    Needs `(abs(x) // unit + 1) * abs(ratio) < 2**63` and `unit * abs(ratio) < 2**63`; `unit` > 0; any signs of `x`, `ratio`.
     """
     return x // unit * ratio + x % unit * ratio // unit
 

@@ -28,7 +28,7 @@ from grinder.data.validation import Columns, check_stream
 from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError
 from grinder.records import FUNDING, Events, Stream
 
-__all__ = ["EXTRA_COLUMNS", "Fixture", "canonical_columns", "fixture", "fixtures_below", "write_fixture"]
+__all__ = ["EXTRA_COLUMNS", "Fixture", "canonical_columns", "fixture", "fixture_roots", "fixtures_below", "write_fixture"]
 
 SCHEMA: Final = 1
 ROW_GROUP: Final = 1 << 18
@@ -103,7 +103,11 @@ class Fixture:
     def chunks(self, start: int, stop: int, size: int) -> Iterator[tuple[int, Events]]:
         """Events [start, stop) in stretches of at most `size`: (index of the first, the stretch). No copies."""
         for base in range(start, stop, size):
-            yield base, _cut(self.events, base, min(base + size, stop))
+            yield base, self.chunk(base, min(base + size, stop))
+
+    def chunk(self, start: int, stop: int) -> Events:
+        """Events [start, stop), as views."""
+        return _cut(self.events, start, stop)
 
     def head(self, events: int) -> Fixture:
         """The first `events` events, as a fixture of its own; the proof of SPEC 1.2 keeps the whole data's price range."""
@@ -448,7 +452,7 @@ def to_toml(value: Mapping[str, Any], prefix: str = "") -> str:
 # Names
 
 
-def _roots() -> list[Path]:
+def fixture_roots() -> list[Path]:
     """Where fixtures are looked for by name: the working folder, a checkout of grinder, the installed package."""
     package = Path(str(files("grinder")))
     return [Path("fixtures"), package.parents[1] / "fixtures", package / "fixtures"]
@@ -466,10 +470,10 @@ def fixture(name: str | os.PathLike[str]) -> Fixture:
     if os.sep in text or text.startswith("."):
         return Fixture.open(text)
     if re.fullmatch(r"[a-z0-9_]{1,64}", text):
-        for root in _roots():
+        for root in fixture_roots():
             if (root / text / "fixture.toml").is_file():
                 return Fixture.open(root / text)
-    known = sorted({path.name for root in _roots() for path in fixtures_below(root)})
+    known = sorted({path.name for root in fixture_roots() for path in fixtures_below(root)})
     raise FixtureNotFound(f"no fixture {text!r}; there are: {', '.join(known) or 'none'}; a folder is given as ./{text}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -14,9 +14,11 @@ from grinder.errors import ConfigError, NumberError
 
 __all__ = ["Instrument"]
 
+MAX_DECIMALS: Final = 18
+
 
 def _positive(value: object) -> str:
-    text = repr(value) if isinstance(value, float) else value
+    text = repr(float(value)) if isinstance(value, float) else value
     try:
         number = units.parse_decimal(text)  # type: ignore[arg-type]
     except NumberError as error:
@@ -54,7 +56,7 @@ class Instrument(BaseModel):
     lot_size: Size
     contract_size: Size = "1"
     quote: str = "USDT"
-    quote_decimals: int = Field(8, strict=True, ge=0, le=18)
+    quote_decimals: int = Field(8, strict=True, ge=0, le=MAX_DECIMALS)
 
     def __init__(self, **values: Any) -> None:
         if str(values.get("kind", "")).startswith("inverse"):
@@ -65,7 +67,7 @@ class Instrument(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ConfigError(explain(error, f"instrument {values.get('symbol', '?')}")) from None
+            raise ConfigError(explain(error, f"instrument {values.get('symbol', '?')}", values)) from None
 
     @model_validator(mode="after")
     def _whole_half_ticks(self) -> Self:
@@ -73,12 +75,11 @@ class Instrument(BaseModel):
             raise ValueError("symbol: 1 to 32 ASCII letters, digits or . _ - : /")
         half = self._tick_value_exact() / 2 / self.atom
         if half.denominator != 1:
-            decimals = self.quote_decimals
-            while decimals <= 36 and (self._tick_value_exact() / 2 * 10**decimals).denominator != 1:
-                decimals += 1
+            enough = [d for d in range(MAX_DECIMALS + 1) if (self._tick_value_exact() / 2 * 10**d).denominator == 1]
+            cure = f"quote_decimals = {enough[0]} would do" if enough else f"no quote_decimals up to {MAX_DECIMALS} would do"
             raise ValueError(
                 f"half of tick_size * lot_size * contract_size is {half} atoms of 1e-{self.quote_decimals}, not a whole number: "
-                f"quote_decimals = {decimals} would do"
+                + cure
             )
         return self
 
@@ -112,4 +113,4 @@ class Instrument(BaseModel):
         text = units.format_units(int(atoms), self.atom)
         if places is None or self.quote_decimals <= places:
             return text
-        return text[: len(text) - (self.quote_decimals - places)]
+        return text[: len(text) - (self.quote_decimals - places)].removesuffix(".")

@@ -20,7 +20,7 @@ from grinder.digest import Chain, Digest
 from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_event
 from grinder.errors import ConfigError, LedgerError
 from grinder.market import observe
-from grinder.policy import Policy, commit, params_of, policy as as_policy, view_of
+from grinder.policies.own import Policy, commit, params_of, policy as as_policy, view_of
 from grinder.records import EDGE, STAGES, Events, World, stage_dtype
 from grinder.run import Run, Table
 from grinder.tape import empty_tape
@@ -28,8 +28,6 @@ from grinder.tape import empty_tape
 __all__ = ["replay"]
 
 CHUNK = 1 << 20
-PRICE_STRETCHES = 4096
-"""Stretches of events of which a run keeps the mid's extremes, for plots."""
 
 
 def replay(
@@ -169,7 +167,7 @@ class _Session:
             world=self.world,
             chains=self.chains,
             provenance=provenance(self.policy),
-            prices=_price_extremes(self.data.events, stop, len(self.data.instruments)),
+            market=self.data.chunk(0, stop),
         )
 
 
@@ -180,19 +178,6 @@ def _check_resume(run: Run, data: Fixture, settings: Config) -> None:
     ):
         if mine != theirs:
             raise ConfigError(f"this run cannot be resumed here: its {what} hash is {theirs[:12]}, here it is {mine[:12]}")
-
-
-def _price_extremes(events: Events, stop: int, symbols: int) -> np.ndarray:
-    """Lowest and highest mid of each symbol by stretch of events, so that a plot never hides an extreme."""
-    rows = []
-    for s in range(symbols):
-        mine = np.flatnonzero((events.symbol[:stop] == s) & (events.ask_px[:stop] > 0))
-        mid2 = events.bid_px[mine] + events.ask_px[mine]
-        starts = np.unique(np.linspace(0, max(0, len(mine) - 1), PRICE_STRETCHES).astype(np.int64)) if len(mine) else mine
-        if len(mine):
-            low, high = np.minimum.reduceat(mid2, starts), np.maximum.reduceat(mid2, starts)
-            rows.append(np.stack([np.full(len(starts), s), events.ts[mine[starts]], low, high], axis=1))
-    return np.concatenate([np.zeros((0, 4), np.int64), *rows])
 
 
 def provenance(policy: Policy | None) -> dict[str, Any]:

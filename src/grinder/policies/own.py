@@ -166,12 +166,14 @@ def policy(function: Callable[..., Any] | None = None, *, on_fill: bool = False,
 
 def _source_hash(function: Callable[..., Any]) -> str:
     plain = getattr(function, "py_func", function)
+    plain = plain if inspect.isroutine(plain) else type(plain)
     try:
-        body = inspect.getsource(plain).encode()
-    except (OSError, TypeError):  # typed into a console, or a callable object
-        code = getattr(plain, "__code__", None) or getattr(type(plain).__call__, "__code__", None)
-        body = code.co_code if code is not None else repr(type(plain)).encode()
-    return hashlib.sha256(body).hexdigest()
+        body = inspect.getsource(plain)
+    except (OSError, TypeError):  # typed into a console
+        code = getattr(plain, "__code__", None) or getattr(plain.__call__, "__code__", None)
+        constants = [c for c in code.co_consts if not inspect.iscode(c)] if code else []
+        body = repr((code.co_code, constants, code.co_names) if code else plain)
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def params_of(params: Any) -> Any:
@@ -219,9 +221,24 @@ def static(view: View, params: Any) -> GridPlan:
 
 # From decision to plan in force
 
-_PLAN_FIELDS: Final = tuple(
-    "regime mode center step width_down width_up adds_down adds_up reduce_only tp_step budget worst_down worst_up reasons".split()
-)
+MAX_TP_STEP: Final = 2 * ONE
+_PLAN_FIELDS: Final = {
+    "regime": (0, int(max(Regime))),
+    "mode": (int(Mode.NORMAL), int(Mode.NORMAL)),
+    "center": (1, MAX_PRICE_TICKS * MICRO),
+    "step": (1, ONE),
+    "width_down": (0, MONEY_LIMIT),
+    "width_up": (0, MONEY_LIMIT),
+    "adds_down": (0, 2),
+    "adds_up": (0, 2),
+    "reduce_only": (0, 1),
+    "tp_step": (0, MAX_TP_STEP),
+    "budget": (0, MONEY_LIMIT),
+    "worst_down": (-MONEY_LIMIT, MONEY_LIMIT),
+    "worst_up": (-MONEY_LIMIT, MONEY_LIMIT),
+    "reasons": (0, MONEY_LIMIT),
+}
+"""What a GridPlan hands to the plan in force, and from where to where."""
 
 
 def commit(world: World, decision: Decision, tape: Tape, event: int, ts: int, s: int, tick_value: int) -> None:
@@ -250,25 +267,21 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
 
 def _commit_grid(world: World, grid: GridPlan, tape: Tape, event: int, ts: int, s: int) -> None:
     _whole(grid.symbol, "symbol", s, s)
-    _whole(grid.center, "center", 1, MAX_PRICE_TICKS * MICRO)
-    _whole(grid.step, "step", 1, ONE - 1)
-    _whole(grid.tp_step, "tp_step", 0, ONE)
-    _whole(grid.mode, "mode", Mode.NORMAL, Mode.NORMAL)
+    values = {name: _whole(getattr(grid, name), name, low, high) for name, (low, high) in _PLAN_FIELDS.items()}
     for name in ("adds_down", "adds_up"):
-        if _whole(getattr(grid, name), name, 0, 2) == Adds.ONCE:
+        if values[name] == Adds.ONCE:
             raise PolicyError(f"{name} is ONCE, which is reset by the trend state; only FULL and OFF are available")
     levels = [_whole(getattr(grid, name), name, 0, MAX_LEVELS) for name in ("levels_down", "levels_up")]
     sizes = [_sizes(grid.size_schedule_down, levels[0], "down"), _sizes(grid.size_schedule_up, levels[1], "up")]
-    values = np.array([_whole(getattr(grid, name), name, -(2**62), 2**62) for name in _PLAN_FIELDS])
     plan, ladder = world.plans[s], world.ladder[s]
     if (
         plan["kind"] == PlanKind.GRID
-        and all(plan[name] == value for name, value in zip(_PLAN_FIELDS, values, strict=True))
+        and all(plan[name] == value for name, value in values.items())
         and (plan["wanted_down"], plan["wanted_up"]) == tuple(levels)
         and all((ladder[side]["qty"][1:] == sizes[side]).all() for side in (0, 1))
     ):
         return
-    for name, value in zip(_PLAN_FIELDS, values, strict=True):
+    for name, value in values.items():
         plan[name] = value
     plan["wanted_down"], plan["wanted_up"] = levels
     for side in (0, 1):
@@ -276,9 +289,16 @@ def _commit_grid(world: World, grid: GridPlan, tape: Tape, event: int, ts: int, 
     _adopt(world, tape, event, ts, s, int(PlanKind.GRID))
 
 
+def _items(values: Any, name: str) -> list[Any]:
+    try:
+        return list(values)
+    except TypeError:
+        raise PolicyError(f"{name} is {values!r}: a sequence is needed") from None
+
+
 def _sizes(schedule: Any, levels: int, name: str) -> np.ndarray:
     """A quantity for every ladder slot: the schedule, then its last quantity."""
-    sizes = [_whole(size, f"size_schedule_{name}", 1, MAX_QTY_LOTS) for size in schedule]
+    sizes = [_whole(size, f"size_schedule_{name}", 1, MAX_QTY_LOTS) for size in _items(schedule, f"size_schedule_{name}")]
     if levels and not sizes:
         raise PolicyError(f"size_schedule_{name} is empty, levels_{name} is {levels}")
     slots = 256
@@ -289,22 +309,24 @@ def _sizes(schedule: Any, levels: int, name: str) -> np.ndarray:
 def _commit_target(world: World, target: TargetState, tape: Tape, event: int, ts: int, s: int, tick_value: int) -> None:
     rows = []
     room = world.targets.shape[1]
-    for order in target.orders:
+    for order in _items(target.orders, "orders"):
+        if not isinstance(order, WantedOrder):
+            raise PolicyError(f"orders holds {order!r}: each is a WantedOrder")
         side = _whole(order.side, "side", SELL, BUY)
         role = _whole(order.role, "role", Role.ENTRY, Role.REDUCE_ONLY)
         if side == 0 or role == Role.TAKE_PROFIT:
-            raise PolicyError("a wanted order is BUY (+1) or SELL (-1), ENTRY or REDUCE_ONLY; take-profits come from cycles")
+            raise PolicyError(f"side {side}, role {role}: side is +1 BUY or -1 SELL, role ENTRY or REDUCE_ONLY; cycles take profit")
         price, qty = _whole(order.price, "price", 1, MAX_PRICE_TICKS), _whole(order.qty, "qty", 1, MAX_QTY_LOTS)
         if price * qty * tick_value >= MONEY_LIMIT:
-            raise PolicyError(f"an order of {qty} lots at {price} ticks is worth more than 2**62 atoms")
+            raise PolicyError(f"price {price}, qty {qty}: such an order is worth more than 2**62 atoms")
         rows.append((side, role, _whole(order.key, "key", -(2**31), 2**31), price, qty, 0))
     if len({row[:3] for row in rows}) != len(rows):
-        raise PolicyError("two wanted orders have the same side, role and key")
+        raise PolicyError("orders: two have the same side, role and key")
     if len(rows) > room:
-        raise PolicyError(f"{len(rows)} wanted orders: at most {room} are possible with this max_open_orders")
+        raise PolicyError(f"orders: {len(rows)} are wanted, at most {room} are possible with this max_open_orders")
     rows.sort(key=lambda row: (-row[0], row[1], row[2]))
     plan = world.plans[s]
-    tp_step = _whole(target.tp_step, "tp_step", 0, ONE)
+    tp_step = _whole(target.tp_step, "tp_step", 0, MAX_TP_STEP)
     for j, row in enumerate(rows):
         world.targets[s, j] = row
     world.symbols[s]["n_targets"] = len(rows)

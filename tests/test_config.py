@@ -1,0 +1,248 @@
+"""Settings: defaults of SPEC 15, one hash for one meaning, and errors that name field and value (SPEC 1.2, 14)."""
+
+from __future__ import annotations
+
+import decimal
+import hashlib
+import itertools
+import pickle
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings, strategies as st
+
+from grinder import units
+from grinder.config import PARAMS, Config, canonical_json, checked
+from grinder.data.instrument import Instrument
+from grinder.errors import ConfigError, NumberError, RangeError
+from grinder.records import INSTRUMENT
+
+quick = settings(max_examples=150, derandomize=True, deadline=None)
+BTC = Instrument(symbol="BTC", kind="perpetual", tick_size="0.1", lot_size="0.001")  # 10,000 atoms a tick and lot
+ETH = Instrument(symbol="ETH", kind="spot", tick_size="0.01", lot_size="0.01")  # 10,000 too
+
+SETTINGS = {  # name: (default, another legal value)
+    # SPEC 15, "Further" included; 9 (fill model), 11 (dd_warn); the static grid's own have no default there
+    "equity": (10000, "10000.01"),
+    "maker_fee": ("0.0002", "-1bp"),
+    "min_edge": ("0.0004", 0),
+    "bar_interval_ms": (60000, 1),
+    "max_gap_ms": (600000, 1),
+    "order_latency_ms": (0, 1),
+    "cancel_latency_ms": (0, 7),
+    "fill_model": ("mid_touch", "cross"),
+    "penetration": (0, None),
+    "policy": ("static", None),
+    "max_inventory_notional": ("100%", "10000"),
+    "max_effective_leverage": (2, "0.5"),
+    "max_open_orders": (100, 200),
+    "max_open_orders_portfolio": (400, 1),
+    "min_notional": (5, 0),
+    "order_rate": (20, 1),
+    "order_burst": (100, 1),
+    "dd_budget_pct": ("0.02", 0),
+    "dd_window": ("daily", "session"),
+    "dd_warn": ("0.8", 1),
+    "step": ("0.001", "0.00100001"),
+    "levels": (10, 50),
+    "quantity": (None, "0.001"),
+}
+DEFAULTS = {name: default for name, (default, _) in SETTINGS.items()}
+OTHER = {name: other for name, (_, other) in SETTINGS.items() if other is not None}  # the rest goes with others only
+INTEGERS = [
+    *["bar_interval_ms", "max_gap_ms", "order_latency_ms", "cancel_latency_ms", "penetration", "max_open_orders"],
+    *["max_open_orders_portfolio", "order_rate", "order_burst", "levels"],
+]
+DECIMALS = [
+    *["equity", "maker_fee", "min_edge", "max_effective_leverage", "min_notional", "dd_budget_pct", "dd_warn", "step"],
+    *["quantity", "max_inventory_notional"],
+]
+BAD = [
+    *itertools.product(INTEGERS, (-1, 10**12, 1.5, "3", True, None)),
+    *itertools.product(DECIMALS, ("x", "", "nan", float("inf"), True, [1], "0.1 %%")),
+    *[
+        (name, 0)
+        for name in ("equity", "step", "levels", "bar_interval_ms", "max_gap_ms", "max_open_orders", "order_rate", "dd_warn")
+    ],
+    *[(name, "-0.02") for name in DECIMALS if name != "quantity"],
+    *[("maker_fee", "0.11"), ("step", 1), ("min_edge", "100%"), ("max_effective_leverage", 1001), ("dd_warn", "1.01")],
+    *[
+        ("dd_budget_pct", "101%"),
+        ("levels", 51),
+        ("max_open_orders", 201),
+        ("max_inventory_notional", "100001%"),
+        ("min_edge", "1e-9"),
+    ],
+    *[("fill_model", "queue"), ("dd_window", "rolling"), ("policy", "smart"), ("policy", None)],
+]
+
+
+def test_defaults_are_those_of_the_specification():
+    made = Config()
+    plain = {name: getattr(made, name) for name in type(made).model_fields}
+    assert plain == {name: Decimal(value) if name in DECIMALS[:-2] else value for name, value in DEFAULTS.items()}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_a_field_set_to_its_default_leaves_the_hash_alone(name):
+    assert Config(**{name: DEFAULTS[name]}).hash() == Config().hash() == hashlib.sha256(b"{}").hexdigest()
+
+
+def test_any_changed_field_changes_the_hash():
+    assert set(OTHER) | {"penetration", "policy"} == set(DEFAULTS), "a new field needs a value here"
+    changed = [Config(**{name: value}) for name, value in OTHER.items()]
+    changed += [Config(fill_model="cross", penetration=1), Config(**OTHER), Config(quantity={"BTC": "0.001"}), Config()]
+    assert len({config.hash() for config in changed}) == len(changed)
+
+
+def test_the_hash_is_of_the_values_unlike_their_defaults():
+    config = Config(step="5bp", equity="20000.50", levels=10, max_inventory_notional="250%")
+    body = b'{"equity":"20000.5","max_inventory_notional":"250%","step":"0.0005"}'
+    assert config.hash() == hashlib.sha256(body).hexdigest()
+    assert canonical_json({"b": ["é", True], "a": {"d": 1, "c": -2}}) == '{"a":{"c":-2,"d":1},"b":["é",true]}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "spellings"),
+    [
+        ("step", ["0.0005", "5bp", "5bps", "0.05%", 0.0005, "5e-4", " 5 bp ", Decimal("0.00050"), np.float64(0.0005)]),
+        ("maker_fee", ["-0.10%", "-10bp", -0.001]),
+        ("equity", ["20000", 20_000, "20_000.00", 2e4, "2E+4", np.int64(20_000), np.float64(20_000)]),
+        ("max_inventory_notional", ["0.10%", "0.1%", "00.100 %"]),
+        ("max_inventory_notional", ["100", 100, 100.0, "1e2", "100.00"]),
+        ("quantity", ["0.010", 0.01, Decimal("1E-2")]),
+        ("quantity", [{"A": "0.10", "B": 2}, {"B": "2.0", "A": 0.1}]),
+        ("levels", [7, np.int64(7)]),
+    ],
+)
+def test_equal_spellings_are_one_setting(name, spellings):
+    made = [Config(**{name: spelling}) for spelling in spellings]
+    assert len({config.hash() for config in made}) == 1
+    assert all(config == made[0] for config in made)
+
+
+@quick
+@given(st.permutations(sorted(OTHER)))
+def test_key_order_is_irrelevant(names):
+    assert Config(**{name: OTHER[name] for name in names}).hash() == Config(**OTHER).hash()
+
+
+def test_no_digit_is_lost_and_the_decimal_context_is_no_input():
+    long = "10000.0000000000000000000000000000000001"
+    assert Config(equity=long).hash() != Config(equity=f"{long}1").hash() != Config().hash()
+    assert Config(max_inventory_notional=long).max_inventory_notional == long
+    settings = {"equity": "12345678.9", "maker_fee": "0.00012345", "max_inventory_notional": "123.4567%", "quantity": "1.23456"}
+    before = Config(**settings).hash()
+    with decimal.localcontext() as context:
+        context.prec = 3
+        assert Config(**settings).hash() == before
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_bad_values_are_named(name, value):
+    with pytest.raises(ConfigError) as error:
+        Config(**{name: value})
+    assert f"{name}: " in str(error.value)
+    assert f"(got {value!r})" in str(error.value)
+
+
+def test_refusals_between_fields_and_of_unknown_names():
+    with pytest.raises(ConfigError, match="penetration 3 needs fill_model = 'cross'"):
+        Config(penetration=3)
+    with pytest.raises(ConfigError, match="maker_fees: there is no such setting"):
+        Config(maker_fees="2bp")
+    with pytest.raises(ConfigError, match=r"step: .*; levels: "):
+        Config(step=0, levels=0)
+    with pytest.raises(ConfigError, match="quantity: "):
+        Config(quantity={"A": "x", 1: "2"})
+    for value in (-1, "-0.001"):
+        with pytest.raises(ConfigError, match=f"quantity of BTC: {value}"):
+            Config(quantity=value).params([BTC], [(1, 2)])
+
+
+def test_frozen_hashable_by_meaning_and_whole_across_pickle():
+    config = Config(**OTHER)
+    with pytest.raises(ValueError, match="frozen"):
+        config.step = "1bp"
+    assert pickle.loads(pickle.dumps(config)) == config == Config(**config.model_dump(mode="json"))
+
+
+def test_over_merges_only_fields_that_were_set():
+    base = Config(step="5bp", levels=3, equity=100)
+    top = Config(levels=10, quantity="0.5")  # 10 is the default, but it was set
+    merged = checked(top, base)
+    assert merged == Config(step="5bp", levels=10, equity=100, quantity="0.5")
+    assert merged.model_fields_set == {"step", "levels", "equity", "quantity"}
+    assert checked(None, base) is base
+    assert Config(penetration=0).over(Config(fill_model="cross", penetration=4)).penetration == 0
+
+
+# Integers for kernels
+
+
+def test_params_are_the_settings_in_kernel_units():
+    typed = OTHER | {"penetration": 3, "dd_warn": "0.7", "dd_budget_pct": "2%", "min_notional": "7.5", "quantity": "0.02"}
+    params, rows = Config(**typed).params([BTC, ETH], [(600_000, 650_000), (200_000, 300_000)])
+    # fmt: off
+    expected = {
+        "symbols": 2, "equity": 1_000_001_000_000, "bar_ns": 1_000_000, "max_gap_ns": 1_000_000, "maker_fee": -10_000,
+        "min_edge": 0, "order_latency": 1_000_000, "cancel_latency": 7_000_000, "crosses": 1, "penetration": 3,
+        "max_inventory_ratio": 0, "max_inventory_atoms": 1_000_000_000_000, "max_leverage": 50_000_000,
+        "max_open_orders": 200, "max_open_orders_portfolio": 1, "min_notional": 750_000_000, "order_rate": 1,
+        "order_burst": 1, "dd_budget_pct": 2_000_000, "dd_warn": 70_000_000, "daily": 0, "decides_in_kernel": 1,
+        "on_fill": 0, "step": 100_001, "levels": 50,
+    }
+    # fmt: on
+    assert params.dtype == PARAMS
+    assert dict(zip(PARAMS.names, params[0].tolist(), strict=True)) == expected
+    caps = [units.hard_cap_lots(high, 10_000, expected["equity"], 2) for high in (650_000, 300_000)]
+    assert rows.dtype == INSTRUMENT
+    assert rows.tolist() == [(10_000, 5_000, 1, caps[0], 20), (10_000, 5_000, 0, caps[1], 2)]
+
+
+def test_quantities_go_by_symbol_and_are_never_rounded():
+    lots = lambda given: Config(quantity=given).params([BTC, ETH], [(9, 9)] * 2)[1]["quantity"].tolist()  # noqa: E731
+    assert lots(None) == [0, 0]
+    assert lots("0.03") == [30, 3]
+    assert lots({"ETH": "0.5", "BTC": "0.002"}) == [2, 50]
+    assert lots({"BTC": "0.002"}) == [2, 0]
+    with pytest.raises(NumberError, match=r"quantity of ETH 0\.035 .*nearest legal values are 0.03 or 0.04"):
+        lots("0.035")
+    with pytest.raises(ConfigError, match=r"quantity of BTC: 3000000 is 3000000000 lots"):
+        lots("3000000")
+
+
+def test_inventory_as_a_share_and_as_an_amount():
+    of = lambda value: Config(max_inventory_notional=value).params([BTC], [(9, 9)])[0][0]  # noqa: E731
+    assert (of("150%")["max_inventory_ratio"], of("150%")["max_inventory_atoms"]) == (150_000_000, -1)
+    assert (of("150")["max_inventory_ratio"], of("150")["max_inventory_atoms"]) == (0, 15_000_000_000)
+    assert of("0")["max_inventory_atoms"] == 0
+    with pytest.raises(NumberError, match=r"max_inventory_notional 0\.000000001 is no multiple"):
+        of("0.000000001")
+
+
+@quick
+@given(st.integers(1, 46_000_000_000), st.integers(0, 100_000), st.integers(1, 2**35), st.integers(1, 3))
+@example(46_000_000_000, 0, 1, 1)
+@example(1, 100, 2**35, 2)
+def test_the_overflow_proof(equity, percent, price, symbols):
+    """What passes at load keeps all money of the run under 2**62; what does not is told with its numbers."""
+    config = Config(equity=equity, max_inventory_notional=f"{percent}%")
+    instruments = [BTC, ETH, BTC][:symbols]
+    lots = max(1, Fraction(equity * units.ONE * percent, 100) // (price * 10_000))
+    fits = 2 * price * lots * 10_000 * symbols + equity * units.ONE + 2**60 < 2**62 and lots <= 2**31
+    if fits:
+        config.params(instruments, [(price, price)] * symbols)
+        return
+    with pytest.raises(RangeError, match=r"lower the inventory cap or quote_decimals") as error:
+        config.params(instruments, [(price, price)] * symbols)
+    for number in (
+        f"BTC: max_inventory_notional {percent}%",
+        f"{lots} lots",
+        f"{price} ticks",
+        "10000 atoms",
+        f"equity {equity * units.ONE}",
+    ):
+        assert number in str(error.value)

@@ -1,0 +1,230 @@
+"""The chain and the digest against a naive reading of SPEC 14, and what a damaged or different golden does."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from grinder.data.fixture import Fixture
+from grinder.digest import Chain, Difference, Digest, first_difference
+from grinder.records import STAGES, stage_dtype
+from grinder.session import replay
+from tests.tapes import case
+
+quick = settings(max_examples=120, derandomize=True, deadline=None)
+WINDOW = 4096
+STAGE = "fills"
+
+
+def make_records(events: list[int], stage: str = STAGE) -> np.ndarray:
+    """Records of the given causing events, all other fields telling them apart."""
+    out = np.zeros(len(events), stage_dtype(stage))
+    for k, name in enumerate(out.dtype.names):
+        out[name] = np.arange(len(events)) * 1_000_003 * (k + 1) - 7
+    out["event"] = events
+    return out
+
+
+def naive_links(records: np.ndarray, events: int) -> list[bytes]:
+    """SPEC 14: windows of 4096 events from the start, the last one partial; SHA-256(h || count as uint64 LE || record bytes)."""
+    h, links = bytes(32), []
+    for start in range(0, events, WINDOW):
+        rows = [row for row in records.tolist() if start <= row[0] < start + WINDOW]
+        body = b"".join(struct.pack(f"<{len(row)}q", *row) for row in rows)
+        h = hashlib.sha256(h + struct.pack("<Q", len(rows)) + body).digest()
+        links.append(h)
+    return links
+
+
+def feed(chain: Chain, records: np.ndarray, cuts: list[int], start: int = 0) -> Chain:
+    """As a run does: records up to each cut, then the windows that ended before it."""
+    for cut in cuts:
+        chain.feed(records[(records["event"] >= start) & (records["event"] < cut)])
+        chain.close_windows(cut)
+        start = cut
+    return chain
+
+
+@st.composite
+def runs(draw):
+    """(records, events, cuts): windows empty, full and partial; cut anywhere, on and beside window borders."""
+    events = draw(st.one_of(st.integers(0, 5 * WINDOW), st.sampled_from((0, 1, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW))))
+    border = st.sampled_from([e for e in (0, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW, events - 1) if 0 <= e < events] or [0])
+    causes = sorted(draw(st.lists(st.one_of(border, st.integers(0, max(0, events - 1))), max_size=60))) if events else []
+    if causes and draw(st.booleans()):
+        causes = sorted(causes + causes[:3] * 500)  # windows with many records
+    cuts = sorted(draw(st.lists(st.one_of(border, st.integers(0, events)), max_size=6)))
+    return make_records(causes), events, [*cuts, events]
+
+
+@quick
+@given(runs())
+def test_the_chain_is_the_naive_one_however_it_is_fed(run):
+    records, events, cuts = run
+    chain = feed(Chain(STAGE), records, cuts)
+    assert chain.links == naive_links(records, events)[: events // WINDOW]
+    chain.finish(events)
+    assert chain.links == naive_links(records, events)
+    assert chain.root == (chain.links or [bytes(32)])[-1]
+    assert chain.count == len(records)
+
+
+@quick
+@given(runs(), st.data())
+def test_state_and_restore_change_nothing(run, data):
+    records, events, cuts = run
+    at = data.draw(st.integers(0, len(cuts) - 1))
+    chain = feed(Chain(STAGE), records, cuts[:at])
+    saved = {name: array.copy() for name, array in chain.state().items()}
+    copied = chain.copy()
+    chain.feed(make_records([events]))  # what the original does afterwards is no business of its copies
+    chain.finish(events + 1)
+    for other in (Chain.restore(STAGE, copied.count, saved), copied):
+        feed(other, records, cuts[at:], start=cuts[at - 1] if at else 0).finish(events)
+        assert other.links == naive_links(records, events)
+        assert other.count == len(records)
+
+
+@quick
+@given(runs(), st.data())
+def test_any_field_of_any_record_moves_its_window_and_all_later_ones(run, data):
+    records, events, _ = run
+    if not len(records):
+        return
+    changed = records.copy()
+    row, name = data.draw(st.integers(0, len(records) - 1)), data.draw(st.sampled_from(records.dtype.names[1:]))
+    changed[name][row] ^= 1 << data.draw(st.integers(0, 63)) if data.draw(st.booleans()) else 1
+    before, after = naive_links(records, events), feed(Chain(STAGE), changed, [events])
+    after.finish(events)
+    first = int(records["event"][row]) // WINDOW
+    assert [a == b for a, b in zip(before, after.links, strict=True)] == [w < first for w in range(len(before))]
+
+
+# The digest
+
+
+def digest_of(records: dict[str, np.ndarray], events: int, config: str = "c" * 64, data: str = "d" * 64) -> Digest:
+    chains = {stage: feed(Chain(stage), records.get(stage, make_records([], stage)), [events]) for stage in STAGES}
+    for chain in chains.values():
+        chain.finish(events)
+    return Digest.of(config, data, events, chains)
+
+
+def some_records() -> dict[str, np.ndarray]:
+    return {stage: make_records(list(range(k, 12_000, 997 + k)), stage) for k, stage in enumerate(STAGES)}
+
+
+def test_the_value_is_the_hash_of_canonical_json():
+    digest = digest_of(some_records(), 12_000)
+    entries = []
+    for stage in "input bars features gates regimes plans levels intents orders fills ledger alerts".split():  # noqa: SIM905
+        rows = some_records()[stage]
+        root = naive_links(rows, 12_000)[-1].hex()
+        entries.append(f'{{"count":{len(rows)},"name":"{stage}","root":"{root}","version":1}}')
+    text = f'{{"config":"{"c" * 64}","format":1,"input":"{"d" * 64}","stages":[{",".join(entries)}]}}'
+    assert digest.value == str(digest) == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("seed", [3, 8, 21])
+def test_a_real_run_has_the_digest_of_its_tables(seed):
+    c = case(seed)
+    run = replay(c.fixture, c.config, chunk=17)
+    for stage in STAGES:
+        links = naive_links(run.tables[stage].records, run.events)
+        assert run.digest.roots[stage] == links[-1].hex()
+        assert run.digest.links[stage] == tuple(link[:8].hex() for link in links)
+    assert (run.digest.config, run.digest.input) == (c.config.over(c.fixture.config).hash(), c.fixture.content)
+
+
+def test_many_windows_of_a_real_run():
+    """A tape laid end to end: windows with and without records, and a partial one last."""
+    c = case(0, 300)
+    quotes = np.flatnonzero(c.fixture.events.fault == 0)
+    columns = {name: np.tile(getattr(c.fixture.events, name)[quotes], 40) for name in ("bid_px", "bid_qty", "ask_px", "ask_qty")}
+    keep = columns["ask_px"] > 0
+    columns = {name: values[keep] for name, values in columns.items()} | {
+        "ts": 1_700_000_000 * 10**9 + 10**7 * np.arange(keep.sum())
+    }
+    columns["symbol"] = np.zeros(keep.sum(), np.int64)
+    fixture = Fixture.from_arrays(c.fixture.instruments[:1], quotes=columns)
+    run = replay(fixture, c.config)
+    assert len(set(run.ledger["event"] // WINDOW)) > 2
+    for stage in STAGES:
+        assert run.chains[stage].links == naive_links(run.tables[stage].records, run.events // WINDOW * WINDOW)
+        assert run.digest.roots[stage] == naive_links(run.tables[stage].records, run.events)[-1].hex()
+
+
+def test_to_dict_round_trip():
+    for events in (0, 1, WINDOW, 12_000):
+        digest = digest_of({k: v[v["event"] < events] for k, v in some_records().items()}, events)
+        stored = json.loads(json.dumps(digest.to_dict()))
+        assert Digest.from_dict(stored) == digest
+        assert stored["digest"] == digest.value
+
+
+def flipped(text: str, at: int) -> str:
+    return text[:at] + ("0" if text[at] != "0" else "1") + text[at + 1 :]
+
+
+TAMPERINGS = {
+    "digest": lambda b: b.update(digest=flipped(b["digest"], 0)),
+    "config": lambda b: b.update(config=flipped(b["config"], 5)),
+    "input": lambda b: b.update(input=flipped(b["input"], 63)),
+    "count": lambda b: b["stages"]["fills"].update(count=b["stages"]["fills"]["count"] + 1),
+    "root": lambda b: b["stages"]["alerts"].update(root=flipped(b["stages"]["alerts"]["root"], 9)),
+    "roots swapped": lambda b: b["stages"].update(bars=b["stages"]["gates"], gates=b["stages"]["bars"]),
+    "last link": lambda b: b["stages"]["bars"].update(
+        links=flipped(b["stages"]["bars"]["links"], -1 + len(b["stages"]["bars"]["links"]))
+    ),
+    "links short": lambda b: b["stages"]["bars"].update(links=b["stages"]["bars"]["links"][16:]),
+    "events": lambda b: b.update(events=b["events"] + WINDOW),
+    "stage gone": lambda b: b["stages"].pop("orders"),
+    "no stages": lambda b: b.update(stages=None),
+    "no events": lambda b: b.pop("events"),
+    "links of another kind": lambda b: b["stages"]["bars"].update(links=3),
+    "count of another kind": lambda b: b["stages"]["bars"].update(count="many"),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_tampering_is_refused(name):
+    body = copy.deepcopy(digest_of(some_records(), 12_000).to_dict())
+    TAMPERINGS[name](body)
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        Digest.from_dict(body)
+
+
+@quick
+@given(st.sampled_from(list(STAGES)), st.data())
+def test_the_first_difference_is_the_planted_one(stage, data):
+    records = some_records()
+    row = data.draw(st.integers(0, len(records[stage]) - 1))
+    event = int(records[stage]["event"][row])
+    later = [other for other in list(STAGES)[list(STAGES).index(stage) :] if data.draw(st.booleans())]
+    for other in {stage, *later}:
+        spoilt = records[other].copy()
+        spoilt[spoilt.dtype.names[-1]][row if other == stage else -1] += 1
+        records[other] = spoilt
+    found = first_difference(digest_of(some_records(), 12_000), digest_of(records, 12_000))
+    assert (found.stage, found.window) == (stage, event // WINDOW)
+    assert found.stages == tuple(other for other in STAGES if other in {stage, *later})
+    assert f"stage {stage} differs first, in window {event // WINDOW} (events {event // WINDOW * WINDOW} to " in str(found)
+
+
+def test_differences_of_length_of_settings_and_none():
+    records = some_records()
+    whole = digest_of(records, 12_000)
+    assert first_difference(whole, digest_of(some_records(), 12_000)) is None
+    short = {stage: rows[rows["event"] < WINDOW] for stage, rows in records.items()}
+    assert first_difference(whole, digest_of(short, WINDOW)).window == 1
+    fewer = records | {"fills": records["fills"][:-1]}
+    assert first_difference(whole, digest_of(fewer, 12_000)) == Difference("fills", 2, ("fills",))
+    assert first_difference(whole, digest_of(records, 12_000, config="e" * 64)).stage == "config"
+    assert first_difference(whole, digest_of(records, 12_000, data="e" * 64)).stage == "input"
+    assert str(first_difference(whole, digest_of(records, 12_000, data="e" * 64))) == "input differs, no record does"

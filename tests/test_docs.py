@@ -1,0 +1,102 @@
+"""What the documents say is so: examples run, the state table is true, decisions are well formed."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import grinder
+from grinder.session import replay
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+MODULES = sorted(module.name for module in pkgutil.walk_packages(grinder.__path__, "grinder.") if not module.name.endswith("__main__"))
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+
+
+@pytest.mark.parametrize("name", ["grinder", *MODULES])
+def test_docstring_examples(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    module = importlib.import_module(name)
+    found = doctest.testmod(module, extraglobs={"__name__": name})
+    assert found.failed == 0
+    assert module.__doc__, "every module says what it is for"
+
+
+def test_readme_notebook_lines(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    (source,) = blocks("python")
+    exec(compile(source, "README.md", "exec"), {})
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+def test_readme_output_is_what_the_first_block_prints(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (shown,) = blocks("text")
+    assert shown.rstrip() == repr(replay("binance_btcusdt_6m"))
+
+
+def test_readme_begins_with_two_sh_blocks():
+    kinds = re.findall(r"^```(\w+)$", README, re.M)
+    assert kinds[:2] == ["sh", "sh"]
+    assert blocks("sh")[0].rstrip().splitlines()[-1].startswith(".venv/bin/grinder replay binance_btcusdt_6m")
+    assert "pytest" in blocks("sh")[1]
+
+
+def test_readme_names_every_command_and_option():
+    from grinder.cli import _parser
+
+    (commands,) = (a.choices for a in _parser()._actions if hasattr(a, "choices") and isinstance(a.choices, dict))
+    for command in commands:
+        assert f"`grinder {command}" in README, command
+
+
+def rows() -> list[list[str]]:
+    lines = (ROOT / "docs" / "STATE.md").read_text("utf-8").splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+def test_state_table(row):
+    _, _, state, test, fixture = row
+    assert state in ("implemented", "planned")
+    if state == "planned":
+        assert (test, fixture) == ("", "")
+        return
+    source = (ROOT / test).read_text("utf-8")
+    assert re.search(r"^def test_", source, re.M), f"{test} holds no test"
+    assert (ROOT / "fixtures" / fixture / "digest.json").is_file()
+
+
+def test_every_test_module_but_the_general_ones_is_in_the_table():
+    named = {row[3] for row in rows()}
+    general = {"docs", "tidy", "package", "errors", "instrument", "importing", "replay", "market", "tape"}
+    missing = [p.name for p in (ROOT / "tests").glob("test_*.py") if f"tests/{p.name}" not in named and p.stem[5:] not in general]
+    assert not missing
+
+
+def test_decisions_are_numbered_and_complete():
+    text = (ROOT / "docs" / "DECISIONS.md").read_text("utf-8")
+    entries = re.split(r"^## ", text, flags=re.M)[1:]
+    assert [entry[:8] for entry in entries] == [f"ADR-{n:04d}" for n in range(1, len(entries) + 1)]
+    for entry in entries:
+        for part in ("*Context.*", "*Decision.*", "*Consequences.*", "*Digest impact.*"):
+            assert part in entry, f"{entry[:8]} lacks {part}"
+
+
+def test_no_environment_leaks_into_the_examples():
+    assert os.sep + "home" not in README

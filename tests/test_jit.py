@@ -1,0 +1,253 @@
+"""The kernel cache: never stale, never read by force, never wrong after damage; and one signature a kernel (SPEC 14)."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from numba.core import config as numba_config
+
+import grinder
+from grinder import _jit
+from grinder._jit import kernel, source_hash
+
+PACKAGE = Path(grinder.__file__).parent
+ROOT = Path(__file__).parents[1]
+needs_jit = pytest.mark.skipif(not _jit.JIT, reason="the JIT is off")
+
+PROBE = """
+import json
+from grinder import _jit, units
+from grinder.cycle import take_profit_price
+values = [int(units.fee_atoms(1, 1)), int(take_profit_price(1, 1_000_000, 123)), int(take_profit_price(-1, 1_000_000, 123))]
+hits = [sum(k.stats.cache_hits.values()) for k in (units.fee_atoms, take_profit_price)]
+print(json.dumps({"values": values, "hits": hits, "dir": str(_jit.cache_directory())}))
+"""
+RIGHT = [1, 1_000_002, 999_998]
+
+
+def probe(path: Path, cache: Path, code: str = PROBE) -> Any:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "GRINDER_"))}
+    env |= {"PYTHONPATH": str(path), "GRINDER_CACHE_DIR": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def copy_package(to: Path) -> Path:
+    return shutil.copytree(PACKAGE, to / "grinder", ignore=shutil.ignore_patterns("__pycache__", "fixtures")).parent
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory) -> tuple[Path, Path]:
+    """A copy of the package and a cache that its kernels were just compiled into."""
+    copy, cache = copy_package(tmp_path_factory.mktemp("copy")), tmp_path_factory.mktemp("cache")
+    cold = probe(copy, cache)
+    assert cold["values"] == RIGHT
+    assert cold["hits"] == [0, 0]
+    assert Path(cold["dir"]).parent == cache
+    return copy, cache
+
+
+def test_the_source_hash_sees_every_file(tmp_path):
+    package = copy_package(tmp_path) / "grinder"
+    fresh = source_hash.__wrapped__
+    seen = {fresh(package)}
+    assert seen == {fresh(PACKAGE)}
+    files = sorted(package.rglob("*.py"))
+    assert len(files) > 20
+    for file in files:
+        body = file.read_bytes()
+        file.write_bytes(body + b"#")
+        seen.add(fresh(package))
+        file.write_bytes(body)
+    assert len(seen) == 1 + len(files)
+    (package / "new.py").write_text("")
+    seen.add(fresh(package))
+    (package / "new.py").rename(package / "data" / "new.py")
+    seen.add(fresh(package))
+    assert len(seen) == 3 + len(files)
+    (package / "data" / "new.py").unlink()
+    (package / "notes.txt").write_text("no source")
+    assert fresh(package) == fresh(PACKAGE)
+
+
+def test_the_source_hash_keeps_files_apart(tmp_path):
+    hashes = set()
+    for contents in (("x", "yz"), ("xy", "z"), ("", "xyz")):
+        for name, text in zip(("a.py", "b.py"), contents, strict=True):
+            (tmp_path / name).write_text(text)
+        hashes.add(source_hash.__wrapped__(tmp_path))
+    assert len(hashes) == 3
+
+
+@pytest.mark.parametrize("flag", ["NUMBA_OPT", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_BOUNDSCHECK"])
+def test_compile_flags_have_their_own_cache(flag, monkeypatch):
+    monkeypatch.delenv(flag, raising=False)
+    before = _jit._environment_key()
+    monkeypatch.setenv(flag, "1")
+    assert _jit._environment_key() != before
+
+
+@needs_jit
+def test_an_edited_helper_in_another_module_leaves_no_stale_kernel(warm, tmp_path):
+    copy, cache = warm[0], shutil.copytree(warm[1], tmp_path / "cache")
+    again = probe(copy, cache)
+    assert (again["values"], again["hits"]) == (RIGHT, [1, 1]), "unchanged source comes from the cache"
+    units = copy / "grinder" / "units.py"
+    body = units.read_bytes()
+    try:
+        units.write_bytes(body.replace(b"return -mul_div_floor(-x, ratio, unit)", b"return mul_div_floor(x, ratio, unit)"))
+        edited = probe(copy, cache)
+    finally:
+        units.write_bytes(body)
+    assert edited["values"] == [0, 1_000_001, 999_998], "cycle.py did not change, what it calls did"
+    assert edited["dir"] != again["dir"]
+    restored = probe(copy, cache)
+    assert (restored["values"], restored["dir"]) == (RIGHT, again["dir"])
+
+
+DAMAGE = {
+    "truncated": lambda body: body[: len(body) // 2],
+    "flipped": lambda body: body[:-40] + bytes([body[-40] ^ 1]) + body[-39:],
+    "empty": lambda _: b"",
+    "garbage": lambda body: b"\x80\x05cos\nsystem\n" + bytes(len(body)),
+}
+
+
+@needs_jit
+def test_damaged_cache_files_are_compiled_anew(warm, tmp_path):
+    copy, cache = warm
+
+    def spoil(kind: str, how: str) -> tuple[list[int], bool]:
+        mine = shutil.copytree(cache, tmp_path / f"{kind}_{how}")
+        files = {file: DAMAGE[how](file.read_bytes()) for file in mine.rglob(f"*.{kind}")}
+        assert len(files) >= 4
+        for file, body in files.items():
+            file.write_bytes(body)
+        found = probe(copy, mine)
+        used = [file for file in files if "fee_atoms" in file.name or "take_profit_price" in file.name]
+        return found["values"], found["hits"] == [0, 0] and all(file.read_bytes() != files[file] for file in used)
+
+    jobs = [(kind, how) for kind in ("nbi", "nbc") for how in DAMAGE]
+    with ThreadPoolExecutor(2) as pool:
+        results = dict(zip(jobs, pool.map(lambda job: spoil(*job), jobs), strict=True))
+    assert results == dict.fromkeys(jobs, (RIGHT, True))
+
+
+def test_no_flipped_byte_gets_through(tmp_path):
+    file = _jit._SealedCacheFile(str(tmp_path), "f", ("stamp", 1))
+    file.save("int64", {"code": b"\x90" * 40})
+    assert file.load("int64") == {"code": b"\x90" * 40}
+    for path in sorted(tmp_path.iterdir()):
+        good = path.read_bytes()
+        for at in range(len(good)):
+            path.write_bytes(good[:at] + bytes([good[at] ^ (1 << at % 8)]) + good[at + 1 :])
+            assert file.load("int64") is None
+            assert not path.exists(), "deleted, so that it is written anew"
+        path.write_bytes(good)
+    assert file.load("int64") == {"code": b"\x90" * 40}
+    assert _jit._SealedCacheFile(str(tmp_path), "f", ("stamp", 2)).load("int64") is None
+
+
+def test_only_a_directory_of_our_own_is_private(tmp_path, monkeypatch):
+    for mode in (0o777, 0o770, 0o702):
+        tmp_path.chmod(mode)
+        with pytest.raises(PermissionError, match="can be written by others"):
+            _jit._private(tmp_path)
+    tmp_path.chmod(0o700)
+    assert _jit._private(tmp_path) == tmp_path
+    assert (_jit._private(tmp_path / "a" / "b").stat().st_mode & 0o777) == 0o700
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(PermissionError):
+        _jit._private(tmp_path)
+
+
+@pytest.mark.parametrize("spoil", ["open to all", "kernels open to all", "a file", "read-only"])
+def test_without_a_private_directory_kernels_go_to_a_passing_one(spoil, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRINDER_CACHE_DIR", str(tmp_path / "cache"))
+    wanted = _jit.cache_directory.__wrapped__()
+    assert wanted.parent == tmp_path / "cache"
+    if spoil.endswith("open to all"):
+        (wanted if "kernels" in spoil else wanted.parent).chmod(0o777)
+    elif spoil == "a file":
+        shutil.rmtree(wanted.parent)
+        wanted.parent.write_text("")
+    else:
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: open("/dev/null/x", "rb"))  # noqa: SIM115, PTH123
+    found = _jit.cache_directory.__wrapped__()
+    assert tmp_path not in found.parents
+    assert found.parent == Path(tempfile.gettempdir())
+    assert found.stat().st_mode & 0o777 == 0o700
+    found.rmdir()
+
+
+@needs_jit
+def test_a_passing_directory_goes_with_its_process(warm, tmp_path):
+    tmp_path.chmod(0o777)
+    found = probe(warm[0], tmp_path)
+    assert found["values"] == RIGHT
+    assert not any(tmp_path.iterdir())
+    assert not Path(found["dir"]).exists()
+
+
+@needs_jit
+def test_a_users_own_kernels_keep_their_own_cache(tmp_path):
+    source = "import numba\n@numba.njit(cache=True)\ndef twice(x):\n    return 2 * x\n"
+    (tmp_path / "own_kernels.py").write_text(source)
+    spec = importlib.util.spec_from_file_location("own_kernels", tmp_path / "own_kernels.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.twice(21) == 42
+    assert Path(module.twice.stats.cache_path) == tmp_path / "__pycache__"
+    assert Path(kernel(lambda x: x).stats.cache_path).is_relative_to(_jit.cache_directory())
+    assert Path(numba_config.CACHE_DIR or tmp_path) != _jit.cache_directory()
+
+
+@kernel
+def twice(x):
+    return 2 * x
+
+
+@kernel
+def call_with_everything(tiny, small, wide):
+    return twice(tiny[0]) + twice(small[0]) + twice(wide[0]) + twice(3) + twice(tiny[0] > 0) + twice(x=small[1])
+
+
+@needs_jit
+def test_a_kernel_is_compiled_for_int64_alone():
+    total = call_with_everything(np.array([127], np.int8), np.array([32_767, 5], np.int16), np.array([2**40]))
+    assert total == 2 * (127 + 32_767 + 2**40 + 3 + 1 + 5), "and small integers do not wrap"
+    assert twice.signatures == [(numba.int64,)]
+
+
+SIGNATURES = """
+import json, sys
+from grinder import _jit, static
+from grinder.session import replay
+from tests.tapes import case
+for seed in range(12):
+    replay(case(seed).fixture, case(seed).config, static if seed % 2 else None, chunk=100)
+modules = [module for name, module in sorted(sys.modules.items()) if name.startswith("grinder")]
+kernels = [k for module in modules for k in vars(module).values() if isinstance(k, _jit._Kernel)]
+home = str(_jit.cache_directory())
+print(json.dumps([[str(k.py_func), len(k.signatures), k.stats.cache_path.startswith(home)] for k in kernels]))
+"""
+
+
+@needs_jit
+def test_every_kernel_has_one_signature_and_its_keyed_cache():
+    found = probe(ROOT, _jit.cache_directory().parent, SIGNATURES)
+    assert len(found) > 40
+    assert [entry for entry in found if entry[1] > 1 or not entry[2]] == []

@@ -1,0 +1,250 @@
+"""Policies of one's own: what is refused, what becomes the plan in force; `static` is the built-in one (SPEC 7.8, 8, 12)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import grinder as gr
+from grinder.config import Config
+from grinder.data.fixture import Fixture
+from grinder.data.instrument import Instrument
+from grinder.errors import PolicyError
+from grinder.policies.own import GridPlan, TargetState, View, WantedOrder, policy as as_policy, static
+from grinder.records import STAGES, IntentKind, OrderState, Role
+from grinder.session import replay
+from tests.tapes import case
+
+COIN = Instrument(symbol="COIN", kind="perpetual", tick_size="0.01", lot_size="1")
+START = 1_700_000_000_000_000_000
+SECOND = 1_000_000_000
+SETTINGS = Config(equity=100_000, quantity=1, min_notional=0, bar_interval_ms=1000, min_edge=0, maker_fee=0)
+
+
+def tape(mids: list[int]) -> Fixture:
+    """One quote a second (so one bar and one decision each), one tick wide to both sides of the mid."""
+    mids, ones = np.array(mids), np.ones(len(mids), np.int64)
+    quotes = {"ts": START + SECOND * np.arange(len(mids)), "bid_px": mids - 1, "bid_qty": ones, "ask_px": mids + 1, "ask_qty": ones}
+    return Fixture.from_arrays([COIN], quotes=quotes)
+
+
+def run(policy, mids: list[int], **settings):
+    return replay(tape(mids), Config(**settings).over(SETTINGS), policy)
+
+
+def scripted(*decisions, **options):
+    """A policy that returns one decision after the other, then None."""
+    left = list(decisions)
+    return as_policy(lambda view, params: left.pop(0) if left else None, **options)
+
+
+def rows(table, *columns) -> list[tuple[int, ...]]:
+    return [tuple(int(record[name]) for name in columns) for record in table.records]
+
+
+BUY_99 = WantedOrder(side=1, key=7, price=9_900, qty=5)
+SELL_101 = WantedOrder(side=-1, key=7, price=10_100, qty=5)
+GRID = GridPlan(0, 10_000 * 10**6, 10**6, 2, 2, (3, 1), (2,), 10**6)
+
+
+NUMBERS = (1.5, "1", None, True, 2**63, -(2**63))
+SIZES = ((), (0,), (1, 1.5), (1, True), ("1",), (2**31 + 1,), 5, None)
+GRID_FIELDS = [
+    *[(name, value) for name in GridPlan._fields if "schedule" not in name for value in NUMBERS],
+    *[(f"size_schedule_{side}", sizes) for side in ("down", "up") for sizes in SIZES],
+    *[("symbol", 1), ("center", 0), ("center", 2**35 * 10**6 + 1), ("step", 0), ("step", 10**8 + 1), ("tp_step", -1), ("mode", 0)],
+    *[("levels_down", 51), ("levels_up", -1), ("regime", 8), ("regime", -1), ("reduce_only", 2), ("width_up", -1), ("budget", -1)],
+    *[("adds_down", 3), ("adds_up", gr.Adds.ONCE), ("adds_down", gr.Adds.ONCE), ("reasons", -1), ("tp_step", 2 * 10**8 + 1)],
+]
+ORDER_FIELDS = [
+    *[(name, value) for name in WantedOrder._fields for value in NUMBERS],
+    *[("side", 0), ("side", 2), ("role", Role.TAKE_PROFIT), ("role", Role.STOP), ("price", 0), ("price", 2**35 + 1)],
+    *[("qty", 0), ("qty", 2**31 + 1), ("key", 2**31 + 1)],
+]
+REFUSED = [
+    *[(GRID._replace(**{name: value}), f"^{name} is ") for name, value in GRID_FIELDS],
+    *[(TargetState([SELL_101, BUY_99._replace(**{name: value})]), rf"\b{name} (is )?['0-9N(T-]") for name, value in ORDER_FIELDS],
+    ({"center": 1}, "GridPlan, TargetState or None, not dict"),
+    (TargetState(5), "orders is 5"),
+    (TargetState([(1, 7, 9_900, 5)]), r"orders holds \(1, 7, 9900, 5\)"),
+    (TargetState([BUY_99, BUY_99._replace(price=9_800)]), "orders: two have the same side, role and key"),
+    (TargetState([BUY_99._replace(key=k) for k in range(23)]), "orders: 23 are wanted, at most 22"),
+    (TargetState([BUY_99._replace(price=2**35, qty=2**31)]), "price 34359738368, qty 2147483648"),
+    (TargetState([BUY_99], tp_step=-1), "tp_step is -1"),
+    (TargetState([BUY_99], tp_step=0.01), "tp_step is 0.01"),
+]
+
+
+@pytest.mark.parametrize(("decision", "message"), REFUSED)
+def test_what_cannot_be_traded_is_refused_by_the_name_of_its_field(decision, message):
+    with pytest.raises(PolicyError, match=message):
+        run(scripted(decision), [10_000] * 3, max_open_orders=10)
+
+
+def test_errors_tell_which_policy_when_and_where():
+    def broken(view, params):
+        return GRID if view.event < 2 else 1 // 0
+
+    with pytest.raises(ZeroDivisionError) as error:
+        run(broken, [10_000] * 5)
+    assert error.value.__notes__ == ["policy broken, symbol COIN, event 2, 2023-11-14T22:13:22.000000000 UTC"]
+
+
+def test_a_grid_is_recorded_as_given():
+    plan = GRID._replace(regime=gr.Regime.TREND_UP, width_down=5, width_up=6, budget=7, worst_down=8, worst_up=-9, reasons=32)
+    done = run(scripted(plan), [10_000] * 3)
+    record = done.plans.records[0]
+    for name in set(GridPlan._fields) & set(done.plans.columns):
+        assert record[name] == getattr(plan, name), name
+    levels = [(1, 1, 9_900, 3), (1, 2, 9_801, 1), (-1, 1, 10_100, 2), (-1, 2, 10_201, 2)]
+    assert rows(done.levels, "side", "i", "price", "qty") == levels, "the last size of a schedule goes on"
+    sent = {(side, price, qty) for side, price, qty in rows(done.intents, "side", "price", "qty")}
+    assert sent == {(side, price, qty) for side, _, price, qty in levels}
+
+
+CHANGES = [
+    *[("center", 10_001 * 10**6), ("step", 2 * 10**6), ("levels_down", 1), ("levels_up", 3), ("tp_step", 5), ("regime", 1)],
+    *[("width_down", 1), ("size_schedule_down", (3, 2)), ("size_schedule_up", (1,)), ("adds_up", 2), ("reduce_only", 1)],
+    *[("budget", 1), ("reasons", 1), ("worst_up", 1)],
+]
+
+
+@pytest.mark.parametrize(("field", "value"), CHANGES)
+def test_only_a_plan_unlike_the_one_in_force_is_recorded(field, value):
+    equal = GRID._replace(size_schedule_down=np.array([3, 1, 1]), size_schedule_up=[2, 2])
+    other = GRID._replace(**{field: value})
+    done = run(scripted(GRID, GRID, equal, None, other, other), [10_000] * 8)
+    assert rows(done.plans, "event", "plan") == [(0, 0), (4, 1)]
+    assert set(done.levels["event"].tolist()) == {0, 4}
+
+
+def test_sides_switched_off_and_reduce_only_want_no_entries():
+    assert set(run(scripted(GRID._replace(adds_down=gr.Adds.OFF)), [10_000] * 3).intents["side"].tolist()) == {-1}
+    off = run(scripted(GRID, GRID._replace(reduce_only=1)), [10_000] * 4)
+    assert rows(off.intents, "event", "kind")[4:] == [(1, IntentKind.CANCEL)] * 4
+
+
+@pytest.mark.parametrize("block", range(3))
+def test_static_is_the_built_in_policy_on_random_tapes(block):
+    fills = 0
+    for seed in range(block * 40, block * 40 + 40):
+        c = case(seed)
+        built_in, mine = replay(c.fixture, c.config), replay(c.fixture, c.config, static, chunk=37)
+        for stage in STAGES:
+            assert np.array_equal(built_in.tables[stage].records, mine.tables[stage].records), f"seed {seed}, {stage}"
+        assert built_in.digest.value == mine.digest.value
+        fills += len(mine.fills)
+    assert fills > 100
+
+
+@pytest.mark.parametrize("settings", [{"min_edge": "0.99", "maker_fee": "0.1"}, {"step": "0.99999999"}])
+def test_static_is_the_built_in_policy_at_the_ends_of_the_settings(settings):
+    for mid in (2, 10_000):  # 2: one tick is a step of 1.0
+        mids = [mid, mid + 1, mid, 2 * mid, 3 * mid, mid]
+        a, b = (run(chosen, mids, **settings) for chosen in (None, static))
+        assert a.digest.value == b.digest.value
+        assert len(a.plans) == 1
+
+
+def test_orders_are_placed_filled_at_most_once_and_cancelled_when_dropped():
+    """Wanted at event 0, live from 1; the buy fills at 3 and never again, though the mid stays; the sell is dropped at 5."""
+    mids = [10_000, 10_000, 10_000, 9_890, 9_890, 9_890, 10_200, 9_890, 10_200]
+    keep = TargetState([BUY_99, SELL_101])
+    done = run(scripted(keep, None, None, None, None, TargetState([])), mids, max_gap_ms=10**6)
+    assert rows(done.fills, "event", "side", "price", "qty", "cycle") == [(3, 1, 9_900, 5, -1)]
+    states = [(0, 0, OrderState.PENDING), (0, 1, OrderState.PENDING), (3, 0, OrderState.FILLED), (6, 1, OrderState.CANCELLED)]
+    assert rows(done.orders, "event", "order", "to") == states, "sent at 5, the cancel takes effect before the fills of 6"
+    assert rows(done.intents, "event", "kind", "order") == [(0, 2, 0), (0, 2, 1), (5, 0, 1)]
+    assert len(done.plans) == 1
+
+
+def test_an_equal_target_keeps_its_orders_and_another_price_amends():
+    moved = TargetState([BUY_99._replace(price=9_905), SELL_101])
+    done = run(scripted(TargetState([SELL_101, BUY_99]), TargetState([BUY_99, SELL_101]), moved), [10_000] * 5)
+    assert rows(done.intents, "event", "kind", "order", "price") == [(0, 2, 0, 9_900), (0, 2, 1, 10_100), (2, 1, 0, 9_905)]
+    assert rows(done.orders, "event", "order", "price")[2:] == [(3, 0, 9_905)]
+
+
+def test_cycles_take_profit_where_the_target_says():
+    done = run(scripted(TargetState([BUY_99], tp_step=10**6)), [10_000, 10_000, 9_890, 9_890, 10_010, 10_010])
+    assert rows(done.fills, "event", "side", "role", "price", "cycle") == [(2, 1, 0, 9_900, 0), (4, -1, 1, 9_999, 0)]
+    assert done.summary()["cycles"] == 1
+
+
+def test_reduce_only_orders_never_raise_or_flip_the_position():
+    """5 lots bought; two reduce-only sells of 4 fill on one event: the second is clipped to 1, its rest cancelled."""
+    out = [WantedOrder(-1, key, 10_100 + key, 4, Role.REDUCE_ONLY) for key in range(2)]
+    mids = [10_000, 10_000, 9_890, 10_000, 10_300, 10_300, 10_300]
+    done = run(scripted(TargetState([BUY_99]), None, None, TargetState(out)), mids)
+    sells = [(4, -1, 2, 10_100, 4), (4, -1, 2, 10_101, 1)]
+    assert rows(done.fills, "event", "side", "role", "price", "qty") == [(2, 1, 0, 9_900, 5), *sells]
+    ends = [(4, 1, OrderState.FILLED, 0), (4, 2, OrderState.CANCELLED, 3)]
+    assert rows(done.orders, "event", "order", "to", "remaining")[-2:] == ends
+    position = done.ledger.records[done.ledger["symbol"] == 0]["position"]
+    assert (position.min(), position.max(), position[-1]) == (0, 5, 0)
+
+
+def test_a_policy_may_change_between_grid_and_target():
+    done = run(scripted(GRID, TargetState([BUY_99]), GRID), [10_000] * 5)
+    assert rows(done.plans, "event", "plan", "levels_down", "step") == [(0, 0, 2, 10**6), (1, 1, 0, 0), (2, 2, 2, 10**6)]
+
+
+def test_when_a_policy_is_called_and_what_it_sees():
+    mids = [10_000, 10_000, 9_890, 9_890, 9_890]
+    calls: dict[bool, list[View]] = {False: [], True: []}
+    for on_fill, seen in calls.items():
+        watch = lambda view, params, seen=seen: seen.append(view) or (TargetState([BUY_99]) if view.plan < 0 else None)  # noqa: E731
+        run(as_policy(watch, on_fill=on_fill), mids, bar_interval_ms=60_000)
+    assert [view.event for view in calls[False]] == [0]
+    assert [view.event for view in calls[True]] == [0, 2]
+    first, filled = calls[True]
+    assert (first.event, first.plan, first.position, first.anchor2, first.mid2, first.equity) == (0, -1, 0, 20_000, 20_000, 10**13)
+    assert (filled.plan, filled.position, filled.anchor2, filled.mid2) == (0, 5, 20_000, 2 * 9_890)
+    assert (filled.bid_px, filled.ask_px, filled.symbol, filled.ts) == (9_889, 9_891, 0, START + 2 * SECOND)
+    assert (filled.tick_value, filled.cost, len(first.orders)) == (10**6, 5 * 9_900 * 10**6, 0)
+    assert filled.equity == 10**13 - 5 * 10 * 10**6, "marked with the fill"
+
+
+def test_views_are_copies():
+    def vandal(view, params):
+        view.orders[:] = 0
+        view.cycles[:] = 0
+        return static(view, params)
+
+    c = case(11)
+    assert replay(c.fixture, c.config, vandal).digest.value == replay(c.fixture, c.config).digest.value
+
+
+def test_a_jitted_policy_does_what_the_plain_one_does():
+    def decide(view, params):
+        if view.mid2 % 4 == 0:
+            return None
+        sizes = (view.quantity, 2 * view.quantity)
+        return GridPlan(view.symbol, view.mid2 * 500_000, params.step, 3, 3, sizes, sizes, params.step)
+
+    mids = [10_000 + 37 * i * i % 211 for i in range(60)]
+    plain, jitted = (run(as_policy(decide, jit=jit), mids) for jit in (False, True))
+    assert plain.digest.value == jitted.digest.value
+    assert len(plain.plans) > 5
+    assert len(plain.fills) > 5
+    assert plain.provenance["policy_source_sha256"] == jitted.provenance["policy_source_sha256"]
+
+
+def test_the_source_hash_tells_policies_apart():
+    def typed(text):
+        scope: dict = {}
+        exec(text, scope)
+        return as_policy(scope["f"]).source
+
+    texts = ["def f(v, p): return 5", "def f(v, p): return 6", "def f(v, p): return v.bid_px", "def f(v, p): return v.ask_px"]
+    assert len({typed(text) for text in texts}) == len(texts)
+    assert typed(texts[0]) == typed(texts[0])
+
+    class Calm:
+        def __call__(self, view, params):
+            return None
+
+    assert as_policy(Calm()).source not in (as_policy(static).source, as_policy(scripted).source)
+    assert as_policy(Calm()).name == "Calm"
+    assert gr.policy(on_fill=True)(static).on_fill
+    assert not gr.policy(static).on_fill
