@@ -123,7 +123,7 @@ def some_records() -> dict[str, np.ndarray]:
 def test_the_value_is_the_hash_of_canonical_json():
     digest = digest_of(some_records(), 12_000)
     entries = []
-    for stage in "input bars features gates regimes plans levels intents orders fills ledger alerts".split():  # noqa: SIM905
+    for stage in "input bars features gates regimes plans levels intents orders fills ledger alerts".split():
         rows = some_records()[stage]
         root = naive_links(rows, 12_000)[-1].hex()
         entries.append(f'{{"count":{len(rows)},"name":"{stage}","root":"{root}","version":1}}')

@@ -16,11 +16,13 @@ from grinder.session import replay
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-MODULES = sorted(module.name for module in pkgutil.walk_packages(grinder.__path__, "grinder.") if not module.name.endswith("__main__"))
+MODULES = sorted(
+    module.name for module in pkgutil.walk_packages(grinder.__path__, "grinder.") if not module.name.endswith("__main__")
+)
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("name", ["grinder", *MODULES])
@@ -51,7 +53,7 @@ def test_readme_output_is_what_the_first_block_prints(monkeypatch):
 
 
 def test_readme_begins_with_two_sh_blocks():
-    kinds = re.findall(r"^```(\w+)$", README, re.M)
+    kinds = re.findall(r"^```(\w+)$", README, re.MULTILINE)
     assert kinds[:2] == ["sh", "sh"]
     assert blocks("sh")[0].rstrip().splitlines()[-1].startswith(".venv/bin/grinder replay binance_btcusdt_6m")
     assert "pytest" in blocks("sh")[1]
@@ -78,7 +80,7 @@ def test_state_table(row):
         assert (test, fixture) == ("", "")
         return
     source = (ROOT / test).read_text("utf-8")
-    assert re.search(r"^def test_", source, re.M), f"{test} holds no test"
+    assert re.search(r"^def test_", source, re.MULTILINE), f"{test} holds no test"
     assert (ROOT / "fixtures" / fixture / "digest.json").is_file()
 
 
@@ -91,7 +93,7 @@ def test_every_test_module_but_the_general_ones_is_in_the_table():
 
 def test_decisions_are_numbered_and_complete():
     text = (ROOT / "docs" / "DECISIONS.md").read_text("utf-8")
-    entries = re.split(r"^## ", text, flags=re.M)[1:]
+    entries = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     assert [entry[:8] for entry in entries] == [f"ADR-{n:04d}" for n in range(1, len(entries) + 1)]
     for entry in entries:
         for part in ("*Context.*", "*Decision.*", "*Consequences.*", "*Digest impact.*"):

@@ -21,6 +21,7 @@ TREE = {  # error: (base, exit code)
     "RangeError": ("DataError", 3),
     "DigestMismatch": ("GrinderError", 1),
     "Nondeterminism": ("GrinderError", 4),
+    "NothingSelected": ("GrinderError", 5),
     "LedgerError": ("GrinderError", 1),
 }
 

@@ -18,7 +18,7 @@ from grinder.records import STAGES, IntentKind, OrderState, Role
 from grinder.session import replay
 from tests.tapes import case, reference_events
 
-SEEDS = range(0, 240)
+SEEDS = range(240)
 ALLOWED = {
     (-1, OrderState.PENDING),
     (OrderState.PENDING, OrderState.CANCELLED),
@@ -97,7 +97,7 @@ def test_fills_happen_exactly_when_touched(runs):
         fills = {(int(f["order"])): f for f in run.fills.records}
         assert len(fills) == len(run.fills), "an order fills at most once"
         for order, life in lives(run).items():
-            price = {event: px for event, px in life.prices}
+            price = dict(life.prices)
             current = life.prices[0][1]
             last = life.end if life.end >= 0 else len(events) - 1
             for k in range(life.sent + 1, last + 1):
@@ -328,7 +328,9 @@ def walk(n=1500):
     mid = 600_000 + np.cumsum(rng.integers(-150, 151, n))
     ones = np.ones(n, np.int64)
     ts = 1_700_006_400_000_000_000 + (np.arange(n) - n // 2) * 400_000_000
-    return Fixture.from_arrays([instrument], quotes={"ts": ts, "bid_px": mid - 20, "bid_qty": ones, "ask_px": mid + 20, "ask_qty": ones})
+    return Fixture.from_arrays(
+        [instrument], quotes={"ts": ts, "bid_px": mid - 20, "bid_qty": ones, "ask_px": mid + 20, "ask_qty": ones}
+    )
 
 
 LIVELY = {"step": "5bp", "levels": 6, "quantity": "0.01", "min_edge": "1bp", "maker_fee": "1bp"}
@@ -342,7 +344,7 @@ def stage_roots(fixture, **changes):
 def test_every_setting_that_matters_changes_a_stage(field):
     """39, on stage roots: config and input hash aside."""
     base = {"order_rate": 20, "order_burst": 100}
-    if field in ("order_rate",):
+    if field == "order_rate":
         base["order_burst"] = 4
     if field == "cancel_latency_ms":
         base["order_latency_ms"] = 0
@@ -374,11 +376,11 @@ def test_a_tick_that_matters_by_one_unit():
 
 
 DECLARED_STATE = {
-    "run": "cash peak budget next_order next_cycle next_bar_end".split(),
-    "symbols": "position cost cash realised fees funding peak budget".split(),
-    "orders": "side px qty".split(),
-    "cycles": "id side tp_px left".split(),
-    "market": "bar_start high ticks".split(),
+    "run": ["cash", "peak", "budget", "next_order", "next_cycle", "next_bar_end"],
+    "symbols": ["position", "cost", "cash", "realised", "fees", "funding", "peak", "budget"],
+    "orders": ["side", "px", "qty"],
+    "cycles": ["id", "side", "tp_px", "left"],
+    "market": ["bar_start", "high", "ticks"],
 }
 
 

@@ -38,7 +38,7 @@ class Account:
 
     def mark(self, mid2):
         self.symbol["mid2"] = mid2
-        self.tape.count.fill(0)
+        self.tape.used.fill(0)
         mark(self.world, self.params, self.rows, self.tape, 0, 0)
         assert self.world.run[0]["fault"] == 0, "the two paths to equity agree (INVARIANTS 1, 2)"
         return {name: int(self.tape.ledger[0][name]) for name in self.tape.ledger.dtype.names}

@@ -185,8 +185,9 @@ def test_reduce_only_orders_never_raise_or_flip_the_position():
 
 
 def test_a_policy_may_change_between_grid_and_target():
-    done = run(scripted(GRID, TargetState([BUY_99]), GRID), [10_000] * 5)
-    assert rows(done.plans, "event", "plan", "levels_down", "step") == [(0, 0, 2, 10**6), (1, 1, 0, 0), (2, 2, 2, 10**6)]
+    done = run(scripted(GRID, TargetState([BUY_99]), TargetState([BUY_99], tp_step=5), GRID), [10_000] * 6)
+    plans = [(0, 0, 2, 10**6, 10**6), (1, 1, 0, 0, 0), (2, 2, 0, 0, 5), (3, 3, 2, 10**6, 10**6)]
+    assert rows(done.plans, "event", "plan", "levels_down", "step", "tp_step") == plans
 
 
 def test_when_a_policy_is_called_and_what_it_sees():
@@ -225,8 +226,7 @@ def test_a_jitted_policy_does_what_the_plain_one_does():
     mids = [10_000 + 37 * i * i % 211 for i in range(60)]
     plain, jitted = (run(as_policy(decide, jit=jit), mids) for jit in (False, True))
     assert plain.digest.value == jitted.digest.value
-    assert len(plain.plans) > 5
-    assert len(plain.fills) > 5
+    assert min(len(plain.plans), len(plain.fills)) > 5
     assert plain.provenance["policy_source_sha256"] == jitted.provenance["policy_source_sha256"]
 
 
@@ -247,4 +247,3 @@ def test_the_source_hash_tells_policies_apart():
     assert as_policy(Calm()).source not in (as_policy(static).source, as_policy(scripted).source)
     assert as_policy(Calm()).name == "Calm"
     assert gr.policy(on_fill=True)(static).on_fill
-    assert not gr.policy(static).on_fill

@@ -52,7 +52,7 @@ REASONS = [
 ]
 STATE = [
     *["MARKET", "EDGE", "INSTRUMENT", "FUNDING", "RUN", "SYMBOL", "ORDER", "CYCLE", "PLAN", "LEVEL", "TARGET", "WANTED"],
-    "INTENT",
+    *["INTENT", "SLOT"],
 ]
 
 
@@ -66,7 +66,7 @@ def test_a_record_starts_with_its_cause(stage, columns):
 
 
 def every_dtype():
-    own = {name: getattr(records, name) for name in STATE} | {"PARAMS": config.PARAMS, "counts": tape.empty_tape(1).count.dtype}
+    own = {name: getattr(records, name) for name in STATE} | {"PARAMS": config.PARAMS, "counts": tape.empty_tape(1).used.dtype}
     return own | {stage: stage_dtype(stage) for stage in STAGES}
 
 
@@ -107,14 +107,14 @@ def test_sides_and_constants():
 
 def test_a_tape_has_one_buffer_for_each_stage():
     made = tape.empty_tape(3)
-    assert made._fields == ("count", *STAGES)
-    assert made.count.dtype.names == tuple(STAGES)
+    assert made._fields == ("used", *STAGES)
+    assert made.used.dtype.names == tuple(STAGES)
     assert all(getattr(made, stage).dtype == stage_dtype(stage) and len(getattr(made, stage)) == 3 for stage in STAGES)
 
 
 @pytest.mark.parametrize("stage", ["plans", "levels", "intents", "orders", "fills", "ledger", "alerts"])
 def test_room_is_that_of_the_fullest_buffer(stage):
     made = tape.empty_tape(10)
-    made.count[stage] = 7
+    made.used[stage] = 7
     assert tape.has_room(made, 3)
     assert not tape.has_room(made, 4)

@@ -37,7 +37,9 @@ def assert_same(c: Case) -> dict[str, int]:
         if mine != rows:
             at = next((i for i, (a, b) in enumerate(zip(mine, rows, strict=False)) if a != b), min(len(mine), len(rows)))
             names = stage_dtype(stage).names
-            pytest.fail(f"seed {c.seed}, {stage} row {at} of {len(mine)} and {len(rows)}\n{names}\n{mine[at:][:1]}\n{rows[at:][:1]}")
+            pytest.fail(
+                f"seed {c.seed}, {stage} row {at} of {len(mine)} and {len(rows)}\n{names}\n{mine[at:][:1]}\n{rows[at:][:1]}"
+            )
     return {stage: len(rows) for stage, rows in expected.items()}
 
 
@@ -57,7 +59,14 @@ def test_cases_reach_every_reason_and_cause():
         causes |= {bit for bit in (1, 2, 4, 32, 64) if (run.ledger["cause"] & bit).any()}
         kinds |= set(zip(run.intents["kind"].tolist(), run.intents["role"].tolist(), strict=True))
         roles |= set(run.fills["role"].tolist())
-    wanted = {Reason.MAX_INVENTORY, Reason.MAX_LEVERAGE, Reason.MIN_NOTIONAL, Reason.MAX_OPEN_ORDERS, Reason.RATE_LIMIT, Reason.POST_ONLY}
+    wanted = {
+        Reason.MAX_INVENTORY,
+        Reason.MAX_LEVERAGE,
+        Reason.MIN_NOTIONAL,
+        Reason.MAX_OPEN_ORDERS,
+        Reason.RATE_LIMIT,
+        Reason.POST_ONLY,
+    }
     assert {0, *map(int, wanted)} <= reasons
     assert causes == {1, 2, 4, 32, 64}
     assert {(0, Role.ENTRY), (1, Role.TAKE_PROFIT), (2, Role.ENTRY), (2, Role.TAKE_PROFIT)} <= kinds

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from grinder.golden import verify
     from grinder.policies.own import GridPlan, TargetState, View, WantedOrder, policy, static
     from grinder.records import Adds, Mode, Reason, Regime, Role
-    from grinder.session import replay
     from grinder.run import Run, Table, load
+    from grinder.session import replay
 
 _HOME = {
     "Adds": "records",

@@ -24,8 +24,8 @@ from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
 import numba
+from numba import types
 from numba.core import config as numba_config
-from numba.core import types
 from numba.core.caching import IndexDataCacheFile
 from numba.core.registry import CPUDispatcher
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_EPILOG = "exit codes: 0 equal, 1 digest mismatch, 2 usage or config, 3 fixture missing or corrupt, 4 nondeterminism, 5 nothing selected, 130 interrupted"
+_EPILOG = (
+    "exit codes: 0 equal, 1 digest mismatch, 2 usage or config, 3 fixture missing or corrupt, 4 nondeterminism, "
+    "5 nothing selected, 130 interrupted"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,8 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"  {note}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of stdout has gone, which is its right
+        # The reader of stdout has gone, which is its right; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"grinder: {error}", file=sys.stderr)
+        return ConfigError.exit_code
     return code
 
 
@@ -60,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_replay(commands: Any) -> None:
     replay = commands.add_parser("replay", help="replay a fixture and print digest, fills, cycles and PnL", epilog=_EPILOG)
     replay.add_argument("fixture", help="name of a fixture, or its folder as ./folder")
-    replay.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting on top of the fixture's, such as step=5bp")
+    replay.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting on top of the fixture's, such as step=5bp"
+    )
     replay.add_argument("--json", action="store_true", help="print one JSON object")
     replay.add_argument("--plot", metavar="PNG", help="write the plot of price, ladder and fills")
     replay.add_argument("--save", metavar="FILE", help="write the whole run, to be read by gr.load")
@@ -69,7 +79,9 @@ def _add_replay(commands: Any) -> None:
 
 def _add_verify(commands: Any) -> None:
     verify = commands.add_parser("verify", help="replay fixtures and compare them with their goldens", epilog=_EPILOG)
-    verify.add_argument("fixtures", nargs="*", help="names or folders; default: every fixture in ./fixtures, or those that come with grinder")
+    verify.add_argument(
+        "fixtures", nargs="*", help="names or folders; default: every fixture in ./fixtures, or those that come with grinder"
+    )
     verify.add_argument("--twice", action="store_true", help="replay each twice; two runs that differ are an error of their own")
     verify.add_argument("--json", action="store_true", help="print one JSON object a line")
     verify.set_defaults(run=_verify)
@@ -93,11 +105,15 @@ def _add_import(commands: Any) -> None:
     binance.add_argument("--symbol", help="which symbol, if the file holds several")
     binance.add_argument("--tick", dest="tick_size", help="tick size; default: inferred from the prices")
     binance.add_argument("--lot", dest="lot_size", help="lot size; default: inferred from the quantities")
-    binance.add_argument("--clock", choices=("exchange", "local"), help="which clock orders events; default: exchange where all rows have it")
+    binance.add_argument(
+        "--clock", choices=("exchange", "local"), help="which clock orders events; default: exchange where all rows have it"
+    )
     binance.add_argument("--top", dest="top_n", type=int, default=10, help="levels a side of a book (default 10)")
     binance.add_argument("--streams", default="quotes,trades,books", help="which streams to keep (default %(default)s)")
     binance.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting for the fixture's [config]")
-    binance.add_argument("--expect", metavar="NAME=N", action="append", default=[], help="what a replay must show, such as fills=20")
+    binance.add_argument(
+        "--expect", metavar="NAME=N", action="append", default=[], help="what a replay must show, such as fills=20"
+    )
     binance.add_argument("--shows", default="", help="one sentence on what the fixture is for")
     binance.add_argument("--origin", default="", help="where the recording is from, and its licence")
     binance.add_argument("--json", action="store_true", help="print the report as one JSON object")
@@ -142,7 +158,10 @@ def _accept(args: argparse.Namespace) -> int:
 
     before, after = accept(args.fixture, args.reason)
     was = before.value if before else None
-    _print({"fixture": args.fixture, "before": was, "after": after.value} if args.json else f"{was or 'none'} -> {after.value}", args.json)
+    _print(
+        {"fixture": args.fixture, "before": was, "after": after.value} if args.json else f"{was or 'none'} -> {after.value}",
+        args.json,
+    )
     return 0
 
 
@@ -157,7 +176,7 @@ def _import_binance(args: argparse.Namespace) -> int:
             kind=args.kind,
             streams=tuple(args.streams.split(",")),
             config=_settings(args.set),
-            expect={name: int(value) for name, value in _settings(args.expect).items()},
+            expect=_counts(args.expect),
             shows=args.shows,
             origin=args.origin,
             progress=progress,
@@ -180,6 +199,15 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
         if name in out:
             raise ConfigError(f"{name} is set twice")
         out[name] = int(value) if value.strip().isdecimal() else value
+    return out
+
+
+def _counts(pairs: Sequence[str]) -> dict[str, int]:
+    """`NAME=N` words."""
+    out = _settings(pairs)
+    for name, value in out.items():
+        if not isinstance(value, int):
+            raise ConfigError(f"{name}={value}: what a replay must show is a count, such as fills=20")
     return out
 
 

@@ -30,7 +30,7 @@ PARAMS: Final = _record(
     "max_inventory_ratio max_inventory_atoms max_leverage max_open_orders max_open_orders_portfolio min_notional "
     "order_rate order_burst dd_budget_pct dd_warn daily decides_in_kernel on_fill step levels"
 )
-"""One row of settings as integers: ns, atoms, 1e-8 ratios; `crosses` 1 for the cross model; `max_inventory_atoms` -1: use the ratio."""
+"""One row of settings as integers: ns, atoms, 1e-8 ratios; `crosses` 1: cross; `max_inventory_atoms` -1: use the ratio."""
 
 MAX_OPEN_ORDERS: Final = 200
 MAX_LEVELS: Final = 50
@@ -106,9 +106,7 @@ class Config(BaseModel):
     quantity: Annotated[Decimal | dict[str, Decimal] | None, BeforeValidator(_quantity)] = Field(
         None, description="base; per level of the static grid, or a mapping by symbol"
     )
-    min_edge: Ratio = Field(
-        Decimal("0.0004"), ge=0, lt=1, description="least profit of a cycle over two maker fees (SPEC 7.8)"
-    )
+    min_edge: Ratio = Field(Decimal("0.0004"), ge=0, lt=1, description="least profit of a cycle over two maker fees (SPEC 7.8)")
     # Market and venue
     bar_interval_ms: int = Field(60_000, strict=True, ge=1, le=86_400_000, description="ms; bars (SPEC 4)")
     max_gap_ms: int = Field(600_000, strict=True, ge=1, le=MAX_MS, description="ms; a longer silence is a gap (SPEC 3.4)")
@@ -153,9 +151,7 @@ class Config(BaseModel):
     def changed(self) -> dict[str, Any]:
         """Fields that differ from their defaults, in integers and strings; its hash is the config's (SPEC 14)."""
         fields = type(self).model_fields
-        return {
-            name: _plain(getattr(self, name)) for name in sorted(fields) if getattr(self, name) != fields[name].default
-        }
+        return {name: _plain(getattr(self, name)) for name in sorted(fields) if getattr(self, name) != fields[name].default}
 
     def hash(self) -> str:
         """SHA-256 over the canonical JSON of `changed`: a new option, or another spelling, changes no hash."""

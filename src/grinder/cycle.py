@@ -23,7 +23,7 @@ FAULT_TOO_MANY_CYCLES: Final = 3
 
 @kernel
 def take_profit_price(side: int, entry: int, tp_step: int) -> int:
-    """Where a cycle entered at `entry` takes profit: a BUY at `p * (1 + tp_step)` ceiled, at least p + 1; a SELL mirrored, at least 1."""
+    """Where a cycle entered at `entry` takes profit: a BUY at `p * (1 + tp_step)` ceiled, at least p + 1; a SELL mirrored."""
     if side > 0:
         return max(entry + 1, mul_div_ceil(entry, ONE + tp_step, ONE))
     return max(1, min(entry - 1, mul_div_floor(entry, ONE - tp_step, ONE)))

@@ -113,9 +113,7 @@ class InputFault(DataError):
         return f"{text} ({self.cure})" if self.cure else text
 
 
-def _rebuild_fault(
-    reason: str, file: object, row: int | None, column: str | None, value: object, cure: str
-) -> InputFault:
+def _rebuild_fault(reason: str, file: object, row: int | None, column: str | None, value: object, cure: str) -> InputFault:
     return InputFault(reason, file=file, row=row, column=column, value=value, cure=cure)
 
 

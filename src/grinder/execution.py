@@ -338,8 +338,8 @@ def _is_passive(side, px, limit):
 
 @kernel
 def _put_intent(tape, event, ts, s, intent, order, px, reason):
-    row = tape.intents[tape.count[0]["intents"]]
-    tape.count[0]["intents"] += 1
+    row = tape.intents[tape.used[0]["intents"]]
+    tape.used[0]["intents"] += 1
     row["event"], row["ts"], row["symbol"], row["kind"], row["order"] = event, ts, s, intent["kind"], order
     row["side"], row["role"], row["key"] = intent["side"], intent["role"], intent["key"]
     row["price"], row["qty"], row["reason"] = px, intent["qty"], reason

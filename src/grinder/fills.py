@@ -119,8 +119,8 @@ def _cycle_of_fill(world, s, side, role, key, price, qty):
 
 @kernel
 def _put_fill(tape, event, ts, s, order, cycle, side, role, price, qty, fee):
-    row = tape.fills[tape.count[0]["fills"]]
-    tape.count[0]["fills"] += 1
+    row = tape.fills[tape.used[0]["fills"]]
+    tape.used[0]["fills"] += 1
     row["event"], row["ts"], row["symbol"], row["order"] = event, ts, s, order
     row["cycle"], row["side"], row["role"] = cycle, side, role
     row["price"], row["qty"], row["fee"], row["taker"] = price, qty, fee, 0

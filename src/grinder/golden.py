@@ -16,13 +16,18 @@ from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.digest import Difference, Digest, first_difference
 from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism
 from grinder.records import WINDOW, Regime
-from grinder.session import replay
 from grinder.run import Run
+from grinder.session import replay
 
 __all__ = ["Verdict", "accept", "read_golden", "shortfalls", "verify"]
 
 GOLDEN: Final = "digest.json"
-EXPECTED: Final = ("fills", "buys", "sells", "cycles", "realised", "regimes")
+EXPECTED: Final[dict[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("fills", "buys", "sells", "cycles"), (int,)),
+    "realised": (int, bool),
+    "regimes": (list,),
+}
+"""What `[expect]` may hold, and of which type."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,9 @@ class Verdict:
         }
 
 
-def verify(name: Fixture | str | os.PathLike[str], *, twice: bool = False, progress: Callable[[int, int], None] | None = None) -> Verdict:
+def verify(
+    name: Fixture | str | os.PathLike[str], *, twice: bool = False, progress: Callable[[int, int], None] | None = None
+) -> Verdict:
     """Replay a fixture with its own settings and compare the run with its golden and its `[expect]`.
 
     Args:
@@ -108,6 +115,8 @@ def shortfalls(data: Fixture, run: Run) -> tuple[str, ...]:
     for key, least in data.manifest.get("expect", {}).items():
         if key not in EXPECTED:
             raise IntegrityError(f"{data.path}: [expect] {key}: there is no such expectation; known are {', '.join(EXPECTED)}")
+        if type(least) not in EXPECTED[key]:
+            raise IntegrityError(f"{data.path}: [expect] {key} = {least!r}: counts are numbers, regimes a list")
         if key == "realised":
             if least and summary["realised"] == 0:
                 missing.append("realised PnL other than 0")
@@ -132,7 +141,7 @@ def read_golden(data: Fixture) -> Digest:
         raise DataError(f"{file}: there is no golden yet: `grinder accept {data.name} --reason ...` makes one")
     try:
         return Digest.from_dict(json.loads(file.read_text("utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise IntegrityError(f"{file}: no readable golden: {error!r}") from None
 
 
@@ -154,7 +163,10 @@ def accept(name: Fixture | str | os.PathLike[str], reason: str) -> tuple[Digest 
     if missing:
         raise DigestMismatch(f"{data.name} does not show what [expect] asks for: {'; '.join(missing)}")
     file = data.path / GOLDEN
-    before = read_golden(data) if file.is_file() else None
+    try:
+        before = read_golden(data)
+    except DataError:
+        before = None  # none yet, or one that this version cannot read, which is a reason to accept a new one
     body = {**run.digest.to_dict(), "reason": reason, "headline": run.summary()}
     _write(file, body)
     return before, run.digest

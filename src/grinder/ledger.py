@@ -72,7 +72,7 @@ def _pay(world, symbol, amount):
 def mark(world, params, instruments, tape, event, ts):
     """Mark every symbol and the portfolio with the last accepted mids, record what had a cause, set the trips."""
     causes = _revalue(world, params, instruments)
-    _put_rows(world, params, tape, event, ts, causes)
+    _put_rows(world, tape, event, ts, causes)
     _set_trips(world, params, instruments)
 
 
@@ -85,7 +85,7 @@ def roll_window(world, params, instruments, tape, event, ts):
         if world.symbols[s]["mid2"] != 0:
             world.symbols[s]["cause"] |= _ROLL
             world.symbols[s]["decide"] = 1
-    _put_rows(world, params, tape, event, ts, _ROLL)
+    _put_rows(world, tape, event, ts, _ROLL)
     _set_trips(world, params, instruments)
 
 
@@ -139,7 +139,7 @@ def _start_window(world, p):
 
 
 @kernel
-def _put_rows(world, params, tape, event, ts, causes):
+def _put_rows(world, tape, event, ts, causes):
     """One `ledger` row for each symbol with a cause, then one for the portfolio; causes are used up."""
     cost, realised, unrealised, fees, funding = 0, 0, 0, 0, 0
     for s in range(len(world.symbols)):
@@ -166,8 +166,8 @@ def _put_rows(world, params, tape, event, ts, causes):
 
 @kernel
 def _next_row(tape, event, ts, s, cause):
-    row = tape.ledger[tape.count[0]["ledger"]]
-    tape.count[0]["ledger"] += 1
+    row = tape.ledger[tape.used[0]["ledger"]]
+    tape.used[0]["ledger"] += 1
     row["event"], row["ts"], row["symbol"], row["cause"] = event, ts, s, cause
     return row
 

@@ -66,10 +66,10 @@ def observe(world: World, events: Events, base: int, at: int, stop: int, params,
         due = ts >= run["next_bar_end"] or ts >= run["next_roll"]
         if gap or first or due or fault != 0 or kind == _FUNDING_STREAM:
             room = len(edges) - n_edges
-            room = min(room, len(tape.bars) - tape.count[0]["bars"], len(tape.input) - tape.count[0]["input"])
+            room = min(room, len(tape.bars) - tape.used[0]["bars"], len(tape.input) - tape.used[0]["input"])
             if room < quiet_rows:
                 return i, n_edges
-            n_edges = _edges_of(world, events, base, i, params, edges, n_edges, tape, gap, first)
+            n_edges = _edges_of(world, events, base, i, edges, n_edges, tape, gap, first)
         if is_l1:
             _tick(run, market, ts, events.bid_px[i] + events.ask_px[i], p["bar_ns"])
     return stop, n_edges
@@ -84,16 +84,14 @@ def _tick(run, market, ts, mid2, bar_ns):
         market["bar_start"], market["bar_end"] = start, start + bar_ns
         market["open"], market["high"], market["low"], market["ticks"] = mid2, mid2, mid2, 0
         run["next_bar_end"] = min(run["next_bar_end"], start + bar_ns)
-    if mid2 > market["high"]:
-        market["high"] = mid2
-    if mid2 < market["low"]:
-        market["low"] = mid2
+    market["high"] = max(market["high"], mid2)
+    market["low"] = min(market["low"], mid2)
     market["close"] = mid2
     market["ticks"] += 1
 
 
 @kernel
-def _edges_of(world, events, base, i, params, edges, n, tape, gap, first):
+def _edges_of(world, events, base, i, edges, n, tape, gap, first):
     """Everything exogenous at row `i` in the order of SPEC 3.1: gap, bar ends, roll, then what the event itself is."""
     event, ts, s = base + i, events.ts[i], events.symbol[i]
     market = world.market[s]
@@ -136,8 +134,8 @@ def _earliest_bar(world):
 @kernel
 def _close_bar(world, tape, event, ts, s):
     market = world.market[s]
-    row = tape.bars[tape.count[0]["bars"]]
-    tape.count[0]["bars"] += 1
+    row = tape.bars[tape.used[0]["bars"]]
+    tape.used[0]["bars"] += 1
     row["event"], row["ts"], row["symbol"] = event, ts, s
     row["start"], row["ticks"] = market["bar_start"], market["ticks"]
     row["open"], row["high"] = market["open"], market["high"]
@@ -162,8 +160,8 @@ def _funding_row(funding, i):
 
 @kernel
 def _put_input(tape, event, ts, s, kind, code, value):
-    row = tape.input[tape.count[0]["input"]]
-    tape.count[0]["input"] += 1
+    row = tape.input[tape.used[0]["input"]]
+    tape.used[0]["input"] += 1
     row["event"], row["ts"], row["symbol"] = event, ts, s
     row["kind"], row["code"], row["value"] = kind, code, value
 

@@ -103,8 +103,8 @@ def set_touches(world, s):
 @kernel
 def put_order(tape, event, ts, s, order, before, after, px, remaining, live_ts):
     """Record one transition of an order's life."""
-    row = tape.orders[tape.count[0]["orders"]]
-    tape.count[0]["orders"] += 1
+    row = tape.orders[tape.used[0]["orders"]]
+    tape.used[0]["orders"] += 1
     row["event"], row["ts"], row["symbol"], row["order"] = event, ts, s, order
     row["from"], row["to"] = before, after
     row["price"], row["remaining"], row["live_ts"] = px, remaining, live_ts

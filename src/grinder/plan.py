@@ -101,8 +101,8 @@ def ladder_price(world, s, side, index):
 def put_plan(world, tape, event, ts, s):
     """Record the plan in force and its levels, BUY side first (SPEC 14)."""
     plan = world.plans[s]
-    row = tape.plans[tape.count[0]["plans"]]
-    tape.count[0]["plans"] += 1
+    row = tape.plans[tape.used[0]["plans"]]
+    tape.used[0]["plans"] += 1
     row["event"], row["ts"], row["symbol"], row["plan"] = event, ts, s, plan["id"]
     row["regime"], row["mode"], row["center"], row["step"] = plan["regime"], plan["mode"], plan["center"], plan["step"]
     row["width_down"], row["width_up"] = plan["width_down"], plan["width_up"]
@@ -112,8 +112,8 @@ def put_plan(world, tape, event, ts, s):
     row["worst_down"], row["worst_up"], row["reasons"] = plan["worst_down"], plan["worst_up"], plan["reasons"]
     for side in (1, -1):
         for i in range(1, (plan["levels_down"] if side > 0 else plan["levels_up"]) + 1):
-            level = tape.levels[tape.count[0]["levels"]]
-            tape.count[0]["levels"] += 1
+            level = tape.levels[tape.used[0]["levels"]]
+            tape.used[0]["levels"] += 1
             level["event"], level["ts"], level["symbol"], level["plan"] = event, ts, s, plan["id"]
             rung = world.ladder[s, 0 if side > 0 else 1][i]
             level["side"], level["i"], level["price"], level["qty"] = side, i, rung["px"], rung["qty"]

@@ -17,8 +17,9 @@ __all__ = [
     "BUY",
     "CYCLE",
     "EDGE",
-    "FUNDING",
+    "FAR",
     "FORMAT_VERSION",
+    "FUNDING",
     "INSTRUMENT",
     "INTENT",
     "LADDER_SLOTS",
@@ -39,7 +40,6 @@ __all__ = [
     "WINDOW",
     "Adds",
     "Cause",
-    "FAR",
     "EdgeKind",
     "Events",
     "Fault",
@@ -236,16 +236,16 @@ STAGES: Final[dict[str, tuple[str, ...]]] = {
     "gates": ("gate", "from", "to", "reasons"),
     "regimes": ("from", "to", "reasons"),
     "plans": tuple(
-        "plan regime mode center step width_down width_up levels_down levels_up adds_down adds_up tp_step budget "
-        "worst_down worst_up reasons".split()
+        (
+            "plan regime mode center step width_down width_up levels_down levels_up adds_down adds_up tp_step "
+            "budget worst_down worst_up reasons"
+        ).split()
     ),
     "levels": ("plan", "side", "i", "price", "qty"),
     "intents": ("kind", "order", "side", "role", "key", "price", "qty", "reason"),
     "orders": ("order", "from", "to", "price", "remaining", "live_ts"),
     "fills": ("order", "cycle", "side", "role", "price", "qty", "fee", "taker"),
-    "ledger": tuple(
-        "cause position cost cash realised unrealised fees funding equity peak drawdown budget".split()
-    ),
+    "ledger": tuple(("cause position cost cash realised unrealised fees funding equity peak drawdown budget").split()),
     "alerts": ("code", "level", "value", "limit"),
 }
 """Stage -> its columns after `event, ts, symbol`, stages in causal order (SPEC 14)."""

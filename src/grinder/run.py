@@ -16,11 +16,27 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from grinder.config import Config
+from grinder.cycle import slots
 from grinder.data.instrument import Instrument
 from grinder.digest import Chain, Digest
-from grinder.errors import DataError, IntegrityError
-from grinder.cycle import slots
-from grinder.records import STAGES, Events, Role, World, stage_dtype
+from grinder.errors import ConfigError, DataError, IntegrityError
+from grinder.records import (
+    CYCLE,
+    INTENT,
+    LEVEL,
+    MARKET,
+    ORDER,
+    PLAN,
+    RUN,
+    STAGES,
+    SYMBOL,
+    TARGET,
+    WANTED,
+    Events,
+    Role,
+    World,
+    stage_dtype,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,11 +48,13 @@ __all__ = ["Run", "Table", "load"]
 FORMAT: Final = 1
 PRICE_STRETCHES: Final = 4096
 """Stretches of events of which a plot shows the mid's extremes."""
-MAX_ENTRY_BYTES: Final = 1 << 34
-"""A saved run's largest array when unpacked; more is refused before it is read."""
+MAX_BYTES: Final = 1 << 34
+"""A saved run when unpacked; more is refused before it is read."""
+_LAYOUT: Final = dict(zip(World._fields, (RUN, MARKET, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, WANTED, INTENT), strict=True))
+"""The world's record types, which a saved run must have."""
 
 _CYCLE_COLUMNS: Final = tuple(
-    "cycle symbol side qty entry_event entry_ts entry_price exit_event exit_ts exit_price gross fees net".split()
+    ("cycle symbol side qty entry_event entry_ts entry_price exit_event exit_ts exit_price gross fees net").split()
 )
 
 
@@ -135,7 +153,7 @@ class Run:
 
     @cached_property
     def prices(self) -> np.ndarray:
-        """Extremes of the mid by stretch of events, so that a plot hides none: int64 (n, 4), columns symbol, ts, lowest mid2, highest."""
+        """Extremes of the mid by stretch of events, so that a plot hides none: int64 (n, 4): symbol, ts, low and high mid2."""
         if self.market is None:
             return np.zeros((0, 4), np.int64) if self.saved_prices is None else self.saved_prices
         return _price_extremes(self.market, len(self.instruments))
@@ -196,7 +214,8 @@ class Run:
             f"    unrealised  {self.money(s['unrealised'])}",
             f"    fees       {self.money(-s['fees'])}",
             f"    funding     {self.money(s['funding'])}",
-            f"  equity      {self.money(s['equity'])}; max drawdown {self.money(s['max_drawdown'])} of {self.money(s['dd_budget'])}",
+            f"  equity      {self.money(s['equity'])}; "
+            f"max drawdown {self.money(s['max_drawdown'])} of {self.money(s['dd_budget'])}",
         ]
         return "\n".join(lines)
 
@@ -227,7 +246,6 @@ class Run:
             "name": self.name,
             "instruments": [instrument.model_dump() for instrument in self.instruments],
             "config": self.config.model_dump(mode="json", exclude_unset=True),
-            "events": self.events,
             "total": self.total,
             "last_ts": self.last_ts,
             "digest": self.digest.to_dict(),
@@ -235,18 +253,25 @@ class Run:
         }
         arrays = {f"table.{stage}": table.records for stage, table in self.tables.items()}
         arrays |= {f"world.{name}": getattr(self.world, name) for name in World._fields}
-        for chain in self.chains.values():
-            arrays |= {f"chain.{name}": array for name, array in chain.state().items()}
         arrays |= {"prices": self.prices, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
+        if not target.parent.is_dir():
+            raise ConfigError(f"{target} cannot be written: there is no folder {target.parent}")
         handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **arrays)
+                np.savez_compressed(file, allow_pickle=False, **arrays)
+            Path(scratch).chmod(0o666 & ~_umask())
             os.replace(scratch, target)
         except BaseException:
             Path(scratch).unlink(missing_ok=True)
             raise
         return target
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _price_extremes(events: Events, symbols: int) -> np.ndarray:
@@ -288,17 +313,13 @@ def load(path: str | os.PathLike[str]) -> Run:
         raise DataError(f"{file}: there is no such file; `run.save(...)` writes one")
     try:
         with zipfile.ZipFile(file) as archive:
-            large = [entry.filename for entry in archive.infolist() if entry.file_size > MAX_ENTRY_BYTES]
-            if large:
-                raise IntegrityError(f"{file}: {large[0]} unpacks to more than {MAX_ENTRY_BYTES} bytes")
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > MAX_BYTES:
+                raise ValueError(f"it unpacks to {unpacked} bytes, more than {MAX_BYTES}")
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
             return _rebuild({name: arrays[name] for name in arrays.files})
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, OSError, EOFError, NotImplementedError) as error:
-        raise IntegrityError(f"{file}: no readable saved run: {error}") from None
-    except Exception as error:
-        if type(error).__module__ == "zlib":
-            raise IntegrityError(f"{file}: damaged: {error}") from None
-        raise
+    except Exception as error:  # whatever zipfile, zlib, numpy or pydantic trips over, the file is what is wrong
+        raise IntegrityError(f"{file}: no readable saved run: {error!r}") from None
 
 
 def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
@@ -306,21 +327,35 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
     if meta["format"] != FORMAT:
         raise ValueError(f"it is of format {meta['format']}, this version reads {FORMAT}")
     digest = Digest.from_dict(meta["digest"])
-    for stage in STAGES:
-        if arrays[f"table.{stage}"].dtype != stage_dtype(stage) or len(arrays[f"table.{stage}"]) != digest.counts[stage]:
-            raise ValueError(f"table {stage} is not what the digest says")
-    chain_state = {name.removeprefix("chain."): array for name, array in arrays.items() if name.startswith("chain.")}
+    instruments = tuple(Instrument(**item) for item in meta["instruments"])
+    world = World(*(np.ascontiguousarray(arrays[f"world.{name}"]) for name in World._fields))
+    if {name: getattr(world, name).dtype for name in _LAYOUT} != _LAYOUT or len(world.symbols) != len(instruments):
+        raise ValueError("its state is laid out as another version of grinder does")
     return Run(
         name=meta["name"],
-        instruments=tuple(Instrument(**item) for item in meta["instruments"]),
+        instruments=instruments,
         config=Config(**meta["config"]),
-        events=meta["events"],
+        events=digest.events,
         total=meta["total"],
         last_ts=meta["last_ts"],
         tables={stage: Table(stage, arrays[f"table.{stage}"]) for stage in STAGES},
         digest=digest,
-        world=World(*(np.ascontiguousarray(arrays[f"world.{name}"]) for name in World._fields)),
-        chains={stage: Chain.restore(stage, digest.counts[stage], chain_state) for stage in STAGES},
+        world=world,
+        chains={stage: _chain(stage, arrays[f"table.{stage}"], digest) for stage in STAGES},
         provenance=meta["provenance"],
         saved_prices=arrays["prices"],
     )
+
+
+def _chain(stage: str, records: np.ndarray, digest: Digest) -> Chain:
+    """The chain of a saved table, proven to be the digest's."""
+    if records.dtype != stage_dtype(stage):
+        raise ValueError(f"table {stage} has other columns")
+    chain = Chain(stage)
+    chain.feed(records)
+    chain.close_windows(digest.events)
+    whole = chain.copy()
+    whole.finish(digest.events)
+    if whole.root.hex() != digest.roots[stage] or whole.count != digest.counts[stage]:
+        raise ValueError(f"table {stage} is not what the digest says")
+    return chain

@@ -47,7 +47,7 @@ def replay(
         config: settings on top of the fixture's own.
         policy: a function `(view, params)` or `gr.policy`; default: the built-in one that the config names.
 
-    Other args:
+    Other Args:
         until: stop before this event index; the `Run` returned can be saved and resumed.
         resume: go on where this run (of the same fixture, config and policy) stopped. It is left as it is.
         chunk: events handled at a time. It bounds memory and never changes the result.
@@ -137,14 +137,14 @@ class _Session:
 
     def _drain(self, position: int) -> None:
         """Empty the tape into tables and chains; every window that ended before `position` is closed."""
-        count = self.tape.count[0]
+        count = self.tape.used[0]
         for stage in STAGES:
             records = getattr(self.tape, stage)[: count[stage]].copy()
             if len(records):
                 self.drained[stage].append(records)
                 self.chains[stage].feed(records)
             self.chains[stage].close_windows(position)
-        self.tape.count.fill(0)
+        self.tape.used.fill(0)
 
     def result(self, stop: int) -> Run:
         """The run as of now. Chains are finished on a copy, so that the run can go on."""
@@ -218,11 +218,11 @@ def _git() -> dict[str, Any]:
     if not (root / ".git").exists():
         return {}
     try:
-        ask = lambda *words: subprocess.run(  # noqa: E731
-            ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
+        return {"commit": _ask_git(root, "rev-parse", "HEAD"), "dirty": bool(_ask_git(root, "status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return {}
 
 
+def _ask_git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()

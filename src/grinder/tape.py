@@ -20,7 +20,7 @@ class Tape(NamedTuple):
     A writer takes `next_row` of a buffer; a kernel asks `has_room` before it starts an event and returns to be drained.
     """
 
-    count: np.ndarray
+    used: np.ndarray
     input: np.ndarray
     bars: np.ndarray
     features: np.ndarray
@@ -43,6 +43,6 @@ def empty_tape(rows: int) -> Tape:
 @kernel
 def has_room(tape: Tape, rows: int) -> bool:
     """Whether every buffer that `act` writes can take `rows` more records."""
-    n = tape.count[0]
+    n = tape.used[0]
     used = max(n["plans"], n["levels"], n["intents"], n["orders"], n["fills"], n["ledger"], n["alerts"])
-    return used + rows <= len(tape.fills)
+    return bool(used + rows <= len(tape.fills))

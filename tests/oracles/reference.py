@@ -265,8 +265,9 @@ class Reference:
         self.cfg = config
         self.records: dict[str, list[tuple[int, ...]]] = {stage: [] for stage in STAGES}
         self.symbols = [
-            Symbol(i, d["tick_value"], d["perpetual"], d["hard_cap_lots"], config["quantity"][i],
-                   Ledger(d["tick_value"]), Mark(0, 0))
+            Symbol(
+                i, d["tick_value"], d["perpetual"], d["hard_cap_lots"], config["quantity"][i], Ledger(d["tick_value"]), Mark(0, 0)
+            )
             for i, d in enumerate(instruments)
         ]
         self.portfolio = Mark(config["equity"], config["equity"])
@@ -435,8 +436,7 @@ class Reference:
         self.record("input", sym.index, INPUT_FUNDING, 0, event["rate"])
         if sym.perpetual:
             position = sym.ledger.position
-            sym.ledger.apply_funding(
-                funding_received(position, event["mark_px"], sym.tick_value, event["rate"]))
+            sym.ledger.apply_funding(funding_received(position, event["mark_px"], sym.tick_value, event["rate"]))
             self.cause(sym.index, CAUSE_FUNDING)
 
     # ---- step 3: fills -------------------------------------------------------------------------
@@ -471,8 +471,7 @@ class Reference:
         else:
             cycle_id = order.key
             del sym.cycles[cycle_id]
-        self.record("fills", sym.index, order.id, cycle_id, order.side, order.role, order.price,
-                    order.qty, fee, 0)
+        self.record("fills", sym.index, order.id, cycle_id, order.side, order.role, order.price, order.qty, fee, 0)
         self.order_row(order, OPEN, FILLED, 0)
         order.state = FILLED
         del sym.orders[order.id]
@@ -521,18 +520,42 @@ class Reference:
 
     def ledger_row(self, sym: Symbol, cause: int) -> None:
         led, mark = sym.ledger, sym.mark
-        self.record("ledger", sym.index, cause, led.position, led.cost, led.cash, led.realised,
-                    led.unrealised(sym.mid2), led.fees, led.funding,
-                    mark.equity, mark.peak, mark.drawdown, mark.budget)
+        self.record(
+            "ledger",
+            sym.index,
+            cause,
+            led.position,
+            led.cost,
+            led.cash,
+            led.realised,
+            led.unrealised(sym.mid2),
+            led.fees,
+            led.funding,
+            mark.equity,
+            mark.peak,
+            mark.drawdown,
+            mark.budget,
+        )
 
     def portfolio_row(self, cause: int) -> None:
         leds = [sym.ledger for sym in self.symbols]
         mark = self.portfolio
-        self.record("ledger", -1, cause, 0, sum(x.cost for x in leds),
-                    self.cfg["equity"] + sum(x.cash for x in leds), sum(x.realised for x in leds),
-                    sum(sym.ledger.unrealised(sym.mid2) for sym in self.symbols),
-                    sum(x.fees for x in leds), sum(x.funding for x in leds),
-                    mark.equity, mark.peak, mark.drawdown, mark.budget)
+        self.record(
+            "ledger",
+            -1,
+            cause,
+            0,
+            sum(x.cost for x in leds),
+            self.cfg["equity"] + sum(x.cash for x in leds),
+            sum(x.realised for x in leds),
+            sum(sym.ledger.unrealised(sym.mid2) for sym in self.symbols),
+            sum(x.fees for x in leds),
+            sum(x.funding for x in leds),
+            mark.equity,
+            mark.peak,
+            mark.drawdown,
+            mark.budget,
+        )
 
     # ---- step 7: decision ----------------------------------------------------------------------
 
@@ -552,9 +575,26 @@ class Reference:
         plan = sym.plan = Plan(self.next_plan, center, step, tp_step, prices, counts)
         self.next_plan += 1
         range_regime, normal_mode, full = 0, 4, 0
-        self.record("plans", sym.index, plan.id, range_regime, normal_mode, center, step,
-                    levels * step, levels * step, counts[BUY], counts[SELL], full, full, tp_step,
-                    0, 0, 0, reasons)
+        self.record(
+            "plans",
+            sym.index,
+            plan.id,
+            range_regime,
+            normal_mode,
+            center,
+            step,
+            levels * step,
+            levels * step,
+            counts[BUY],
+            counts[SELL],
+            full,
+            full,
+            tp_step,
+            0,
+            0,
+            0,
+            reasons,
+        )
         for side in (BUY, SELL):
             for i in range(1, counts[side] + 1):
                 self.record("levels", sym.index, plan.id, side, i, prices[side][i], sym.qty)
@@ -610,8 +650,7 @@ class Reference:
         unmatched += [w for w in rest if not take(w, lambda o: o.key == w.key)]
 
         cancels = [o for o in orders if o.change is None]
-        amends = [(o, w) for o, w in pairs
-                  if o.change is None and (o.price, o.qty) != (w.price, w.qty)]
+        amends = [(o, w) for o, w in pairs if o.change is None and (o.price, o.qty) != (w.price, w.qty)]
         return cancels, amends, unmatched
 
     def send_cancel(self, order: Order) -> None:
@@ -649,15 +688,13 @@ class Reference:
             self.intent(sym, PLACE, -1, w, price, reason)
             return
         self.take_token()
-        order = Order(self.next_order, sym.index, w.side, w.role, w.key, price, w.qty,
-                      self.ts + self.cfg["order_latency"])
+        order = Order(self.next_order, sym.index, w.side, w.role, w.key, price, w.qty, self.ts + self.cfg["order_latency"])
         self.next_order += 1
         sym.orders[order.id] = order
         self.intent(sym, PLACE, order.id, w, price, reason)
         self.order_row(order, -1, PENDING)
 
-    def intent(self, sym: Symbol, kind: int, order_id: int, w: Wanted | Order, price: int,
-               reason: int) -> None:
+    def intent(self, sym: Symbol, kind: int, order_id: int, w: Wanted | Order, price: int, reason: int) -> None:
         self.record("intents", sym.index, kind, order_id, w.side, w.role, w.key, price, w.qty, reason)
 
     # ---- guards, ADR-3.5 -----------------------------------------------------------------------
@@ -690,8 +727,10 @@ class Reference:
             covered = {o.key for o in x.orders.values() if o.role == TAKE_PROFIT}
             return len(x.orders) + sum(1 for c in x.cycles if c not in covered)
 
-        return (count(sym) >= self.cfg["max_open_orders"]
-                or sum(count(x) for x in self.symbols) >= self.cfg["max_open_orders_portfolio"])
+        return (
+            count(sym) >= self.cfg["max_open_orders"]
+            or sum(count(x) for x in self.symbols) >= self.cfg["max_open_orders_portfolio"]
+        )
 
     def refusal(self, sym: Symbol, w: Wanted, amended: Order | None) -> int:
         """Why an entry may not be sent; 0 if it may. The first reason in ADR-3.5's order."""
@@ -743,7 +782,7 @@ class Reference:
     def check(self) -> None:
         """After every event: INVARIANTS 1-5 and 15, symbol by symbol and so for their sum."""
         fills = self.records["fills"]
-        for row in fills[self.fills_seen:]:
+        for row in fills[self.fills_seen :]:
             _event, _ts, s, _order, _cycle, side, _role, _price, qty, fee, _taker = row
             self.fill_position[s] += side * qty
             self.fill_fees[s] += fee

@@ -21,11 +21,11 @@ def test_plan_and_levels(records):
     expected = HAND["expected"]
     (plan,) = records["plans"]
     first_ts = HAND["events"][0]["ts"]
-    assert plan == (0, first_ts, 0, 0, 0, 4, 10**11, 100_000, 300_000, 300_000, 3, 3, 0, 0,
-                    expected["tp_step"], 0, 0, 0, 0)
+    assert plan == (0, first_ts, 0, 0, 0, 4, 10**11, 100_000, 300_000, 300_000, 3, 3, 0, 0, expected["tp_step"], 0, 0, 0, 0)
     assert [row[4:] for row in records["levels"]] == (
         [(1, i, p, 5) for i, p in enumerate(expected["ladder_buy"][:3], 1)]
-        + [(-1, i, p, 5) for i, p in enumerate(expected["ladder_sell"][:3], 1)])
+        + [(-1, i, p, 5) for i, p in enumerate(expected["ladder_sell"][:3], 1)]
+    )
     for side, name in ((BUY, "ladder_buy"), (SELL, "ladder_sell")):
         assert ladder(10**11, 100_000, side, 3)[0][1:6] == expected[name]
 
@@ -58,7 +58,7 @@ def test_marks_and_final_ledger(records):
     expected = HAND["expected"]
     rows = [r for r in records["ledger"] if r[2] == 0]
     assert [[r[0], r[3]] for r in rows] == expected["marks"]
-    by_event = {fill[0]: after for fill, after in zip(expected["fills"], expected["after_fill"])}
+    by_event = {fill[0]: after for fill, after in zip(expected["fills"], expected["after_fill"], strict=True)}
     for r in rows:
         if r[3] & 1:  # position, cost, realised, cash after the last fill of the event
             assert [r[4], r[5], r[7], r[6]] == by_event[r[0]]
@@ -73,7 +73,7 @@ def test_marks_and_final_ledger(records):
 
 def test_every_fill_of_the_hand_ledger():
     ledger = Ledger(10_000)
-    for fill, after in zip(HAND["expected"]["fills"], HAND["expected"]["after_fill"]):
+    for fill, after in zip(HAND["expected"]["fills"], HAND["expected"]["after_fill"], strict=True):
         side, price, qty, fee = fill[3], fill[5], fill[6], fill[7]
         assert fee == fee_of(price, qty, 10_000, 20_001)
         ledger.apply_fill(side, price, qty, fee)
@@ -114,8 +114,17 @@ def test_small_roundings():
 
 
 def quote(seconds, bid, ask, symbol=0, **extra):
-    return {"ts": 1_700_000_040 * SECOND + int(seconds * SECOND), "symbol": symbol, "kind": "quote",
-            "fault": None, "bid_px": bid, "bid_qty": 10, "ask_px": ask, "ask_qty": 10, **extra}
+    return {
+        "ts": 1_700_000_040 * SECOND + int(seconds * SECOND),
+        "symbol": symbol,
+        "kind": "quote",
+        "fault": None,
+        "bid_px": bid,
+        "bid_qty": 10,
+        "ask_px": ask,
+        "ask_qty": 10,
+        **extra,
+    }
 
 
 def config(**changes):
@@ -137,8 +146,7 @@ def test_latency_delays_the_first_fill():
 
 
 def test_cross_needs_the_other_side():
-    tape = [quote(0, 99_999, 100_001), quote(1, 99_899, 99_901), quote(2, 99_898, 99_900),
-            quote(3, 99_897, 99_899)]
+    tape = [quote(0, 99_999, 100_001), quote(1, 99_899, 99_901), quote(2, 99_898, 99_900), quote(3, 99_897, 99_899)]
 
     def fills(penetration):
         changed = config(fill_model="cross", penetration=penetration)
@@ -171,7 +179,10 @@ def test_take_profit_is_moved_and_comes_back():
     order = mine[0][4]
     t0 = tape[0]["ts"]
     assert [(r[0], *r[4:7], (r[8] - t0) // SECOND) for r in got["orders"] if r[3] == order] == [
-        (2, -1, 0, 100_101, 5), (4, 1, 1, 100_000, 6), (5, 1, 3, 100_000, 6)]
+        (2, -1, 0, 100_101, 5),
+        (4, 1, 1, 100_000, 6),
+        (5, 1, 3, 100_000, 6),
+    ]
 
 
 def test_rate_limit_refuses_entries_only():
@@ -192,26 +203,45 @@ def test_daily_roll_has_rows_and_decisions():
     tape = [quote(0, 99_999, 100_001), quote(day, 99_999, 100_001), quote(3 * day, 99_999, 100_001)]
     got = run(ONE, config(max_gap_ns=10 * day * SECOND), tape)
     assert [(r[0], r[2], r[3]) for r in got["ledger"]] == [
-        (1, 0, 32), (1, -1, 32), (1, 0, 4), (1, -1, 4), (2, 0, 32), (2, -1, 32), (2, 0, 4), (2, -1, 4)]
+        (1, 0, 32),
+        (1, -1, 32),
+        (1, 0, 4),
+        (1, -1, 4),
+        (2, 0, 32),
+        (2, -1, 32),
+        (2, 0, 4),
+        (2, -1, 4),
+    ]
 
 
 def random_case(seed):
     rng = random.Random(seed)
     n = rng.choice([1, 1, 2, 3])
-    instruments = [{"tick_value": 2 * rng.randint(1, 5000), "perpetual": rng.random() < 0.5,
-                    "hard_cap_lots": rng.choice([10**9, 40])} for _ in range(n)]
+    instruments = [
+        {"tick_value": 2 * rng.randint(1, 5000), "perpetual": rng.random() < 0.5, "hard_cap_lots": rng.choice([10**9, 40])}
+        for _ in range(n)
+    ]
     cfg = config(
-        equity=rng.choice([10**12, 10**9]), maker_fee=rng.choice([-5000, 0, 20_000, 20_001]),
+        equity=rng.choice([10**12, 10**9]),
+        maker_fee=rng.choice([-5000, 0, 20_000, 20_001]),
         order_latency=rng.choice([0, 0, 1, SECOND, 7 * SECOND]),
         cancel_latency=rng.choice([0, 0, 1, SECOND, 7 * SECOND]),
-        fill_model=rng.choice(["mid_touch", "cross"]), penetration=rng.choice([0, 1]),
-        max_inventory=rng.choice([["ratio", 10**8], ["atoms", 10**9]]), min_notional=0,
-        max_open_orders=rng.choice([100, 7]), max_open_orders_portfolio=rng.choice([400, 12]),
-        order_rate=rng.choice([20, 1]), order_burst=rng.choice([100, 5]),
-        dd_budget_pct=rng.choice([2_000_000, 2_000]), dd_window=rng.choice(["daily", "session"]),
-        max_gap_ns=rng.choice([600, 20]) * SECOND, bar_ns=rng.choice([60, 5]) * SECOND,
-        step=rng.choice([1, 20_000, 100_000, 1_000_000]), levels=rng.randint(1, 6),
-        quantity=[rng.randint(1, 9) for _ in range(n)])
+        fill_model=rng.choice(["mid_touch", "cross"]),
+        penetration=rng.choice([0, 1]),
+        max_inventory=rng.choice([["ratio", 10**8], ["atoms", 10**9]]),
+        min_notional=0,
+        max_open_orders=rng.choice([100, 7]),
+        max_open_orders_portfolio=rng.choice([400, 12]),
+        order_rate=rng.choice([20, 1]),
+        order_burst=rng.choice([100, 5]),
+        dd_budget_pct=rng.choice([2_000_000, 2_000]),
+        dd_window=rng.choice(["daily", "session"]),
+        max_gap_ns=rng.choice([600, 20]) * SECOND,
+        bar_ns=rng.choice([60, 5]) * SECOND,
+        step=rng.choice([1, 20_000, 100_000, 1_000_000]),
+        levels=rng.randint(1, 6),
+        quantity=[rng.randint(1, 9) for _ in range(n)],
+    )
     mids = [rng.choice([20, 300, 5_000, 100_000]) for _ in range(n)]
     events, seconds = [], rng.choice([0, 5_900])
     for _ in range(400):

@@ -304,7 +304,7 @@ class _Parser:
         self.streams[name] = (handle if symbol == self.symbol else self._other, symbol)
         return self.streams[name]
 
-    def _other(self, row: int, local: int, data: dict[str, Any]) -> None:
+    def _other(self, _row: int, _local: int, _data: dict[str, Any]) -> None:
         self.dropped["other_symbol"] += 1
 
     def _quote(self, row: int, local: int, data: dict[str, Any]) -> None:
@@ -396,7 +396,7 @@ def _lines(path: Path) -> Iterator[tuple[list[bytes], int, int]]:
     """
     row, rest = 0, b""
     try:
-        with open(path, "rb") as raw:
+        with Path(path).open("rb") as raw:
             total = os.fstat(raw.fileno()).st_size
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
@@ -428,9 +428,7 @@ def _assemble(parser: _Parser, clock: str | None, top_n: int) -> Recording:
     books = _Books(parser, prices, lots, top_n).columns
     streams = {"quotes": quotes, "trades": trades, "books": books}
     if not any(len(columns["row"]) for columns in streams.values()):
-        raise parser.fault(
-            "no_ticks: no quote, trade or book", cure="record bookTicker, trade, or depth with a snapshot"
-        )
+        raise parser.fault("no_ticks: no quote, trade or book", cure="record bookTicker, trade, or depth with a snapshot")
     clock = _stamp(parser, streams, clock)
     reordered = {name: _order(columns, "id" if name == "trades" else "update_id") for name, columns in streams.items()}
     report = _report(parser, streams, clock, reordered, (tick_size, lot_size))
@@ -638,9 +636,7 @@ def _report(
         reordered=reordered,
         tick_size=units[0],
         lot_size=units[1],
-        inferred=tuple(
-            name for name, texts in (("tick_size", parser.price), ("lot_size", parser.quantity)) if texts.unit is None
-        ),
+        inferred=tuple(name for name, texts in (("tick_size", parser.price), ("lot_size", parser.quantity)) if texts.unit is None),
         clock=clock,
         lag_ms=int(np.partition(lags, middle)[middle]) // NS_PER_MS if clock == "exchange" else None,
     )

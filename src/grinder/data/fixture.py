@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib.resources import files
@@ -34,6 +34,7 @@ SCHEMA: Final = 1
 ROW_GROUP: Final = 1 << 18
 """Rows of a Parquet row group: files are read one at a time, so that memory holds the arrays and one group."""
 
+_STREAMS: Final = tuple(stream.name.lower() for stream in Stream)
 _CANONICAL: Final[dict[str, tuple[str, ...]]] = {
     "funding": ("ts", "symbol", "rate", "mark_px"),
     "quotes": ("ts", "symbol", "bid_px", "bid_qty", "ask_px", "ask_qty"),
@@ -57,7 +58,7 @@ def content_hash(columns: Columns, names: Sequence[str]) -> str:
     for name in names:
         values = np.ascontiguousarray(columns[name], "<i8")
         h.update(f"{name}\0{len(values)}\0".encode())
-        h.update(values)
+        h.update(values.data)
     return h.hexdigest()
 
 
@@ -146,9 +147,7 @@ class Fixture:
         Fixture('memory': BTC; 1 events, 2023-11-14T22:13:20 to 2023-11-14T22:13:20 UTC)
         """
         given = {"funding": funding, "books": books, "quotes": quotes, "trades": trades}
-        streams = {
-            stream: _columns(columns, instruments, stream) for stream, columns in given.items() if columns is not None
-        }
+        streams = {stream: _columns(columns, instruments, stream) for stream, columns in given.items() if columns is not None}
         return _assemble(name, instruments, streams, config or Config(), {}, None)
 
     @classmethod
@@ -160,13 +159,17 @@ class Fixture:
         """
         path = Path(folder)
         manifest = read_manifest(path)
-        instruments = [Instrument(**item) for item in manifest["instruments"]]
+        try:
+            instruments = [Instrument(**item) for item in manifest["instruments"]]
+            config = Config(**manifest.get("config", {}))
+        except ConfigError as error:
+            error.add_note(f"in {path / 'fixture.toml'}")
+            raise
         streams = {stream: _read_stream(path, stream, entry) for stream, entry in manifest["streams"].items()}
-        config = Config(**manifest.get("config", {}))
         made = _assemble(manifest["name"], instruments, streams, config, manifest, path)
         if made.content != manifest["content_sha256"]:
             raise IntegrityError(
-                f"{path / 'fixture.toml'}: content_sha256 is {manifest['content_sha256']}, the decoded data hash to {made.content}; "
+                f"{path / 'fixture.toml'}: content_sha256 is {manifest['content_sha256']}, the data hash to {made.content}; "
                 "restore the folder from where it came"
             )
         return made
@@ -175,22 +178,41 @@ class Fixture:
 def _columns(columns: Mapping[str, Any], instruments: Sequence[Instrument], stream: str) -> dict[str, NDArray[np.int64]]:
     """Canonical int64 columns of user arrays, symbols renumbered to their ASCII rank."""
     rank = {name: i for i, name in enumerate(sorted(instrument.symbol for instrument in instruments))}
-    out: dict[str, NDArray[np.int64]] = {}
-    rows = len(columns["ts"]) if "ts" in columns else 0
-    for name, values in columns.items():
-        array = np.asarray(values)
-        if name == "symbol":
-            names = array if array.dtype.kind in "UOT" else np.array([i.symbol for i in instruments])[array]
-            unknown = sorted({str(n) for n in names} - set(rank))
-            if unknown:
-                raise InputFault("wrong symbol", file=stream, column="symbol", value=unknown[0], cure=f"known are {sorted(rank)}")
-            array = np.array([rank[str(n)] for n in names], np.int64)
-        if array.dtype.kind not in "iu" and array.size:
-            raise InputFault("not integers", file=stream, column=name, value=array.dtype, cure="give ticks, lots and ns as integers")
-        out[name] = np.array(array, np.int64)
-    if "symbol" not in out and len(instruments) == 1:
-        out["symbol"] = np.zeros(rows, np.int64)
+    out = {name: _int64(values, stream, name) for name, values in columns.items() if name != "symbol"}
+    if "symbol" in columns:
+        given = np.asarray(columns["symbol"])
+        known = rank if given.dtype.kind in "UOT" else {str(i): rank[one.symbol] for i, one in enumerate(instruments)}
+        names, places = np.unique(given.astype(str), return_inverse=True)
+        for i, name in enumerate(names.tolist()):
+            if name not in known:
+                row, cure = int(np.argmax(places == i)), f"known are {', '.join(known)}"
+                raise InputFault("wrong symbol", file=stream, row=row, column="symbol", value=name, cure=cure)
+        out["symbol"] = np.array([known[name] for name in names.tolist()], np.int64)[places]
+    elif len(instruments) == 1 and "ts" in out:
+        out["symbol"] = np.zeros(len(out["ts"]), np.int64)
+    _check_names(stream, out, stream)
     return out
+
+
+def _int64(values: Any, stream: str, name: str) -> NDArray[np.int64]:
+    """One column of integers, none of them cut to fit."""
+    array = np.asarray(values)
+    if (array.dtype.kind not in "iu" and array.size) or array.ndim != 1:
+        kind, cure = f"{array.ndim}-dimensional {array.dtype}", "give ticks, lots and ns as integers"
+        raise InputFault("not a column of integers", file=stream, column=name, value=kind, cure=cure)
+    if array.dtype == np.uint64 and (array >> np.uint64(63)).any():
+        row = int(np.argmax(array >> np.uint64(63)))
+        raise InputFault("over 63 bits", file=stream, row=row, column=name, value=int(array[row]))
+    return np.array(array, np.int64)
+
+
+def _check_names(stream: str, names: Iterable[str], file: object) -> None:
+    """Refuse missing and extra columns."""
+    found = set(names) - set(EXTRA_COLUMNS)
+    expected = set(_hashed(stream, found))
+    for name in sorted(expected ^ found):
+        problem = "missing column" if name in expected else "extra column"
+        raise InputFault(problem, file=file, column=name, cure=f"{stream} have {', '.join(sorted(expected))}")
 
 
 def _assemble(
@@ -202,42 +224,42 @@ def _assemble(
     path: Path | None,
 ) -> Fixture:
     ordered = tuple(sorted(instruments, key=lambda instrument: instrument.symbol))
+    if not ordered:
+        raise ConfigError("a fixture needs an instrument")
     if len({instrument.symbol for instrument in ordered}) != len(ordered):
         raise ConfigError("two instruments have the same symbol")
     if len({(instrument.quote, instrument.quote_decimals) for instrument in ordered}) != 1:
         raise ConfigError("the instruments of a fixture need one quote currency and one quote_decimals: the account is kept in it")
-    if "funding" in streams:
-        for s in np.unique(streams["funding"]["symbol"]):
-            if ordered[int(s)].kind != "perpetual":
-                raise InputFault("funding of a spot instrument", file="funding", column="symbol", value=ordered[int(s)].symbol)
     where = {stream: (path / manifest["streams"][stream]["file"] if path else stream) for stream in streams}
-    faults = {
-        stream: check_stream(stream, streams, len(ordered), where[stream]) for stream in streams
-    }
-    events = _merge(streams, faults)
-    if len(events.ts) == 0:
+    faults = {stream: check_stream(stream, streams, len(ordered), where[stream]) for stream in streams}
+    for row, s in enumerate(streams["funding"]["symbol"].tolist() if "funding" in streams else ()):
+        if ordered[s].kind != "perpetual":
+            spot = ordered[s].symbol
+            raise InputFault("funding of a spot instrument", file=where["funding"], row=row, column="symbol", value=spot)
+    if not any(len(columns["ts"]) for columns in streams.values()):
         raise DataError(f"{path or name}: no_ticks: there is not one event; an empty file is never a success")
+    events = _merge(streams, faults)
     hashes = {
         stream: {"rows": len(streams[stream]["ts"]), "sha256": content_hash(streams[stream], _hashed(stream, streams[stream]))}
         for stream in sorted(streams)
     }
     identity = {"instruments": [instrument.model_dump() for instrument in ordered], "streams": hashes}
     content = hashlib.sha256(canonical_json(identity)).hexdigest()
-    return Fixture(name, ordered, events, content, config, _price_range(events, len(ordered)), manifest, path)
+    return Fixture(name, ordered, events, content, config, _price_range(events, ordered), manifest, path)
 
 
-def _hashed(stream: str, columns: Columns) -> tuple[str, ...]:
-    top_n = sum(1 for name in columns if name.startswith("bid_px_"))
-    return canonical_columns(stream, top_n)
+def _hashed(stream: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The canonical columns of a stream that has these, a book's as deep as it goes, at least one level."""
+    return canonical_columns(stream, max(1, sum(1 for name in names if name.startswith("bid_px_"))))
 
 
-def _price_range(events: Events, symbols: int) -> tuple[tuple[int, int], ...]:
+def _price_range(events: Events, instruments: Sequence[Instrument]) -> tuple[tuple[int, int], ...]:
     """Smallest bid and largest ask of each symbol's accepted L1 states, in ticks."""
     out = []
-    for s in range(symbols):
+    for s, instrument in enumerate(instruments):
         rows = (events.symbol == s) & (events.ask_px > 0)
         if not rows.any():
-            raise DataError(f"symbol number {s} has no quote or book: every symbol of a replay needs an L1 state")
+            raise DataError(f"{instrument.symbol} has no accepted quote or book: every symbol of a replay needs an L1 state")
         low = np.minimum(events.bid_px[rows], events.ask_px[rows]).min()
         out.append((int(low), int(np.maximum(events.bid_px[rows], events.ask_px[rows]).max())))
     return tuple(out)
@@ -256,6 +278,7 @@ def _merge(streams: Mapping[str, Columns], faults: Mapping[str, NDArray[np.int8]
     symbols = symbol[order].astype(np.int16)
     if fault.any() or not np.isin(kinds, (Stream.QUOTES, Stream.BOOKS)).all():
         _carry(symbols, kinds, fault, *columns)
+    bid_px, bid_qty, ask_px, ask_qty = columns
     funding = np.zeros(0, FUNDING)
     if "funding" in streams:
         rows = np.flatnonzero(kinds == Stream.FUNDING)
@@ -263,7 +286,7 @@ def _merge(streams: Mapping[str, Columns], faults: Mapping[str, NDArray[np.int8]
         funding = np.zeros(len(rows), FUNDING)
         funding["row"], funding["rate"] = rows, streams["funding"]["rate"][place]
         funding["mark_px"] = streams["funding"]["mark_px"][place]
-    return Events(ts[order], symbols, kinds, fault, *columns, funding)
+    return Events(ts[order], symbols, kinds, fault, bid_px, bid_qty, ask_px, ask_qty, funding)
 
 
 def _l1_column(streams: Mapping[str, Columns], names: Sequence[str], column: str) -> NDArray[np.int64]:
@@ -293,7 +316,8 @@ def _carry(symbol, kind, fault, bid_px, bid_qty, ask_px, ask_qty):
 def _cut(events: Events, start: int, stop: int) -> Events:
     funding = events.funding[(events.funding["row"] >= start) & (events.funding["row"] < stop)].copy()
     funding["row"] -= start
-    return Events(*(column[start:stop] for column in events[:-1]), funding)
+    cut = Events(*(column[start:stop] for column in events))
+    return cut._replace(funding=funding)
 
 
 # Folders
@@ -305,22 +329,31 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise FixtureNotFound(f"{path}: there is no fixture.toml, so this is no fixture")
     try:
-        manifest = tomllib.loads(file.read_text("utf-8"))
+        manifest = tomllib.loads(file.read_text("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise IntegrityError(f"{file}: no valid TOML: {error}") from None
     allowed = {"schema", "name", "shows", "content_sha256", "instruments", "config", "streams", "source", "expect"}
     for key in sorted(set(manifest) - allowed):
         raise IntegrityError(f"{file}: unknown key {key!r}; allowed are {', '.join(sorted(allowed))}")
     for key, kind in (("schema", int), ("name", str), ("content_sha256", str), ("instruments", list), ("streams", dict)):
-        if not isinstance(manifest.get(key), kind):
+        if type(manifest.get(key)) is not kind:
             raise IntegrityError(f"{file}: {key} is missing or no {kind.__name__}")
+    for key in ("config", "source", "expect"):
+        if type(manifest.get(key, {})) is not dict:
+            raise IntegrityError(f"{file}: {key} is no table")
     if manifest["schema"] != SCHEMA:
         raise IntegrityError(f"{file}: schema {manifest['schema']}; this version of grinder reads {SCHEMA}")
+    if not re.fullmatch(r"[a-z0-9_]{1,64}", manifest["name"]):
+        raise IntegrityError(f"{file}: name = {manifest['name']!r} is not 1 to 64 of a-z, 0-9 and _")
+    if not all(isinstance(item, dict) for item in manifest["instruments"]):
+        raise IntegrityError(f"{file}: instruments are tables, each under [[instruments]]")
     for stream, entry in manifest["streams"].items():
-        if stream.upper() not in Stream.__members__ or not isinstance(entry, dict):
-            raise IntegrityError(f"{file}: [streams.{stream}]: there is no such stream")
+        if stream not in _STREAMS or not isinstance(entry, dict):
+            raise IntegrityError(f"{file}: [streams.{stream}]: there is no such stream; there are {', '.join(_STREAMS)}")
+        for key in entry.keys() - {"file", "rows", "bytes_sha256"}:
+            raise IntegrityError(f"{file}: unknown key streams.{stream}.{key}")
         for key, kind in (("file", str), ("rows", int), ("bytes_sha256", str)):
-            if not isinstance(entry.get(key), kind):
+            if type(entry.get(key)) is not kind:
                 raise IntegrityError(f"{file}: streams.{stream}.{key} is missing or no {kind.__name__}")
         if not re.fullmatch(r"[a-z0-9_]{1,64}\.parquet", entry["file"]):
             raise IntegrityError(f"{file}: streams.{stream}.file = {entry['file']!r} is no plain name ending in .parquet")
@@ -340,30 +373,28 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
         raise IntegrityError(f"{file}: sha256 is {found}, the manifest says {entry['bytes_sha256']}; restore the file")
     try:
         schema = pl.read_parquet_schema(file)
+        _check_names(stream, schema, file)
         names = [name for name in schema if name not in EXTRA_COLUMNS]
-        top_n = sum(1 for name in names if name.startswith("bid_px_"))
-        expected = set(canonical_columns(stream, top_n))
-        for name in sorted(expected ^ set(names)):
-            problem = "missing column" if name in expected else "extra column"
-            raise InputFault(problem, file=file, column=name, cure=f"a {stream} file has {', '.join(sorted(expected))}")
         for name in names:
             if not schema[name].is_integer():
                 raise InputFault("not an integer column", file=file, column=name, value=schema[name])
-        out = {name: np.empty(entry["rows"], np.int64) for name in names}
-        rows = 0
-        for frame in pl.scan_parquet(file).select(names).collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
-            if rows + frame.height > entry["rows"]:
-                rows += frame.height
-                break
+        whole = pl.scan_parquet(file, glob=False)
+        rows = whole.select(pl.len()).collect().item()
+        if rows != entry["rows"]:
+            raise IntegrityError(f"{file}: holds {rows} rows, the manifest says {entry['rows']}")
+        out = {name: np.empty(rows, np.int64) for name in names}
+        done = 0
+        for frame in whole.select(names).cast(pl.Int64).collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
             for name in names:
                 if frame[name].null_count():
-                    raise InputFault("a value is missing", file=file, row=rows, column=name)
-                out[name][rows : rows + frame.height] = frame[name].to_numpy()
-            rows += frame.height
-    except pl.exceptions.PolarsError as error:
+                    row = done + int(frame[name].is_null().arg_max() or 0)
+                    raise InputFault("a value is missing", file=file, row=row, column=name)
+                out[name][done : done + frame.height] = frame[name].to_numpy()
+            done += frame.height
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise IntegrityError(f"{file}: no readable Parquet: {error}") from None
-    if rows != entry["rows"]:
-        raise IntegrityError(f"{file}: holds {rows} rows or more, the manifest says {entry['rows']}")
+    if done != rows:
+        raise IntegrityError(f"{file}: gave {done} of its {rows} rows")
     return out
 
 
@@ -396,28 +427,33 @@ def write_fixture(
     if target.exists():
         raise ConfigError(f"{target} exists already; remove it or choose another name")
     settings = Config(**(config or {}))
-    made = _assemble(target.name, instruments, {k: dict(v) for k, v in streams.items()}, settings, {}, None)
+    for stream in streams:
+        if stream not in _STREAMS:
+            raise ConfigError(f"there is no stream {stream!r}; there are {', '.join(_STREAMS)}")
+        _check_names(stream, streams[stream], stream)
+    whole = {stream: {name: _int64(values, stream, name) for name, values in given.items()} for stream, given in streams.items()}
+    made = _assemble(target.name, instruments, whole, settings, {}, None)
     settings.params(made.instruments, made.price_range)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         staged = Path(scratch) / target.name
         staged.mkdir()
-        entries = {stream: _write_stream(staged, stream, columns) for stream, columns in sorted(streams.items())}
+        entries = {stream: _write_stream(staged, stream, columns) for stream, columns in sorted(whole.items())}
         manifest: dict[str, Any] = {"schema": SCHEMA, "name": target.name, "shows": shows, "content_sha256": made.content}
         manifest["instruments"] = [instrument.model_dump() for instrument in made.instruments]
         manifest |= {"config": dict(config or {}), "expect": dict(expect or {}), "source": dict(source or {}), "streams": entries}
         (staged / "fixture.toml").write_text(to_toml(manifest), "utf-8")
+        read_back = Fixture.open(staged)
         os.replace(staged, target)
-    return Fixture.open(target)
+    return read_back._replace(path=target)
 
 
 def _write_stream(folder: Path, stream: str, columns: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
     import polars as pl
 
-    top_n = sum(1 for name in columns if name.startswith("bid_px_"))
-    names = [*canonical_columns(stream, top_n), *(name for name in EXTRA_COLUMNS if name in columns)]
+    names = [*_hashed(stream, columns), *(name for name in EXTRA_COLUMNS if name in columns)]
     file = folder / f"{stream}.parquet"
-    frame = pl.DataFrame({name: np.asarray(columns[name], np.int64) for name in names})
+    frame = pl.DataFrame({name: columns[name] for name in names})
     frame.write_parquet(file, compression="zstd", compression_level=19, row_group_size=ROW_GROUP, statistics=False)
     rows = frame.height
     return {"file": file.name, "rows": rows, "bytes_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
@@ -425,28 +461,38 @@ def _write_stream(folder: Path, stream: str, columns: Mapping[str, NDArray[np.in
 
 def to_toml(value: Mapping[str, Any], prefix: str = "") -> str:
     """A manifest as TOML: scalars first, then tables; what `tomllib` reads back is equal."""
+    tables = {k: v for k, v in value.items() if isinstance(v, Mapping)}
+    arrays = {k: v for k, v in value.items() if isinstance(v, list) and v and all(isinstance(item, Mapping) for item in v)}
+    text = "".join(f"{_toml_key(k)} = {_toml_value(v)}\n" for k, v in value.items() if k not in tables and k not in arrays)
+    for key, items in arrays.items():
+        name = prefix + _toml_key(key)
+        for item in items:
+            text += f"\n[[{name}]]\n" + to_toml(item, f"{name}.")
+    for key, table in tables.items():
+        name = prefix + _toml_key(key)
+        text += f"\n[{name}]\n" + to_toml(table, f"{name}.")
+    return text
+
+
+def _toml_key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml_value(name)
+
+
+def _toml_value(item: Any) -> str:
     import json
 
-    def scalar(item: Any) -> str:
-        if isinstance(item, bool):
-            return "true" if item else "false"
-        if isinstance(item, int):
-            return str(item)
-        if isinstance(item, list | tuple):
-            return "[" + ", ".join(scalar(part) for part in item) + "]"
-        return json.dumps(str(item) if isinstance(item, Decimal) else item, ensure_ascii=False)
-
-    tables = {k: v for k, v in value.items() if isinstance(v, Mapping)}
-    arrays = {k: v for k, v in value.items() if isinstance(v, list) and v and isinstance(v[0], Mapping)}
-    lines = [f"{k} = {scalar(v)}" for k, v in value.items() if k not in tables and k not in arrays]
-    text = "\n".join(lines) + ("\n" if lines else "")
-    for key, items in arrays.items():
-        for item in items:
-            text += f"\n[[{prefix}{key}]]\n" + to_toml(item, f"{prefix}{key}.")
-    for key, table in tables.items():
-        if table:
-            text += f"\n[{prefix}{key}]\n" + to_toml(table, f"{prefix}{key}.")
-    return text
+    item = item.item() if isinstance(item, np.generic) else item
+    if isinstance(item, bool):
+        return "true" if item else "false"
+    if isinstance(item, int | float):
+        return repr(item)  # inf, nan and 1e+22 are TOML's spellings too
+    if isinstance(item, str | Decimal):
+        return json.dumps(str(item), ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(item, list | tuple):
+        return "[" + ", ".join(_toml_value(part) for part in item) + "]"
+    if isinstance(item, Mapping):
+        return "{" + ", ".join(f"{_toml_key(k)} = {_toml_value(v)}" for k, v in item.items()) + "}"
+    raise ConfigError(f"{item!r} has no place in a manifest, which holds text, numbers, true and false, lists and tables")
 
 
 # Names
@@ -480,5 +526,3 @@ def fixture(name: str | os.PathLike[str]) -> Fixture:
 def fixtures_below(root: Path) -> list[Path]:
     """Folders of all fixtures in `root`, in name order."""
     return sorted(path.parent for path in root.glob("*/fixture.toml"))
-
-

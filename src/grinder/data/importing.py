@@ -12,14 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grinder.data.binance import ImportReport, Recording, read_recording
-from grinder.data.fixture import EXTRA_COLUMNS, Fixture, write_fixture
+from grinder.data.fixture import Fixture, write_fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError
-from grinder.records import Stream
 
 __all__ = ["import_binance"]
-
-STREAMS = tuple(stream.name.lower() for stream in Stream)
 
 
 def import_binance(
@@ -53,9 +50,7 @@ def import_binance(
         if stream not in ("quotes", "trades", "books"):
             raise ConfigError(f"a recording has no stream {stream!r}; it has quotes, trades and books")
     recording = read_recording(path, progress=progress, **options)
-    instrument = Instrument(
-        symbol=recording.symbol, kind=kind, tick_size=recording.tick_size, lot_size=recording.lot_size
-    )
+    instrument = Instrument(symbol=recording.symbol, kind=kind, tick_size=recording.tick_size, lot_size=recording.lot_size)
     columns = {stream: _stream_columns(recording, stream) for stream in streams}
     report = recording.report
     source = {
@@ -65,7 +60,13 @@ def import_binance(
         "report": json.dumps(report.to_dict(), sort_keys=True),
     }
     made = write_fixture(
-        out, [instrument], columns, shows=shows or f"{recording.symbol} as recorded from Binance", source=source, config=config, expect=expect
+        out,
+        [instrument],
+        columns,
+        shows=shows or f"{recording.symbol} as recorded from Binance",
+        source=source,
+        config=config,
+        expect=expect,
     )
     return made, report
 
@@ -77,6 +78,6 @@ def _stream_columns(recording: Recording, stream: str) -> dict[str, NDArray[np.i
     for name, values in given.items():
         if values.ndim == 2:
             out |= {f"{name}_{level}": np.ascontiguousarray(values[:, level]) for level in range(values.shape[1])}
-        elif name not in EXTRA_COLUMNS or stream != "trades" or name != "update_id":
+        else:
             out[name] = values
     return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -38,7 +38,7 @@ def check_stream(stream: str, streams: Mapping[str, Columns], symbols: int, file
     faults = np.zeros(len(columns["ts"]), np.int8)
     if stream == "quotes":
         _check_l1(columns, "", file)
-        _quarantine_quotes(columns, faults, file)
+        _quarantine_l1(columns, "", faults, file)
     elif stream == "books":
         _check_books(columns, faults, file)
         if "quotes" in streams:
@@ -54,6 +54,7 @@ def check_stream(stream: str, streams: Mapping[str, Columns], symbols: int, file
     else:
         _check_range(columns["mark_px"], "mark_px", 1, MAX_PRICE_TICKS, file)
         _check_range(columns["rate"], "rate", -100_000_000, 100_000_000, file)
+        _quarantine_repeats(columns, ("ts", "rate", "mark_px"), faults)
     return faults
 
 
@@ -87,9 +88,16 @@ def _check_l1(columns: Columns, suffix: str, file: object) -> None:
         _check_range(columns[f"{side}_qty{suffix}"], f"{side}_qty{suffix}", 0, MAX_QTY_LOTS, file)
 
 
-def _quarantine_quotes(columns: Columns, faults: NDArray[np.int8], file: object) -> None:
-    """Exact repeats of the symbol's previous row, crossed rows, rows without size; the first reason in SPEC's order counts."""
-    names = ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty")
+def _quarantine_l1(columns: Columns, suffix: str, faults: NDArray[np.int8], file: object) -> None:
+    """Exact repeats, crossed rows, rows without size on either side; the first reason in SPEC's order counts."""
+    _quarantine_repeats(columns, ["ts", *(name for name in columns if name.startswith(("bid_", "ask_")))], faults)
+    _quarantine_crossed(columns, suffix, faults, file)
+    empty = (columns[f"bid_qty{suffix}"] == 0) & (columns[f"ask_qty{suffix}"] == 0)
+    faults[empty & (faults == 0)] = Fault.NO_SIZE + 1
+
+
+def _quarantine_repeats(columns: Columns, names: Sequence[str], faults: NDArray[np.int8]) -> None:
+    """Rows equal to the symbol's previous row."""
     for s in np.unique(columns["symbol"]):
         rows = np.flatnonzero(columns["symbol"] == s)
         same = np.ones(max(0, len(rows) - 1), bool)
@@ -97,16 +105,14 @@ def _quarantine_quotes(columns: Columns, faults: NDArray[np.int8], file: object)
             values = columns[name][rows]
             same &= values[1:] == values[:-1]
         faults[rows[1:][same]] = Fault.DUPLICATE + 1
-    _quarantine_crossed(columns["bid_px"], columns["ask_px"], faults, file)
-    empty = (columns["bid_qty"] == 0) & (columns["ask_qty"] == 0)
-    faults[empty & (faults == 0)] = Fault.NO_SIZE + 1
 
 
-def _quarantine_crossed(bid: NDArray[np.int64], ask: NDArray[np.int64], faults: NDArray[np.int8], file: object) -> None:
-    crossed = bid > ask
+def _quarantine_crossed(columns: Columns, suffix: str, faults: NDArray[np.int8], file: object) -> None:
+    bid = columns[f"bid_px{suffix}"]
+    crossed = bid > columns[f"ask_px{suffix}"]
     if crossed.sum() * CROSSED_SHARE > len(crossed):
         cure = f"{int(crossed.sum())} of {len(crossed)} rows are crossed, more than 0.1 %: bid and ask may be swapped"
-        _reject("crossed book", crossed, "bid_px", bid, file, cure)
+        _reject("crossed book", crossed, f"bid_px{suffix}", bid, file, cure)
     faults[crossed & (faults == 0)] = Fault.CROSSED + 1
 
 
@@ -122,7 +128,7 @@ def _check_books(columns: Columns, faults: NDArray[np.int8], file: object) -> No
             _check_range(columns[f"{side}_qty_{i}"], f"{side}_qty_{i}", 0, MAX_QTY_LOTS, file)
             wrong = (here != 0) & ((before == 0) | (sign * (here - before) <= 0))
             _reject("book levels unsorted or twice", wrong, name, here, file, "levels go from the best outward, each once")
-    _quarantine_crossed(columns["bid_px_0"], columns["ask_px_0"], faults, file)
+    _quarantine_l1(columns, "_0", faults, file)
 
 
 def _quarantine_unlike(books: Columns, quotes: Columns, faults: NDArray[np.int8]) -> None:

@@ -67,7 +67,8 @@ class View(NamedTuple):
     """CYCLE records, open"""
 
 
-Params: Any = namedtuple("Params", PARAMS.names)  # noqa: PYI024 - its fields are those of the record
+_SETTINGS: Final[tuple[str, ...]] = PARAMS.names or ()
+Params: Any = namedtuple("Params", _SETTINGS)  # type: ignore[misc]
 """The settings as plain integers, for Python and for jitted policies; see `grinder.config.PARAMS`."""
 
 
@@ -140,6 +141,7 @@ class Policy:
     on_fill: bool = False
 
     def __call__(self, view: View, params: Any) -> Decision:
+        """Decide."""
         return self.function(view, params)
 
 
@@ -178,7 +180,7 @@ def _source_hash(function: Callable[..., Any]) -> str:
 
 def params_of(params: Any) -> Any:
     """The settings record as a `Params` tuple of plain integers."""
-    return Params(*(int(params[0][name]) for name in PARAMS.names))
+    return Params(*(int(params[0][name]) for name in _SETTINGS))
 
 
 def view_of(world: World, instruments: Any, event: int, ts: int, s: int) -> View:
