@@ -52,10 +52,11 @@ class Chain:
             self._link(events)
 
     def _link(self, end: int) -> None:
-        inside = int(np.searchsorted(self._open["event"], end))
-        window, self._open = self._open[:inside], self._open[inside:]
-        before = self.links[-1] if self.links else bytes(32)
-        body = before + inside.to_bytes(8, "little") + window.tobytes()
+        body = self.root + bytes(8)
+        if len(self._open):
+            inside = int(np.searchsorted(self._open["event"], end))
+            window, self._open = self._open[:inside], self._open[inside:]
+            body = self.root + inside.to_bytes(8, "little") + window.tobytes()
         self.links.append(hashlib.sha256(body).digest())
 
     @property
