@@ -50,7 +50,7 @@ GRID = GridPlan(0, 10_000 * 10**6, 10**6, 2, 2, (3, 1), (2,), 10**6)
 NUMBERS = (1.5, "1", None, True, 2**63, -(2**63))
 SIZES = ((), (0,), (1, 1.5), (1, True), ("1",), (2**31 + 1,), 5, None)
 GRID_FIELDS = [
-    *[(name, value) for name in GridPlan._fields if "schedule" not in name for value in NUMBERS],
+    *[(name, v) for name in GridPlan._fields if "schedule" not in name for v in NUMBERS if (name, v) != ("reduce_only", True)],
     *[(f"size_schedule_{side}", sizes) for side in ("down", "up") for sizes in SIZES],
     *[("symbol", 1), ("center", 0), ("center", 2**35 * 10**6 + 1), ("step", 0), ("step", 10**8 + 1), ("tp_step", -1), ("mode", 0)],
     *[("levels_down", 51), ("levels_up", -1), ("regime", 8), ("regime", -1), ("reduce_only", 2), ("width_up", -1), ("budget", -1)],
@@ -199,7 +199,14 @@ def test_when_a_policy_is_called_and_what_it_sees():
     assert [view.event for view in calls[False]] == [0]
     assert [view.event for view in calls[True]] == [0, 2]
     first, filled = calls[True]
-    assert (first.event, first.plan, first.position, first.anchor2, first.mid2, first.equity) == (0, -1, 0, 20_000, 20_000, 10**13)
+    assert (first.event, first.plan, first.position, first.anchor2, first.mid2, first.portfolio_equity) == (
+        0,
+        -1,
+        0,
+        20_000,
+        20_000,
+        10**13,
+    )
     assert (filled.plan, filled.position, filled.anchor2, filled.mid2) == (0, 5, 20_000, 2 * 9_890)
     assert (filled.bid_px, filled.ask_px, filled.symbol, filled.ts) == (9_889, 9_891, 0, START + 2 * SECOND)
     assert (filled.tick_value, filled.cost, len(first.orders)) == (10**6, 5 * 9_900 * 10**6, 0)
@@ -247,3 +254,35 @@ def test_the_source_hash_tells_policies_apart():
     assert as_policy(Calm()).source not in (as_policy(static).source, as_policy(scripted).source)
     assert as_policy(Calm()).name == "Calm"
     assert gr.policy(on_fill=True)(static).on_fill
+
+
+def test_clipped_reduce_only_is_done_until_the_policy_decides_again():
+    """Flat, a touched reduce-only order is cancelled and not sent again; it does not churn (SPEC 8)."""
+    order = WantedOrder(side=1, key=1, price=9_950, qty=3, role=int(Role.REDUCE_ONLY))
+    done = run(scripted(TargetState([order])), [10_000, 10_000, 9_900, 9_910, 9_890, 9_900])
+    assert len(done.fills) == 0
+    assert done.orders["to"].tolist() == [OrderState.PENDING, OrderState.CANCELLED]
+
+
+def test_resume_asks_for_the_same_policy():
+    @as_policy
+    def first(view, params):
+        return static(view, params)
+
+    @as_policy
+    def second(view, params):
+        return static(view, params)._replace(levels_up=1)
+
+    fixture = tape([10_000, 10_010, 9_990, 10_000])
+    half = replay(fixture, SETTINGS, first, until=2)
+    assert replay(fixture, SETTINGS, first, resume=half).digest == replay(fixture, SETTINGS, first).digest
+    for other in (second, None):
+        with pytest.raises(gr.errors.ConfigError, match="policy source"):
+            replay(fixture, SETTINGS, other, resume=half)
+
+
+def test_a_plan_says_reduce_only_in_either_way():
+    for flag in (True, 1):
+        done = run(scripted(GRID._replace(reduce_only=flag)), [10_000, 9_900, 10_100])
+        assert len(done.intents) == 0
+        assert len(done.plans) == 1

@@ -171,6 +171,11 @@ class Config(BaseModel):
             ConfigError: a quantity is missing or off its lot. RangeError: numbers too large.
         """
         atom = instruments[0].atom
+        if isinstance(self.quantity, dict):
+            known = {instrument.symbol for instrument in instruments}
+            unknown = sorted(set(self.quantity) - known)
+            if unknown:
+                raise ConfigError(f"quantity of {unknown[0]}: there is no such symbol; there are {', '.join(sorted(known))}")
         equity = units.exact_units(self.equity, atom, "equity")
         out = np.zeros(1, PARAMS)
         row = out[0]

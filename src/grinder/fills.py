@@ -8,7 +8,7 @@ from grinder._jit import kernel
 from grinder.cycle import close_cycle, open_cycle
 from grinder.ledger import book_fill
 from grinder.orders import put_order, remove_order, set_touches
-from grinder.records import BUY, NONE, SELL, OrderState, PlanKind, Role
+from grinder.records import BUY, NONE, SELL, OrderState, Role
 
 __all__ = ["match", "next_touch", "touches"]
 
@@ -17,7 +17,6 @@ _TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
 _OPEN: Final = int(OrderState.OPEN)
 _FILLED: Final = int(OrderState.FILLED)
 _CANCELLED: Final = int(OrderState.CANCELLED)
-_TARGET: Final = int(PlanKind.TARGET)
 
 
 @kernel
@@ -91,6 +90,7 @@ def _fill(world, params, instruments, tape, event, ts, s, j):
     if role != _ENTRY and role != _TAKE_PROFIT:
         take = min(qty, max(0, -side * symbol["position"]))
     remove_order(world, s, j)
+    _finish_target(world, s, side, role, key)
     if take > 0:
         cycle = _cycle_of_fill(world, s, side, role, key, price, take)
         fee = book_fill(world, params, instruments, s, side, price, take)
@@ -107,14 +107,18 @@ def _cycle_of_fill(world, s, side, role, key, price, qty):
     if role == _TAKE_PROFIT:
         close_cycle(world, s, key, qty)
         return key
-    if world.plans[s]["kind"] == _TARGET:
-        for t in range(world.symbols[s]["n_targets"]):
-            target = world.targets[s, t]
-            if target["side"] == side and target["role"] == role and target["key"] == key:
-                target["done"] = 1
     if role == _ENTRY:
         return open_cycle(world, s, side, price, qty)
     return NONE
+
+
+@kernel
+def _finish_target(world, s, side, role, key):
+    """A target order that was filled, or clipped, is not wanted again until the policy decides anew."""
+    for t in range(world.symbols[s]["n_targets"]):
+        target = world.targets[s, t]
+        if target["side"] == side and target["role"] == role and target["key"] == key:
+            target["done"] = 1
 
 
 @kernel

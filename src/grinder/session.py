@@ -94,7 +94,7 @@ class _Session:
             self.chains = {stage: Chain(stage) for stage in STAGES}
             self.drained: dict[str, list[np.ndarray]] = {stage: [] for stage in STAGES}
         else:
-            _check_resume(resume, data, settings)
+            _check_resume(resume, data, settings, policy)
             self.world = World(*(array.copy() for array in resume.world))
             self.position = resume.events
             self.chains = {stage: chain.copy() for stage, chain in resume.chains.items()}
@@ -171,13 +171,14 @@ class _Session:
         )
 
 
-def _check_resume(run: Run, data: Fixture, settings: Config) -> None:
+def _check_resume(run: Run, data: Fixture, settings: Config, policy: Policy | None) -> None:
     for what, mine, theirs in (
         ("fixture content", data.content, run.digest.input),
         ("config", settings.hash(), run.digest.config),
+        ("policy source", policy.source if policy else "built-in", run.provenance.get("policy_source_sha256", "built-in")),
     ):
         if mine != theirs:
-            raise ConfigError(f"this run cannot be resumed here: its {what} hash is {theirs[:12]}, here it is {mine[:12]}")
+            raise ConfigError(f"this run cannot be resumed here: its {what} is {theirs[:12]}, here it is {mine[:12]}")
 
 
 def provenance(policy: Policy | None) -> dict[str, Any]:

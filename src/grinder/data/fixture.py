@@ -372,13 +372,13 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
     if found != entry["bytes_sha256"]:
         raise IntegrityError(f"{file}: sha256 is {found}, the manifest says {entry['bytes_sha256']}; restore the file")
     try:
-        schema = pl.read_parquet_schema(file)
+        whole = pl.scan_parquet(file, glob=False)
+        schema = whole.collect_schema()
         _check_names(stream, schema, file)
         names = [name for name in schema if name not in EXTRA_COLUMNS]
         for name in names:
             if not schema[name].is_integer():
                 raise InputFault("not an integer column", file=file, column=name, value=schema[name])
-        whole = pl.scan_parquet(file, glob=False)
         rows = whole.select(pl.len()).collect().item()
         if rows != entry["rows"]:
             raise IntegrityError(f"{file}: holds {rows} rows, the manifest says {entry['rows']}")

@@ -50,9 +50,10 @@ class View(NamedTuple):
     realised: int
     fees: int
     funding: int
-    equity: int
-    """the portfolio's at the last mark, atoms"""
-    drawdown: int
+    portfolio_equity: int
+    """atoms, at the last mark"""
+    portfolio_drawdown: int
+    """atoms, at the last mark"""
     budget: int
     """the symbol's drawdown budget, atoms"""
     tick_value: int
@@ -117,8 +118,10 @@ class WantedOrder(NamedTuple):
 
 
 class TargetState(NamedTuple):
-    """The orders that a policy wants, whole: what is open and not here is cancelled. Each is filled at most once (SPEC 8).
+    """The orders that a policy wants, whole: what is open and not here is cancelled (SPEC 8).
 
+    Each order is filled at most once for each time that the policy returns it, and a reduce-only one that was clipped is done;
+    return None to keep what is left of the state in force.
     With `tp_step` over 0 every filled entry opens a cycle with a take-profit so far away; with 0 the policy closes by itself.
     """
 
@@ -187,9 +190,10 @@ def view_of(world: World, instruments: Any, event: int, ts: int, s: int) -> View
     """What the policy sees of symbol `s` at the event in hand."""
     symbol, run = world.symbols[s], world.run[0]
     numbers = {name: int(symbol[name]) for name in View._fields if name in (symbol.dtype.names or ())}
-    numbers |= {"equity": int(run["equity"]), "drawdown": int(run["drawdown"])}
     return View(
         **numbers,
+        portfolio_equity=int(run["equity"]),
+        portfolio_drawdown=int(run["drawdown"]),
         event=event,
         ts=ts,
         symbol=s,
@@ -269,6 +273,7 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
 
 def _commit_grid(world: World, grid: GridPlan, tape: Tape, event: int, ts: int, s: int) -> None:
     _whole(grid.symbol, "symbol", s, s)
+    grid = grid._replace(reduce_only=int(grid.reduce_only)) if isinstance(grid.reduce_only, bool) else grid
     values = {name: _whole(getattr(grid, name), name, low, high) for name, (low, high) in _PLAN_FIELDS.items()}
     for name in ("adds_down", "adds_up"):
         if values[name] == Adds.ONCE:
