@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import tomllib
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings, strategies as st
 
 import grinder.data.fixture as module
 from grinder.config import Config
-from grinder.data.fixture import Fixture, canonical_columns, fixture, fixtures_below, to_toml, write_fixture
+from grinder.data.fixture import Fixture, canonical_columns, fixture, fixtures_below, write_fixture
 from grinder.data.instrument import Instrument
-from grinder.errors import ConfigError, DataError, FixtureNotFound, GrinderError, InputFault
+from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault
 from grinder.records import Stream
 
-quick = settings(max_examples=150, derandomize=True, deadline=None)
 T0 = 1_700_000_000_000_000_000
 BETA = Instrument(symbol="BETA", kind="perpetual", tick_size="0.1", lot_size="0.001")
 ALFA = Instrument(symbol="ALFA", kind="spot", tick_size="0.01", lot_size="1")
@@ -295,23 +292,3 @@ def test_lookup_by_name_from_an_empty_folder(tmp_path, monkeypatch):
     for name in ("../mine", "./mine", "a/b", ".."):
         with pytest.raises(FixtureNotFound, match=r"there is no fixture\.toml"):
             fixture(name)
-
-
-# TOML
-
-NAMES = st.text(max_size=6)
-SCALARS = st.one_of(st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False), st.text(max_size=12))
-VALUES = st.recursive(
-    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)), max_leaves=12
-)
-
-
-@quick
-@given(st.dictionaries(NAMES, VALUES, max_size=5))
-def test_toml_reads_back_equal(value):
-    assert tomllib.loads(to_toml(value)) == value
-
-
-def test_toml_refuses_what_it_has_no_word_for():
-    with pytest.raises(GrinderError, match="no place in a manifest"):
-        to_toml({"a": [{"b": object()}]})

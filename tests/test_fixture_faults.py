@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+import tomllib
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from grinder.cli import main
-from grinder.data.fixture import Fixture, write_fixture
+from grinder.data.fixture import Fixture, to_toml, write_fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, DataError, FixtureNotFound, GrinderError, InputFault, IntegrityError
 from tests.test_fixture import ALFA, BETA, four_streams
@@ -259,3 +261,23 @@ def test_numbers_too_large_for_exact_money(tmp_path):
     with pytest.raises(GrinderError, match="2\\*\\*62"):
         write_fixture(tmp_path / "dear", [dear], {"quotes": quotes}, shows="")
     assert list(tmp_path.iterdir()) == []
+
+
+# TOML
+
+NAMES = st.text(max_size=6)
+SCALARS = st.one_of(st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False), st.text(max_size=12))
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)), max_leaves=12
+)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(st.dictionaries(NAMES, VALUES, max_size=5))
+def test_toml_reads_back_equal(value):
+    assert tomllib.loads(to_toml(value)) == value
+
+
+def test_toml_refuses_what_it_has_no_word_for():
+    with pytest.raises(GrinderError, match="no place in a manifest"):
+        to_toml({"a": [{"b": object()}]})

@@ -210,7 +210,7 @@ def test_when_a_policy_is_called_and_what_it_sees():
     assert (filled.plan, filled.position, filled.anchor2, filled.mid2) == (0, 5, 20_000, 2 * 9_890)
     assert (filled.bid_px, filled.ask_px, filled.symbol, filled.ts) == (9_889, 9_891, 0, START + 2 * SECOND)
     assert (filled.tick_value, filled.cost, len(first.orders)) == (10**6, 5 * 9_900 * 10**6, 0)
-    assert filled.equity == 10**13 - 5 * 10 * 10**6, "marked with the fill"
+    assert filled.portfolio_equity == 10**13 - 5 * 10 * 10**6, "marked with the fill"
 
 
 def test_views_are_copies():

@@ -391,7 +391,7 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
                     raise InputFault("a value is missing", file=file, row=row, column=name)
                 out[name][done : done + frame.height] = frame[name].to_numpy()
             done += frame.height
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise IntegrityError(f"{file}: no readable Parquet: {error}") from None
     if done != rows:
         raise IntegrityError(f"{file}: gave {done} of its {rows} rows")
