@@ -208,6 +208,17 @@ def test_rows_that_are_gone_or_more(folder):
     refused(folder, IntegrityError, "content_sha256 is")
 
 
+def test_a_reader_that_loses_rows_is_noticed(folder, monkeypatch):
+    whole = pl.LazyFrame.collect_batches
+    for lost in (1, -1):
+        monkeypatch.setattr(
+            pl.LazyFrame,
+            "collect_batches",
+            lambda *a, lost=lost, **kw: (f[: 40 - lost] if lost > 0 else pl.concat([f, f]) for f in whole(*a, **kw)),
+        )
+        refused(folder, IntegrityError, r"books\.parquet: (gave 39 of its 40 rows|no readable Parquet)")
+
+
 def test_empty_fixtures_and_symbols_without_quotes(folder, tmp_path):
     for stream in ("books", "quotes"):
         rewrite(folder, lambda frame: frame.filter(pl.col("symbol") == 0), stream)

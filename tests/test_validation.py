@@ -184,6 +184,8 @@ def test_a_book_unlike_every_quote_of_its_time_and_symbol():
     quotes["ask_px"][3:] += 1
     assert check("books", books, quotes=quotes) == [Fault.BOOK_UNLIKE_QUOTES + 1, 0, 0, 0, 0, 0]
     assert check("books", books) == [0] * N
+    empty = good("books") | {"bid_qty_0": np.arange(N), "ask_qty_0": np.arange(N)}
+    assert check("books", empty, quotes=quotes)[0] == Fault.NO_SIZE + 1, "the first reason counts"
     again = {name: np.concatenate([values[:1], values]) for name, values in quotes.items()}
     again["bid_px"][0], again["ask_px"][0] = 100, 102  # one of the quotes at that time agrees
     assert check("books", books, quotes=again)[0] == 0

@@ -1,0 +1,207 @@
+"""`replay` as one call, cut anywhere, and its refusals (SPEC 3, 14)."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from grinder.config import Config
+from grinder.data.fixture import Fixture
+from grinder.data.instrument import Instrument
+from grinder.errors import ConfigError, FixtureNotFound, LedgerError
+from grinder.policies.own import policy, static
+from grinder.records import STAGES, World
+from grinder.session import replay
+from tests.tapes import case
+
+REAL = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
+
+
+def snapshot(run):
+    """Everything a run holds, as bytes."""
+    tables = {stage: run.tables[stage].records.tobytes() for stage in STAGES}
+    return run.digest, tables, [getattr(run.world, name).tobytes() for name in World._fields], run.summary()
+
+
+# However it is cut
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("chunk", [1, 7, 4096])
+def test_chunks_never_matter(seed, chunk):
+    c = case(seed)
+    assert snapshot(replay(c.fixture, c.config, chunk=chunk)) == snapshot(replay(c.fixture, c.config))
+
+
+def test_chunks_of_the_real_recording():
+    assert snapshot(replay(REAL, chunk=4096)) == snapshot(replay(REAL, chunk=10**9))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_stops_at_random_events(seed):
+    c = case(seed)
+    rng = random.Random(seed)
+    whole, run = replay(c.fixture, c.config), None
+    for stop in sorted(rng.choices(range(len(c.fixture) + 1), k=4)):
+        before = snapshot(run) if run else None
+        done = replay(c.fixture, c.config, until=stop, resume=run, chunk=rng.choice((1, 5, 10**6)))
+        assert run is None or snapshot(run) == before, "the run that was resumed is left as it was"
+        assert snapshot(done) == snapshot(replay(c.fixture, c.config, until=stop))
+        assert (done.events, done.total, done.complete) == (stop, len(c.fixture), stop == len(c.fixture))
+        run = done
+    assert snapshot(replay(c.fixture, c.config, resume=run)) == snapshot(whole)
+    assert snapshot(replay(c.fixture, c.config, resume=whole)) == snapshot(whole)
+
+
+def test_a_run_of_a_part_is_a_run_of_the_head():
+    """What comes after an event changes no record before it (SPEC 3.5); only the input hash tells the two apart."""
+    for seed in range(8):
+        c = case(seed)
+        stop = len(c.fixture) * 2 // 3
+        part, head = replay(c.fixture, c.config, until=stop), replay(c.fixture.head(stop), c.config)
+        assert part.digest.roots == head.digest.roots
+        assert part.digest.input != head.digest.input
+
+
+def test_a_policy_in_python_is_cut_likewise():
+    @policy
+    def mirror(view, params):
+        return static(view, params)
+
+    for seed in (3, 9):
+        c = case(seed)
+        whole = replay(c.fixture, c.config, mirror)
+        assert len(whole.plans)
+        assert snapshot(replay(c.fixture, c.config, mirror, chunk=3)) == snapshot(whole)
+        half = replay(c.fixture, c.config, mirror, until=len(c.fixture) // 2)
+        assert snapshot(replay(c.fixture, c.config, mirror, resume=half)) == snapshot(whole)
+        assert whole.provenance["policy"].endswith("mirror")
+        assert len(whole.provenance["policy_source_sha256"]) == 64
+
+
+def test_one_fixture_is_replayed_by_name_folder_and_object(monkeypatch, tmp_path):
+    by_name = replay("binance_btcusdt_6m", until=5000)
+    monkeypatch.chdir(tmp_path)
+    assert snapshot(replay(str(REAL), until=5000)) == snapshot(replay(REAL, until=5000)) == snapshot(by_name)
+    with pytest.raises(FixtureNotFound):
+        replay("no_such_fixture")
+
+
+def test_progress():
+    c = case(4)
+    calls: list[tuple[int, int]] = []
+    n = len(c.fixture)
+    replay(c.fixture, c.config, chunk=7, progress=lambda *now: calls.append(now))
+    assert calls == [(done, n) for done in [*range(0, n, 7), n]]
+    calls.clear()
+    half = replay(c.fixture, c.config, until=n // 2)
+    replay(c.fixture, c.config, resume=half, until=n - 1, progress=lambda *now: calls.append(now))
+    assert calls == [(n // 2, n), (n - 1, n)]
+
+
+# What a run knows about itself
+
+
+def test_settings_go_over_those_of_the_fixture():
+    real = Fixture.open(REAL)
+    run = replay(real, Config(levels=3), until=100)
+    assert (run.config.levels, str(run.config.quantity)) == (3, "0.002")
+    assert run.digest.config == Config(levels=3).over(real.config).hash() != replay(real, until=100).digest.config
+    assert run.digest.input == real.content
+    assert (run.plans["levels_down"], run.plans["levels_up"]) == ([3], [3])
+
+
+def test_what_a_run_says_of_itself():
+    run = replay(REAL, until=777)
+    assert (run.name, run.symbols, run.events, run.total) == ("binance_btcusdt_6m", ("BTCUSDT",), 777, 93_949)
+    assert run.last_ts == int(Fixture.open(REAL).events.ts[776])
+    assert len(run.market.ts) == 777
+    for name in ("grinder", "source_sha256", "python", "numpy", "numba", "llvmlite", "cpu", "os", "jit"):
+        assert name in run.provenance
+    start = replay(REAL, until=0)
+    assert [len(table) for table in start.tables.values()] == [0] * len(STAGES)
+    assert start.summary()["equity"] == 10_000 * 10**8
+    assert set(start.digest.roots.values()) == {"00" * 32}
+
+
+# Refusals
+
+
+def test_until_and_chunk_out_of_range():
+    c = case(4)
+    n = len(c.fixture)
+    half = replay(c.fixture, c.config, until=n // 2)
+    for options, message in (
+        ({"until": -1}, f"until is -1, chunk .*: allowed are 0 to {n}"),
+        ({"until": n + 1}, f"until is {n + 1}, .*: allowed are 0 to {n}"),
+        ({"until": n // 2 - 1, "resume": half}, f"allowed are {n // 2} to {n}"),
+        ({"chunk": 0}, "chunk 0: .* at least 1"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            replay(c.fixture, c.config, **options)
+
+
+def test_resume_with_other_settings_or_data_is_refused():
+    c = case(4)
+    half = replay(c.fixture, c.config, until=len(c.fixture) // 2)
+    with pytest.raises(ConfigError, match=r"cannot be resumed here: its config is [0-9a-f]{12}, here it is"):
+        replay(c.fixture, Config(min_edge="77bp").over(c.config), resume=half)
+    with pytest.raises(ConfigError, match="cannot be resumed here: its fixture content is"):
+        replay(c.fixture.head(len(c.fixture) - 1), c.config, resume=half)
+    with pytest.raises(ConfigError, match=r"its policy source is built-in, here it is [0-9a-f]{12}"):
+        replay(c.fixture, c.config, static, resume=half)
+    own = replay(c.fixture, c.config, static, until=3)
+    with pytest.raises(ConfigError, match=r"its policy source is [0-9a-f]{12}, here it is built-in"):
+        replay(c.fixture, c.config, resume=own)
+
+
+def test_a_missing_quantity_names_the_symbol():
+    instruments = [Instrument(symbol=name, kind="spot", tick_size="1", lot_size="1") for name in ("AA", "BB", "CC")]
+    quotes = {
+        "ts": [1_700_000_000_000_000_000] * 3,
+        "symbol": [0, 1, 2],
+        "bid_px": [9] * 3,
+        "bid_qty": [1] * 3,
+        "ask_px": [10] * 3,
+        "ask_qty": [1] * 3,
+    }
+    fixture = Fixture.from_arrays(instruments, quotes=quotes)
+    with pytest.raises(ConfigError, match="quantity of AA is missing"):
+        replay(fixture)
+    with pytest.raises(ConfigError, match="quantity of BB is missing: the static grid needs it"):
+        replay(fixture, Config(quantity={"AA": "1", "CC": "1"}))
+    with pytest.raises(ConfigError, match=r"quantity of CC 1\.5 is no multiple of 1"):
+        replay(fixture, Config(quantity={"AA": "1", "BB": "1", "CC": "1.5"}))
+
+
+def test_an_error_in_a_policy_says_where():
+    def broken(view, params):
+        return {}["nothing"]
+
+    with pytest.raises(KeyError) as caught:
+        replay(REAL, None, broken, until=10)
+    (note,) = caught.value.__notes__
+    assert "symbol BTCUSDT, event 0, 2024-08-08T23:54:16.313000000 UTC" in note
+
+
+def test_a_failed_proof_of_the_engine_stops_the_run(monkeypatch):
+    import grinder.session as module
+
+    def fail(world, *_):
+        world.run[0]["fault"] = 1
+        return 5, 0, module.FAULT
+
+    monkeypatch.setattr(module, "act", fail)
+    with pytest.raises(LedgerError, match="event 5: equity from profits and equity from cash differ") as caught:
+        replay(REAL, until=10)
+    assert caught.value.exit_code == 1
+
+
+def test_events_are_only_read():
+    real = Fixture.open(REAL)
+    before = [np.array(column) for column in real.events]
+    replay(real, until=20_000)
+    assert all((left == right).all() for left, right in zip(before, real.events, strict=True))
