@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,15 +83,8 @@ def test_set_words():
         "max_inventory_notional=20%",
         "maker_fee=-1bp",
     ]
-    assert _settings(given) == {
-        "step": "5bp",
-        "levels": 3,
-        "equity": 7,
-        "quantity": "0.10",
-        "fill_model": "cross",
-        "max_inventory_notional": "20%",
-        "maker_fee": "-1bp",
-    }
+    values = ["5bp", 3, 7, "0.10", "cross", "20%", "-1bp"]
+    assert list(_settings(given).items()) == list(zip([word.partition("=")[0] for word in given], values, strict=True))
     assert _settings(["a=b=c", "b="]) == {"a": "b=c", "b": ""}
     with pytest.raises(ConfigError, match="step is set twice"):
         _settings(["step=1bp", "step=1bp"])
@@ -110,8 +104,6 @@ def test_set_words():
     ],
 )
 def test_wrong_settings(here, capsys, word, message):
-    import re
-
     out, err = run(capsys, "replay", "swings", "--set", word, code=2)
     assert out == ""
     assert re.match(f"grinder: .*{message}", err)
@@ -170,6 +162,8 @@ def test_a_mismatch_ends_with_1_and_the_rest_is_verified_too(here, capsys):
         (False, None, 1),
         (False, "plans", 0),
     ]
+
+    assert main(["verify", "swings", NAME]) == 1
 
 
 def test_missing_and_damaged_fixtures_end_with_3(here, capsys):
@@ -278,6 +272,13 @@ def test_progress_goes_to_stderr_only(here, capsys, monkeypatch):
 
 
 # Processes of their own
+
+
+def test_a_broken_pipe_leaves_the_caller_its_stderr(here, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("grinder.cli._print", lambda *_: (_ for _ in ()).throw(BrokenPipeError))
+        assert run(capsys, "verify", "swings") == ("", "")
+    assert run(capsys, "verify", "nothing", code=3)[1]
 
 
 def test_a_process(here):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.digest import Chain, Difference, Digest, first_difference
 from grinder.records import STAGES, stage_dtype
@@ -153,7 +154,8 @@ def test_many_windows_of_a_real_run():
     }
     columns["symbol"] = np.zeros(keep.sum(), np.int64)
     fixture = Fixture.from_arrays(c.fixture.instruments[:1], quotes=columns)
-    run = replay(fixture, c.config)
+    first = fixture.symbols[0]
+    run = replay(fixture, Config(quantity=c.config.quantity[first]).over(c.config))
     assert len(set(run.ledger["event"] // WINDOW)) > 2
     for stage in STAGES:
         assert run.chains[stage].links == naive_links(run.tables[stage].records, run.events // WINDOW * WINDOW)

@@ -7,9 +7,9 @@ import json
 import random
 import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import pytest
 
@@ -152,22 +152,16 @@ def with_meta(change):
     return apply
 
 
-def one_more(array: np.ndarray, name: str = "qty") -> np.ndarray:
+def one_more(array: np.ndarray) -> np.ndarray:
     array = array.copy()
-    array[name][-1] += 1
+    array[array.dtype.names[-1]][-1] += 1
     return array
 
 
 def test_tampering_with_whole_arrays(busy, tmp_path):
     run = busy[1]
     for stage in ("fills", "ledger", "bars"):
-        for change in (
-            None,
-            lambda a: a[:-1],
-            lambda a: a[::-1].copy(),
-            lambda a: one_more(a, a.dtype.names[-1]),
-            lambda a: a["ts"].copy(),
-        ):
+        for change in (None, lambda a: a[:-1], lambda a: a[::-1].copy(), one_more, lambda a: a["ts"].copy()):
             edited(run, tmp_path, **{f"table__{stage}": change})
     for change in (None, lambda a: a["position"].copy(), lambda a: a[:-1]):
         edited(run, tmp_path, world__symbols=change)
@@ -187,15 +181,25 @@ def test_tampering_with_whole_arrays(busy, tmp_path):
         edited(run, tmp_path, meta=meta)
 
 
+class Touch(str):
+    """A text whose pickle makes a file when it is read."""
+
+    __slots__ = ()
+
+    def __reduce__(self):
+        return Path.touch, (Path(self),)
+
+
 def test_files_of_other_kinds(busy, tmp_path, monkeypatch):
     file = tmp_path / "a.grinder"
     for body in (b"", b"PK", b"garbage" * 1000, bytes(10_000), b"PK\x05\x06" + bytes(18), b"\x93NUMPY\x01\x00"):
         file.write_bytes(body)
         with pytest.raises(IntegrityError):
             load(file)
-    np.savez(tmp_path / "pickled", meta=np.array([object()], object))
+    np.savez(tmp_path / "pickled", meta=np.array([Touch(tmp_path / "ran")], object))
     with pytest.raises(IntegrityError):
         load(tmp_path / "pickled.npz")
+    assert not (tmp_path / "ran").exists(), "a saved run never runs code"
     header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (%d,), }" % 10**15
     with zipfile.ZipFile(file, "w") as archive:  # an array that claims a petabyte
         archive.writestr("meta.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
@@ -219,15 +223,12 @@ def test_tables_as_frames(busy):
         assert pl.DataFrame(table).to_dict(as_series=False) == columns
         assert table.to_polars().schema == dict.fromkeys(columns, pl.Int64)
         assert table.to_pandas().to_dict("list") == columns
-        assert isinstance(table.to_pandas(), pd.DataFrame)
         assert repr(table) == f"Table({stage!r}: {len(table):,} rows; {', '.join(columns)})"
     assert (run.fills["qty"] == run.tables["fills"].records["qty"]).all()
     assert "price" in run.fills._repr_html_()
     assert set(STAGES) <= set(dir(run))
     with pytest.raises(AttributeError, match="a Run has no 'fils'; its tables are input, bars"):
         _ = run.fils
-    with pytest.raises(ValueError, match="no field"):
-        run.fills["colour"]
 
 
 def test_cycles_against_naive_pairing():
@@ -295,4 +296,3 @@ def test_repr_is_a_card(busy):
     assert abs(float(split["PnL"]) - (s["equity"] / 1e8 - float(c.config.equity))) <= 1e-4
     half = replay(c.fixture, c.config, until=len(c.fixture) // 2)
     assert f"{half.events:,} events of {half.total:,}" in repr(half)
-    assert not half.complete

@@ -23,7 +23,8 @@ REAL = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
 def snapshot(run):
     """Everything a run holds, as bytes."""
     tables = {stage: run.tables[stage].records.tobytes() for stage in STAGES}
-    return run.digest, tables, [getattr(run.world, name).tobytes() for name in World._fields], run.summary()
+    chains = [(chain.links.copy(), chain.count, chain.state()[f"{stage}.open"].tobytes()) for stage, chain in run.chains.items()]
+    return run.digest, tables, [getattr(run.world, name).tobytes() for name in World._fields], chains, run.summary()
 
 
 # However it is cut

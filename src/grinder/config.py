@@ -62,8 +62,8 @@ def _exact(value: Fraction) -> Decimal:
 def _money_or_percent(value: object) -> str:
     percent = isinstance(value, str) and value.strip().endswith("%")
     number = _exact(100 * Fraction(_ratio(value))) if percent else _decimal(value)
-    if number < 0 or (percent and number > 100_000):
-        raise ValueError("allowed are 0% to 100000%, or an amount of at least 0")
+    if number < 0 or (percent and number > 50_000):
+        raise ValueError("allowed are 0% to 50000%, or an amount of at least 0")
     return f"{number:f}%" if percent else f"{number:f}"
 
 
@@ -118,7 +118,7 @@ class Config(BaseModel):
     max_inventory_notional: Annotated[str, BeforeValidator(_money_or_percent)] = Field(
         "100%", description="quote, or % of window-start equity; per symbol"
     )
-    max_effective_leverage: Ratio = Field(Decimal(2), gt=0, le=1000, description="gross notional over equity")
+    max_effective_leverage: Ratio = Field(Decimal(2), gt=0, le=500, description="gross notional over equity")
     max_open_orders: int = Field(100, strict=True, ge=1, le=MAX_OPEN_ORDERS, description="per symbol")
     max_open_orders_portfolio: int = Field(400, strict=True, ge=1, le=1_000_000, description="all symbols")
     min_notional: Money = Field(Decimal(5), ge=0, description="quote; least notional of an entry")

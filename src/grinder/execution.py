@@ -10,8 +10,8 @@ from typing import Final
 from grinder._jit import kernel
 from grinder.cycle import list_wanted
 from grinder.orders import FAULT_TOO_MANY_ORDERS, coming_px, coming_qty, put_order
-from grinder.records import NEVER, NONE, IntentKind, OrderState, Reason, Role
-from grinder.units import ONE, mul_div_floor
+from grinder.records import NONE, IntentKind, OrderState, Reason, Role
+from grinder.units import share_of
 
 __all__ = ["reconcile"]
 
@@ -154,7 +154,7 @@ def _send(world, params, instruments, tape, event, ts, s, intent):
         reason = _refusal(world, params, instruments, ts, s, intent)
         sent = reason == 0
     else:
-        reason = _reduce_refusal(world, instruments, s, intent)
+        reason = _reduce_refusal(world, params, instruments, s, intent)
         sent = reason == 0
         if sent:
             limit = _post_only_limit(world, s, intent["side"], NONE)
@@ -236,7 +236,7 @@ def _refusal(world, params, instruments, ts, s, intent):
     exposed = side * symbol["position"] + _same_side(world, s, side, intent["slot"], qty)
     if exposed > run["max_inventory"] // (symbol["mid2"] * instrument["half_tick_value"]):
         return _MAX_INVENTORY
-    if _gross(world, instruments, s, side, intent["slot"], qty) > _leverage_room(run, p):
+    if _gross(world, instruments, s, side, intent["slot"], qty) > share_of(max(0, run["equity"]), p["max_leverage"]):
         return _MAX_LEVERAGE
     if px <= p["min_notional"] // (qty * instrument["tick_value"]) and px * qty * instrument["tick_value"] < p["min_notional"]:
         return _MIN_NOTIONAL
@@ -252,20 +252,25 @@ def _refusal(world, params, instruments, ts, s, intent):
 
 
 @kernel
-def _reduce_refusal(world, instruments, s, intent):
-    """A take-profit or reduce-only order is refused only where the position could pass the hard cap."""
+def _reduce_refusal(world, params, instruments, s, intent):
+    """A take-profit is refused only where the position could pass the hard cap, a reduce-only order where there are too many."""
+    if intent["role"] != _TAKE_PROFIT:
+        return _MAX_OPEN_ORDERS if intent["kind"] == _PLACE and _too_many_orders(world, params[0], s) else 0
     side = intent["side"]
     exposed = side * world.symbols[s]["position"] + _same_side(world, s, side, intent["slot"], intent["qty"])
-    return _HARD_CAP if intent["role"] == _TAKE_PROFIT and exposed > instruments[s]["hard_cap"] else 0
+    return _HARD_CAP if exposed > instruments[s]["hard_cap"] else 0
 
 
 @kernel
 def _same_side(world, s, side, slot, qty):
-    """Open and in-flight quantity of a side once order `slot` (-1: a new one) wants `qty`; each at its larger quantity."""
+    """Open and in-flight quantity of a side once order `slot` (-1: a new one) wants `qty`; each at its larger quantity.
+
+    Reduce-only orders aside, which never raise a position.
+    """
     total = qty if slot == NONE else 0
     for j in range(world.symbols[s]["n_orders"]):
         order = world.orders[s, j]
-        if order["side"] == side:
+        if order["side"] == side and (order["role"] == _ENTRY or order["role"] == _TAKE_PROFIT):
             largest = max(order["qty"], coming_qty(order))
             total += max(largest, qty) if j == slot else largest
     return total
@@ -283,14 +288,6 @@ def _gross(world, instruments, changed, side, slot, qty):
         lots = max(abs(symbol["position"] + buys), abs(symbol["position"] - sells))
         total += symbol["mid2"] * instruments[s]["half_tick_value"] * lots
     return total
-
-
-@kernel
-def _leverage_room(run, p):
-    equity = max(0, run["equity"])
-    if equity // ONE > (NEVER // p["max_leverage"]):
-        return NEVER
-    return mul_div_floor(equity, p["max_leverage"], ONE)
 
 
 @kernel

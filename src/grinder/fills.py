@@ -8,10 +8,11 @@ from grinder._jit import kernel
 from grinder.cycle import close_cycle, open_cycle
 from grinder.ledger import book_fill
 from grinder.orders import put_order, remove_order, set_touches
-from grinder.records import BUY, NONE, SELL, OrderState, Role
+from grinder.records import BUY, NONE, SELL, IntentKind, OrderState, Role
 
 __all__ = ["match", "next_touch", "touches"]
 
+_CANCEL: Final = int(IntentKind.CANCEL)
 _ENTRY: Final = int(Role.ENTRY)
 _TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
 _OPEN: Final = int(OrderState.OPEN)
@@ -85,12 +86,12 @@ def _fill(world, params, instruments, tape, event, ts, s, j):
     """Fill one order whole at its limit, as maker; a reduce-only one is clipped to the position and its rest cancelled."""
     order, symbol = world.orders[s, j], world.symbols[s]
     side, role, price, qty, key = order["side"], order["role"], order["px"], order["qty"], order["key"]
-    order_id, live_ts = order["id"], order["live_ts"]
+    order_id, live_ts, leaving = order["id"], order["live_ts"], order["change"] == _CANCEL
     take = qty
     if role != _ENTRY and role != _TAKE_PROFIT:
         take = min(qty, max(0, -side * symbol["position"]))
     remove_order(world, s, j)
-    _finish_target(world, s, side, role, key)
+    _finish_target(world, s, side, role, key, price, leaving)
     if take > 0:
         cycle = _cycle_of_fill(world, s, side, role, key, price, take)
         fee = book_fill(world, params, instruments, s, side, price, take)
@@ -113,12 +114,16 @@ def _cycle_of_fill(world, s, side, role, key, price, qty):
 
 
 @kernel
-def _finish_target(world, s, side, role, key):
-    """A target order that was filled, or clipped, is not wanted again until the policy decides anew."""
+def _finish_target(world, s, side, role, key, price, leaving):
+    """A target order that was filled, or clipped, is not wanted again until the policy decides anew.
+
+    An order that was `leaving`, its cancel in flight, may belong to an earlier decision: then only the same price counts.
+    """
     for t in range(world.symbols[s]["n_targets"]):
         target = world.targets[s, t]
         if target["side"] == side and target["role"] == role and target["key"] == key:
-            target["done"] = 1
+            if not leaving or target["px"] == price:
+                target["done"] = 1
 
 
 @kernel

@@ -6,7 +6,7 @@ from typing import Final
 
 from grinder._jit import kernel
 from grinder.records import NEVER, NONE, Cause
-from grinder.units import MONEY_LIMIT, ONE, fee_atoms, mul_div_floor, split_cost
+from grinder.units import MONEY_LIMIT, ONE, fee_atoms, mul_div_floor, share_of, split_cost
 
 __all__ = ["book_fill", "book_funding", "mark", "open_ledger", "roll_window"]
 
@@ -128,10 +128,10 @@ def _start_window(world, p):
     equity = max(0, run["equity"])
     run["window_equity"] = run["peak"] = run["equity"]
     run["drawdown"] = 0
-    run["budget"] = mul_div_floor(equity, p["dd_budget_pct"], ONE)
+    run["budget"] = share_of(equity, p["dd_budget_pct"])
     run["max_inventory"] = p["max_inventory_atoms"]
     if p["max_inventory_atoms"] == NONE:
-        run["max_inventory"] = mul_div_floor(equity, p["max_inventory_ratio"], ONE)
+        run["max_inventory"] = share_of(equity, p["max_inventory_ratio"])
     for s in range(n):
         symbol = world.symbols[s]
         symbol["peak"], symbol["drawdown"] = symbol["equity"], 0
@@ -176,7 +176,7 @@ def _next_row(tape, event, ts, s, cause):
 def _set_trips(world, params, instruments):
     """For each position the nearest mid2 that takes the portfolio past its next drawdown threshold, others held (SPEC 10)."""
     run = world.run[0]
-    threshold = mul_div_floor(run["budget"], params[0]["dd_warn"], ONE)
+    threshold = share_of(run["budget"], params[0]["dd_warn"])
     if run["drawdown"] > threshold:
         threshold = run["budget"]
     armed = run["drawdown"] <= threshold

@@ -48,7 +48,10 @@ def start_ladder(world, s, side, levels):
     ladder[0]["px"] = _to_tick(micro, side)
     kept = 0
     for _ in range(levels):
-        micro = next_rung(micro, plan["step"], side)
+        before = micro
+        micro = next_rung(before, plan["step"], side)
+        if micro == before:  # a step too small to move 1e-6 ticks
+            break
         price = _to_tick(micro, side)
         if price < 1 or price > MAX_PRICE_TICKS:
             break
@@ -76,7 +79,10 @@ def grow_ladder(world, s, side):
     kept = plan["ladder_down"] if side > 0 else plan["ladder_up"]
     micro = plan["micro_down"] if side > 0 else plan["micro_up"]
     while kept + 1 < LADDER_SLOTS:
-        micro = next_rung(micro, plan["step"], side)
+        before = micro
+        micro = next_rung(before, plan["step"], side)
+        if micro == before:
+            return False
         price = _to_tick(micro, side)
         if price < 1 or price > MAX_PRICE_TICKS:
             return False

@@ -35,6 +35,7 @@ __all__ = [
     "parse_decimal",
     "parse_ratio",
     "quantise",
+    "share_of",
     "split_cost",
 ]
 
@@ -181,6 +182,14 @@ def mul_div_floor(x: int, ratio: int, unit: int) -> int:
 def mul_div_ceil(x: int, ratio: int, unit: int) -> int:
     """`ceil(x * ratio / unit)`, under the same conditions as `mul_div_floor`."""
     return -mul_div_floor(-x, ratio, unit)
+
+
+@kernel
+def share_of(money: int, ratio: int) -> int:
+    """`floor(money * ratio / 1e8)` of an amount that is not negative, at most 2**62: for limits, where more means no limit."""
+    if ratio > 0 and money // 100_000_000 >= 2**62 // ratio:
+        return 2**62
+    return mul_div_floor(money, ratio, 100_000_000)
 
 
 @kernel

@@ -112,6 +112,8 @@ class Fixture:
 
     def head(self, events: int) -> Fixture:
         """The first `events` events, as a fixture of its own; the proof of SPEC 1.2 keeps the whole data's price range."""
+        if not 1 <= events <= len(self):
+            raise ConfigError(f"head of {events} events: allowed are 1 to {len(self)}")
         return self._replace(events=_cut(self.events, 0, events), content=f"{self.content}:{events}")
 
     def _replace(self, **changes: Any) -> Fixture:
@@ -254,14 +256,16 @@ def _hashed(stream: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _price_range(events: Events, instruments: Sequence[Instrument]) -> tuple[tuple[int, int], ...]:
-    """Smallest bid and largest ask of each symbol's accepted L1 states, in ticks."""
+    """Smallest bid and largest ask or funding mark of each symbol, in ticks."""
     out = []
+    paid = events.symbol[events.funding["row"]]
     for s, instrument in enumerate(instruments):
         rows = (events.symbol == s) & (events.ask_px > 0)
         if not rows.any():
             raise DataError(f"{instrument.symbol} has no accepted quote or book: every symbol of a replay needs an L1 state")
         low = np.minimum(events.bid_px[rows], events.ask_px[rows]).min()
-        out.append((int(low), int(np.maximum(events.bid_px[rows], events.ask_px[rows]).max())))
+        high = np.maximum(events.bid_px[rows], events.ask_px[rows]).max()
+        out.append((int(low), int(max([high, *events.funding["mark_px"][paid == s]]))))
     return tuple(out)
 
 

@@ -275,6 +275,9 @@ def _commit_grid(world: World, grid: GridPlan, tape: Tape, event: int, ts: int, 
     _whole(grid.symbol, "symbol", s, s)
     grid = grid._replace(reduce_only=int(grid.reduce_only)) if isinstance(grid.reduce_only, bool) else grid
     values = {name: _whole(getattr(grid, name), name, low, high) for name, (low, high) in _PLAN_FIELDS.items()}
+    least = tick_floor(2 * values["center"] // MICRO)
+    if values["step"] < least:
+        raise PolicyError(f"step is {values['step']}: {least} is one tick at this center, closer levels round together")
     for name in ("adds_down", "adds_up"):
         if values[name] == Adds.ONCE:
             raise PolicyError(f"{name} is ONCE, which is reset by the trend state; only FULL and OFF are available")
