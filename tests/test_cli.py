@@ -96,6 +96,7 @@ def test_set_words():
         ("stepp=5bp", "stepp: there is no such setting"),
         ("step", "'step': write settings as NAME=VALUE, such as step=5bp"),
         ("levels=0", "levels: .*got 0"),
+        ("levels=" + "9" * 5000, "levels: "),
         ("levels=2.5", "levels: .*got '2.5'"),
         ("step=wide", "step: .*wide"),
         ("step=", "step: "),

@@ -162,6 +162,11 @@ def test_refusals_between_fields_and_of_unknown_names():
             Config(quantity=value).params([BTC], [(1, 2)])
 
 
+def test_a_setting_named_self_is_an_unknown_one():
+    with pytest.raises(ConfigError, match="self: there is no such setting"):
+        Config(self=1)
+
+
 def test_frozen_hashable_by_meaning_and_whole_across_pickle():
     config = Config(**OTHER)
     with pytest.raises(ValueError, match="frozen"):

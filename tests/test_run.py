@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import random
 import re
@@ -158,13 +159,29 @@ def one_more(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def with_value(array: np.ndarray, name: str, value: int) -> np.ndarray:
+    array = array.copy()
+    array[name] = value
+    return array
+
+
 def test_tampering_with_whole_arrays(busy, tmp_path):
     run = busy[1]
     for stage in ("fills", "ledger", "bars"):
         for change in (None, lambda a: a[:-1], lambda a: a[::-1].copy(), one_more, lambda a: a["ts"].copy()):
             edited(run, tmp_path, **{f"table__{stage}": change})
-    for change in (None, lambda a: a["position"].copy(), lambda a: a[:-1]):
+    for change in (None, lambda a: a["position"].copy(), lambda a: a[:-1], one_more):
         edited(run, tmp_path, world__symbols=change)
+    for part in ("run", "market", "orders", "cycles", "plans", "ladder", "targets", "wanted", "intents"):
+        edited(run, tmp_path, **{f"world__{part}": lambda a: a[:-1]})
+        edited(run, tmp_path, **{f"world__{part}": lambda a: np.concatenate([a, a])})
+    counts = ("n_orders", "n_cycles", "n_targets", "last_row")
+    for name, value in itertools.product(counts, (-2, 2**31, 2**62)):  # kernels check no bounds: these would write anywhere
+        error = edited(run, tmp_path, world__symbols=lambda a, name=name, value=value: with_value(a, name, value))
+        assert "a count in its state is out of bounds" in str(error)
+    for name in ("levels_down", "wanted_up", "ladder_down"):
+        error = edited(run, tmp_path, world__plans=lambda a, name=name: with_value(a, name, 257))
+        assert "a count in its state is out of bounds" in str(error)
     assert "format 7" in str(edited(run, tmp_path, meta=with_meta(lambda body: body.update(format=7))))
     metas = [
         lambda body: body.pop("digest"),
@@ -173,6 +190,11 @@ def test_tampering_with_whole_arrays(busy, tmp_path):
         lambda body: body["config"].update(stepp=1),
         lambda body: body["instruments"][0].update(tick_size="no"),
         lambda body: body["instruments"].append(5),
+        lambda body: body["instruments"][0].update(self=1),
+        lambda body: body["config"].update(self=1),
+        lambda body: body["config"].update(max_open_orders=3),
+        lambda body: body.update(seal="0" * 64),
+        lambda body: body.pop("seal"),
         lambda body: body["instruments"].pop(),
     ]
     for change in metas:

@@ -206,3 +206,24 @@ def test_events_are_only_read():
     before = [np.array(column) for column in real.events]
     replay(real, until=20_000)
     assert all((left == right).all() for left, right in zip(before, real.events, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"config": {"step": "5bp"}}, r"config is a dict: write gr.Config"),
+        ({"policy": "static"}, "policy is a str: pass a function"),
+        ({"resume": "run.grinder"}, "resume is a str: pass a Run"),
+        ({"until": 2.0}, "until is 2.0: a whole number"),
+        ({"until": True}, "until is True: a whole number"),
+        ({"chunk": "10"}, "chunk is '10': a whole number"),
+    ],
+)
+def test_arguments_of_a_wrong_kind_are_named(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        replay(case(1).fixture, **wrong)
+
+
+def test_numbers_of_numpy_are_numbers():
+    c = case(1)
+    assert replay(c.fixture, c.config, until=np.int32(5), chunk=np.uint8(3)).digest == replay(c.fixture, c.config, until=5).digest

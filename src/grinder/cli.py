@@ -195,7 +195,7 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"{pair!r}: write settings as NAME=VALUE, such as step=5bp")
         if name in out:
             raise ConfigError(f"{name} is set twice")
-        out[name] = int(value) if value.strip().isdecimal() else value
+        out[name] = int(value) if value.strip().isdecimal() and len(value) < 19 else value
     return out
 
 

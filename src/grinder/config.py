@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from grinder import units
 from grinder.errors import ConfigError, NumberError, RangeError
-from grinder.records import INSTRUMENT, LADDER_SLOTS, NONE, _record
+from grinder.records import INSTRUMENT, LADDER_SLOTS, MAX_LEVELS, NONE, _record
 
 if TYPE_CHECKING:
     from grinder.data.instrument import Instrument
@@ -33,7 +33,6 @@ PARAMS: Final = _record(
 """One row of settings as integers: ns, atoms, 1e-8 ratios; `crosses` 1: cross; `max_inventory_atoms` -1: use the ratio."""
 
 MAX_OPEN_ORDERS: Final = 200
-MAX_LEVELS: Final = 50
 assert MAX_LEVELS + MAX_OPEN_ORDERS < LADDER_SLOTS  # every index a static ladder can reach has a slot
 
 
@@ -129,7 +128,7 @@ class Config(BaseModel):
     dd_window: Literal["daily", "session"] = Field("daily", description="when the drawdown window rolls")
     dd_warn: Ratio = Field(Decimal("0.8"), gt=0, le=1, description="share of the budget that trips a mark")
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
         try:
             super().__init__(**plain)

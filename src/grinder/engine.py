@@ -11,31 +11,13 @@ from typing import Any, Final
 import numpy as np
 
 from grinder._jit import kernel
-from grinder.config import MAX_LEVELS
 from grinder.execution import reconcile
 from grinder.fills import match, next_touch
 from grinder.ledger import book_funding, mark, open_ledger, roll_window
 from grinder.market import open_market
 from grinder.orders import apply_due_changes, set_touches
 from grinder.policies.static import decide_static
-from grinder.records import (
-    CYCLE,
-    INTENT,
-    LADDER_SLOTS,
-    LEVEL,
-    MARKET,
-    NEVER,
-    ORDER,
-    PLAN,
-    RUN,
-    SYMBOL,
-    TARGET,
-    WANTED,
-    Cause,
-    EdgeKind,
-    Events,
-    World,
-)
+from grinder.records import LADDER_SLOTS, NEVER, WORLD_DTYPES, Cause, EdgeKind, Events, World, world_shapes
 from grinder.tape import Tape, has_room
 
 __all__ = ["DECIDE", "DONE", "FAULT", "FAULTS", "FULL", "act", "initial_world", "rows_per_event"]
@@ -51,7 +33,7 @@ FAULT: Final = 3
 
 FAULTS: Final[dict[int, str]] = {
     1: "equity from profits and equity from cash differ",
-    2: "a symbol's turnover or cash passed 2**62 atoms: lower quote_decimals",
+    2: "a symbol's turnover or cash passed its share of 2**62 atoms: lower quote_decimals",
     3: "more open cycles than there is room for",
     4: "more open orders than there is room for",
 }
@@ -68,19 +50,8 @@ _CAUSE_TRIP: Final = int(Cause.TRIP)
 def initial_world(params: Any, first_ts: int) -> World:
     """The state before the first event."""
     symbols = int(params[0]["symbols"])
-    room = 2 * int(params[0]["max_open_orders"]) + 2
-    world = World(
-        run=np.zeros(1, RUN),
-        market=np.zeros(symbols, MARKET),
-        symbols=np.zeros(symbols, SYMBOL),
-        orders=np.zeros((symbols, room), ORDER),
-        cycles=np.zeros((symbols, room), CYCLE),
-        plans=np.zeros(symbols, PLAN),
-        ladder=np.zeros((symbols, 2, LADDER_SLOTS), LEVEL),
-        targets=np.zeros((symbols, room), TARGET),
-        wanted=np.zeros(2 * MAX_LEVELS + 2 * room, WANTED),
-        intents=np.zeros(2 * MAX_LEVELS + 3 * room + 1, INTENT),
-    )
+    shapes = world_shapes(symbols, int(params[0]["max_open_orders"]))
+    world = World(*(np.zeros(shapes[name], WORLD_DTYPES[name]) for name in World._fields))
     run = world.run[0]
     run["next_due"] = NEVER
     run["tokens"] = int(params[0]["order_burst"]) * 1_000_000_000

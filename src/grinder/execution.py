@@ -255,7 +255,8 @@ def _refusal(world, params, instruments, ts, s, intent):
 def _reduce_refusal(world, params, instruments, s, intent):
     """A take-profit is refused only where the position could pass the hard cap, a reduce-only order where there are too many."""
     if intent["role"] != _TAKE_PROFIT:
-        return _MAX_OPEN_ORDERS if intent["kind"] == _PLACE and _too_many_orders(world, params[0], s) else 0
+        crowded = intent["kind"] == _PLACE and _reduce_only_orders(world, s) >= params[0]["max_open_orders"]
+        return _MAX_OPEN_ORDERS if crowded else 0
     side = intent["side"]
     exposed = side * world.symbols[s]["position"] + _same_side(world, s, side, intent["slot"], intent["qty"])
     return _HARD_CAP if exposed > instruments[s]["hard_cap"] else 0
@@ -263,17 +264,21 @@ def _reduce_refusal(world, params, instruments, s, intent):
 
 @kernel
 def _same_side(world, s, side, slot, qty):
-    """Open and in-flight quantity of a side once order `slot` (-1: a new one) wants `qty`; each at its larger quantity.
+    """What a side can still add once order `slot` (-1: a new one) wants `qty`: open and in-flight, each at its larger quantity.
 
-    Reduce-only orders aside, which never raise a position.
+    Reduce-only orders count up to the opposite position, which is all that they can close.
     """
-    total = qty if slot == NONE else 0
+    total, closing = qty if slot == NONE else 0, 0
     for j in range(world.symbols[s]["n_orders"]):
         order = world.orders[s, j]
-        if order["side"] == side and (order["role"] == _ENTRY or order["role"] == _TAKE_PROFIT):
+        if order["side"] == side:
             largest = max(order["qty"], coming_qty(order))
-            total += max(largest, qty) if j == slot else largest
-    return total
+            largest = max(largest, qty) if j == slot else largest
+            if order["role"] == _ENTRY or order["role"] == _TAKE_PROFIT:
+                total += largest
+            else:
+                closing += largest
+    return total + min(closing, max(0, -side * world.symbols[s]["position"]))
 
 
 @kernel
@@ -304,6 +309,16 @@ def _too_many_orders(world, p, s):
         if other == s:
             own = count
     return own >= p["max_open_orders"] or total >= p["max_open_orders_portfolio"]
+
+
+@kernel
+def _reduce_only_orders(world, s):
+    """Open and in-flight reduce-only orders: entries never stand in the way of an exit."""
+    count = 0
+    for j in range(world.symbols[s]["n_orders"]):
+        if world.orders[s, j]["role"] != _ENTRY and world.orders[s, j]["role"] != _TAKE_PROFIT:
+            count += 1
+    return count
 
 
 @kernel

@@ -54,16 +54,16 @@ def next_touch(world, params, events, at, stop):
 @kernel
 def match(world, params, instruments, tape, event, ts, s):
     """Fill what the symbol's L1 state touches: all BUYs, highest limit first, then all SELLs, lowest first, ties by order id."""
-    filled = False
+    touched, filled = False, 0
     for side in (BUY, SELL):
         j = _best_touched(world, params, s, side)
         while j >= 0:
-            _fill(world, params, instruments, tape, event, ts, s, j)
-            filled = True
+            filled += _fill(world, params, instruments, tape, event, ts, s, j)
+            touched = True
             j = _best_touched(world, params, s, side)
-    if filled:
+    if touched:
         world.symbols[s]["reflex"] = 1
-        if params[0]["on_fill"] != 0:
+        if filled > 0 and params[0]["on_fill"] != 0:
             world.symbols[s]["decide"] = 1
         set_touches(world, s)
 
@@ -83,7 +83,10 @@ def _best_touched(world, params, s, side):
 
 @kernel
 def _fill(world, params, instruments, tape, event, ts, s, j):
-    """Fill one order whole at its limit, as maker; a reduce-only one is clipped to the position and its rest cancelled."""
+    """Fill one order whole at its limit, as maker; a reduce-only one is clipped to the position and its rest cancelled.
+
+    Returns the quantity that was filled.
+    """
     order, symbol = world.orders[s, j], world.symbols[s]
     side, role, price, qty, key = order["side"], order["role"], order["px"], order["qty"], order["key"]
     order_id, live_ts, leaving = order["id"], order["live_ts"], order["change"] == _CANCEL
@@ -100,6 +103,7 @@ def _fill(world, params, instruments, tape, event, ts, s, j):
         put_order(tape, event, ts, s, order_id, _OPEN, _CANCELLED, price, qty - take, live_ts)
     else:
         put_order(tape, event, ts, s, order_id, _OPEN, _FILLED, price, 0, live_ts)
+    return take
 
 
 @kernel

@@ -48,6 +48,9 @@ def book_fill(world, params, instruments, s, side, price, qty):
     _pay(world, symbol, -side * notional - fee)
     symbol["fills"] += 1
     symbol["cause"] |= _FILL
+    limit = MONEY_LIMIT // len(world.symbols)  # so that the sums over symbols cannot wrap either
+    if symbol["turnover"] >= limit or abs(symbol["cash"]) >= limit:
+        world.run[0]["fault"] = FAULT_OUT_OF_RANGE
     return fee
 
 
@@ -111,8 +114,6 @@ def _revalue(world, params, instruments):
         symbol["peak"] = max(symbol["peak"], profit)
         symbol["drawdown"] = symbol["peak"] - profit
         causes |= symbol["cause"]
-        if symbol["turnover"] >= MONEY_LIMIT or abs(symbol["cash"]) >= MONEY_LIMIT:
-            run["fault"] = FAULT_OUT_OF_RANGE
     if run["cash"] + position_value != by_profit:
         run["fault"] = FAULT_PATHS_DIFFER
     run["equity"] = by_profit

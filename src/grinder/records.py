@@ -25,6 +25,7 @@ __all__ = [
     "LADDER_SLOTS",
     "LEVEL",
     "MARKET",
+    "MAX_LEVELS",
     "NEVER",
     "NONE",
     "ORDER",
@@ -38,6 +39,7 @@ __all__ = [
     "TARGET",
     "WANTED",
     "WINDOW",
+    "WORLD_DTYPES",
     "Adds",
     "Cause",
     "EdgeKind",
@@ -55,6 +57,7 @@ __all__ = [
     "Stream",
     "World",
     "stage_dtype",
+    "world_shapes",
 ]
 
 FORMAT_VERSION: Final = 1
@@ -70,6 +73,10 @@ FAR: Final = 2**40
 """A price above every price (2**35 ticks), small enough to be doubled."""
 LADDER_SLOTS: Final = 257
 """Ladder indices kept per side: p_0, the rounded center, and 256 levels (ADR-0002)."""
+
+
+MAX_LEVELS: Final = 50
+"""Levels a side of a grid; with 200 open cycles every ladder index has a slot."""
 
 
 class Stream(IntEnum):
@@ -364,3 +371,22 @@ class World(NamedTuple):
     """WANTED, (2N,), scratch"""
     intents: np.ndarray
     """INTENT, (3N,), scratch"""
+
+
+WORLD_DTYPES: Final = dict(
+    zip(World._fields, (RUN, MARKET, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, WANTED, INTENT), strict=True)
+)
+"""The record type of each part of the world."""
+
+
+def world_shapes(symbols: int, max_open_orders: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each part of the world.
+
+    A symbol has room for `max_open_orders` entries and take-profits, as many reduce-only orders, and two to spare.
+    """
+    room = 2 * max_open_orders + 2
+    ladders = 2 * MAX_LEVELS
+    per_symbol = dict.fromkeys(("market", "symbols", "plans"), (symbols,))
+    tables = dict.fromkeys(("orders", "cycles", "targets"), (symbols, room))
+    scratch = {"wanted": (ladders + 2 * room,), "intents": (ladders + 3 * room + 1,)}
+    return {"run": (1,), "ladder": (symbols, 2, LADDER_SLOTS), **per_symbol, **tables, **scratch}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -20,23 +21,7 @@ from grinder.cycle import slots
 from grinder.data.instrument import Instrument
 from grinder.digest import Chain, Digest
 from grinder.errors import ConfigError, DataError, IntegrityError
-from grinder.records import (
-    CYCLE,
-    INTENT,
-    LEVEL,
-    MARKET,
-    ORDER,
-    PLAN,
-    RUN,
-    STAGES,
-    SYMBOL,
-    TARGET,
-    WANTED,
-    Events,
-    Role,
-    World,
-    stage_dtype,
-)
+from grinder.records import LADDER_SLOTS, STAGES, WORLD_DTYPES, Events, Role, World, stage_dtype, world_shapes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +35,6 @@ PRICE_STRETCHES: Final = 4096
 """Stretches of events of which a plot shows the mid's extremes."""
 MAX_BYTES: Final = 1 << 34
 """A saved run when unpacked; more is refused before it is read."""
-_LAYOUT: Final = dict(zip(World._fields, (RUN, MARKET, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, WANTED, INTENT), strict=True))
-"""The world's record types, which a saved run must have."""
 
 _CYCLE_COLUMNS: Final = tuple(
     ("cycle symbol side qty entry_event entry_ts entry_price exit_event exit_ts exit_price gross fees net").split()
@@ -249,6 +232,7 @@ class Run:
             "total": self.total,
             "last_ts": self.last_ts,
             "digest": self.digest.to_dict(),
+            "seal": _seal(self.world, self.digest),
             "provenance": self.provenance,
         }
         arrays = {f"table.{stage}": table.records for stage, table in self.tables.items()}
@@ -329,12 +313,14 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
     digest = Digest.from_dict(meta["digest"])
     instruments = tuple(Instrument(**item) for item in meta["instruments"])
     world = World(*(np.ascontiguousarray(arrays[f"world.{name}"]) for name in World._fields))
-    if {name: getattr(world, name).dtype for name in _LAYOUT} != _LAYOUT or len(world.symbols) != len(instruments):
-        raise ValueError("its state is laid out as another version of grinder does")
+    config = Config(**meta["config"])
+    _check_world(world, len(instruments), config.max_open_orders)
+    if meta["seal"] != _seal(world, digest):
+        raise ValueError("its state is not the one that was saved")
     return Run(
         name=meta["name"],
         instruments=instruments,
-        config=Config(**meta["config"]),
+        config=config,
         events=digest.events,
         total=meta["total"],
         last_ts=meta["last_ts"],
@@ -345,6 +331,30 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
         provenance=meta["provenance"],
         saved_prices=arrays["prices"],
     )
+
+
+def _check_world(world: World, symbols: int, max_open_orders: int) -> None:
+    """Whether kernels, which check no bounds, can work on a state that was read from a file."""
+    shapes = world_shapes(symbols, max_open_orders)
+    if {name: (getattr(world, name).dtype, getattr(world, name).shape) for name in WORLD_DTYPES} != {
+        name: (WORLD_DTYPES[name], shapes[name]) for name in WORLD_DTYPES
+    }:
+        raise ValueError("its state is laid out as another version of grinder does")
+    room = world.orders.shape[1]
+    bounds = [(world.symbols[name], 0, room) for name in ("n_orders", "n_cycles", "n_targets")]
+    bounds += [(world.symbols["last_row"], -1, -1), (world.run["in_step"], 0, 0), (world.run["fault"], 0, 0)]
+    reach = ("levels_down", "levels_up", "ladder_down", "ladder_up", "wanted_down", "wanted_up")
+    bounds += [(world.plans[name], 0, LADDER_SLOTS - 1) for name in reach]
+    if any(((values < low) | (values > high)).any() for values, low, high in bounds):
+        raise ValueError("a count in its state is out of bounds")
+
+
+def _seal(world: World, digest: Digest) -> str:
+    """SHA-256 of the state and the position and digest that it belongs to."""
+    h = hashlib.sha256(f"{digest.value} {digest.events}".encode())
+    for array in world:
+        h.update(array.tobytes())
+    return h.hexdigest()
 
 
 def _chain(stage: str, records: np.ndarray, digest: Digest) -> Chain:

@@ -57,6 +57,7 @@ def replay(
         ConfigError: a setting is wrong or missing. PolicyError: a policy returned what cannot be traded.
         DataError: the data break a rule of SPEC 2.2. LedgerError: a proof of the engine failed.
     """
+    _check_types(config, policy, until, resume, chunk)
     data = fixture if isinstance(fixture, Fixture) else named_fixture(fixture)
     settings = data.config if config is None else config.over(data.config)
     chosen = policy if policy is None or isinstance(policy, Policy) else as_policy(policy)
@@ -77,6 +78,18 @@ def replay(
         if progress:
             progress(session.position, len(data))
     return session.result(stop)
+
+
+def _check_types(config: object, policy: object, until: object, resume: object, chunk: object) -> None:
+    if config is not None and not isinstance(config, Config):
+        raise ConfigError(f"config is a {type(config).__name__}: write gr.Config(...)")
+    if policy is not None and not callable(policy):
+        raise ConfigError(f"policy is a {type(policy).__name__}: pass a function (view, params); built-in ones are named in Config")
+    if resume is not None and not isinstance(resume, Run):
+        raise ConfigError(f"resume is a {type(resume).__name__}: pass a Run; gr.load reads a saved one")
+    for name, number in (("until", until), ("chunk", chunk)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int | np.integer)):
+            raise ConfigError(f"{name} is {number!r}: a whole number of events is needed")
 
 
 class _Session:

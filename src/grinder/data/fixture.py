@@ -334,7 +334,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise FixtureNotFound(f"{path}: there is no fixture.toml, so this is no fixture")
     try:
         manifest = tomllib.loads(file.read_text("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of which TOML and UTF-8 errors are kinds
         raise IntegrityError(f"{file}: no valid TOML: {error}") from None
     allowed = {"schema", "name", "shows", "content_sha256", "instruments", "config", "streams", "source", "expect"}
     for key in sorted(set(manifest) - allowed):

@@ -58,7 +58,7 @@ class Instrument(BaseModel):
     quote: str = "USDT"
     quote_decimals: int = Field(8, strict=True, ge=0, le=MAX_DECIMALS)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         if str(values.get("kind", "")).startswith("inverse"):
             raise ConfigError(
                 f"instrument {values.get('symbol')}: inverse contracts are not supported, their value is not linear in price; "

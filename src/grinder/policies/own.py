@@ -16,10 +16,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from grinder._jit import kernel
-from grinder.config import MAX_LEVELS, PARAMS
+from grinder.config import PARAMS
 from grinder.errors import PolicyError
 from grinder.plan import put_plan, start_ladder, take_profit_step, tick_floor
-from grinder.records import BUY, SELL, Adds, Mode, PlanKind, Reason, Regime, Role, World
+from grinder.records import BUY, MAX_LEVELS, SELL, Adds, Mode, PlanKind, Reason, Regime, Role, World
 from grinder.tape import Tape
 from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, MICRO, MONEY_LIMIT, ONE
 
@@ -194,7 +194,7 @@ def view_of(world: World, instruments: Any, event: int, ts: int, s: int) -> View
         **numbers,
         portfolio_equity=int(run["equity"]),
         portfolio_drawdown=int(run["drawdown"]),
-        event=event,
+        event=int(event),  # a numpy integer without the JIT
         ts=ts,
         symbol=s,
         tick_value=int(instruments[s]["tick_value"]),
@@ -277,7 +277,8 @@ def _commit_grid(world: World, grid: GridPlan, tape: Tape, event: int, ts: int, 
     values = {name: _whole(getattr(grid, name), name, low, high) for name, (low, high) in _PLAN_FIELDS.items()}
     least = tick_floor(2 * values["center"] // MICRO)
     if values["step"] < least:
-        raise PolicyError(f"step is {values['step']}: {least} is one tick at this center, closer levels round together")
+        values["step"] = least
+        values["reasons"] |= int(Reason.STEP_TICK_FLOOR)
     for name in ("adds_down", "adds_up"):
         if values[name] == Adds.ONCE:
             raise PolicyError(f"{name} is ONCE, which is reset by the trend state; only FULL and OFF are available")
