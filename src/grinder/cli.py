@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +45,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"  {note}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        return 0  # the reader of stdout has gone, which is its right; each line was flushed, so none is left to fail at exit
+        _discard_stdout()
+        return 0  # the reader of stdout has gone, which is its right
     except OSError as error:
         print(f"grinder: {error}", file=sys.stderr)
         return ConfigError.exit_code
     return code
+
+
+def _discard_stdout() -> None:
+    """Lead stdout nowhere: what is still buffered would fail once more at exit."""
+    with suppress(OSError):  # which a stdout without a file descriptor raises too
+        stdout = sys.stdout.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stdout)
+        os.close(nowhere)
 
 
 def _parser() -> argparse.ArgumentParser:
