@@ -40,8 +40,9 @@ def swings(tmp_path) -> Fixture:
 def spoil(digest: Digest, *places: tuple[str, int]) -> Digest:
     """The digest of a run that differs in these stages, each from a window on."""
     for stage, window in places:
-        links = tuple(link if w < window else link[::-1] for w, link in enumerate(digest.links[stage]))
-        root = links[-1] + digest.roots[stage][len(links[-1]) :]
+        given = digest.links[stage]
+        links = given[: 16 * window] + given[: 16 * window - 1 if window else None : -1]
+        root = links[-16:] + digest.roots[stage][16:]
         digest = replace(digest, links=digest.links | {stage: links}, roots=digest.roots | {stage: root})
     return digest
 

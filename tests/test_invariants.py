@@ -318,6 +318,13 @@ MATTERS = {
     "dd_budget_pct": "0.1%",
     "dd_window": "session",
     "dd_warn": "0.01",
+    "atr_bars": 7,
+    "atr_method": "sma",
+    "return_bars": 30,
+    "range_eps": "0.001",
+    "range_cap": 2,
+    "ema_fast": 5,
+    "ema_slow": 30,
 }
 
 
@@ -346,6 +353,8 @@ def test_every_setting_that_matters_changes_a_stage(field):
     base = {"order_rate": 20, "order_burst": 100}
     if field == "order_rate":
         base["order_burst"] = 4
+    if field.startswith(("atr", "return", "range", "ema")):
+        base["bar_interval_ms"] = 1000  # enough bars to fill their windows
     if field == "cancel_latency_ms":
         base["order_latency_ms"] = 0
     fixture = walk()

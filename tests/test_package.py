@@ -94,7 +94,8 @@ def test_wheel_in_an_empty_folder(tmp_path):
 
 LAYERS = [
     {"errors", "_jit", "records", "units"},
-    {"config", "tape", "data.instrument"},
+    {"config", "tape", "data.instrument", "index", "features", "features.book", "features.trend", "features.volatility"},
+    {"features.bars"},
     {"market", "plan", "orders", "ledger", "cycle"},
     {"execution", "fills", "policies", "policies.static", "policies.own"},
     {"engine", "data.validation", "data.binance", "data"},
