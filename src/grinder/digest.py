@@ -39,7 +39,7 @@ class Chain:
     def feed(self, records: np.ndarray) -> None:
         """Add records, in order, all of windows not yet closed."""
         if len(records):
-            self._open = np.concatenate([self._open, records])
+            self._open = np.concatenate([self._open, records]) if len(self._open) else records
             self.count += len(records)
 
     def close_windows(self, events: int) -> None:

@@ -165,16 +165,12 @@ def _fold(world, events, index, run, at, stop, bar_ns):
 
 @kernel
 def _fold_rows(world, events, run, at, stop, bar_ns):
-    markets, ts, symbol, kind, fault, bid, ask = _columns(world, events)
+    # arrays on their own: taking them out of their tuples at every row would count references each time
+    markets, ts, symbol, kind, fault = world.market, events.ts, events.symbol, events.kind, events.fault
+    bid, ask = events.bid_px, events.ask_px
     for i in range(at, stop):
         if is_tick(kind[i], fault[i]):
             _tick(run, markets[symbol[i]], ts[i], bid[i] + ask[i], i, bar_ns)
-
-
-@kernel
-def _columns(world, events):
-    """Arrays on their own: taking them out of their tuples at every row would count references each time."""
-    return world.market, events.ts, events.symbol, events.kind, events.fault, events.bid_px, events.ask_px
 
 
 @kernel

@@ -184,7 +184,8 @@ class _Session:
             chain.finish(stop)
         digest = Digest.of(self.settings.hash(), self.data.content, stop, closed)
         tables = {
-            stage: Table(stage, np.concatenate([np.zeros(0, stage_dtype(stage)), *parts])) for stage, parts in self.drained.items()
+            stage: Table(stage, np.concatenate(parts) if parts else np.zeros(0, stage_dtype(stage)))
+            for stage, parts in self.drained.items()
         }
         return Run(
             name=self.data.name,
