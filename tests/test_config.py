@@ -30,6 +30,7 @@ SETTINGS = {  # name: (default, another legal value)
     "min_edge": ("0.0004", 0),
     "bar_interval_ms": (60000, 1),
     "max_gap_ms": (600000, 1),
+    "max_jump": ("0.2", "30%"),
     "order_latency_ms": (0, 1),
     "cancel_latency_ms": (0, 7),
     "fill_model": ("mid_touch", "cross"),
@@ -56,7 +57,7 @@ INTEGERS = [
     *["max_open_orders_portfolio", "order_rate", "order_burst", "levels"],
 ]
 DECIMALS = [
-    *["equity", "maker_fee", "min_edge", "max_effective_leverage", "min_notional", "dd_budget_pct", "dd_warn", "step"],
+    *["equity", "maker_fee", "min_edge", "max_jump", "max_effective_leverage", "min_notional", "dd_budget_pct", "dd_warn", "step"],
     *["quantity", "max_inventory_notional"],
 ]
 BAD = [
@@ -64,10 +65,18 @@ BAD = [
     *itertools.product(DECIMALS, ("x", "", "nan", float("inf"), True, [1], "0.1 %%")),
     *[
         (name, 0)
-        for name in ("equity", "step", "levels", "bar_interval_ms", "max_gap_ms", "max_open_orders", "order_rate", "dd_warn")
+        for name in ("equity", "step", "levels", "bar_interval_ms", "max_gap_ms", "max_jump", "max_open_orders", "order_rate")
     ],
     *[(name, "-0.02") for name in DECIMALS if name != "quantity"],
-    *[("maker_fee", "0.11"), ("step", 1), ("min_edge", "100%"), ("max_effective_leverage", 1001), ("dd_warn", "1.01")],
+    *[
+        ("dd_warn", 0),
+        ("max_jump", "500.1"),
+        ("maker_fee", "0.11"),
+        ("step", 1),
+        ("min_edge", "100%"),
+        ("max_effective_leverage", 1001),
+        ("dd_warn", "1.01"),
+    ],
     *[
         ("dd_budget_pct", "101%"),
         ("levels", 51),

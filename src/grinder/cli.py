@@ -125,9 +125,9 @@ def _replay(args: argparse.Namespace) -> int:
     from grinder.data.fixture import fixture
     from grinder.session import replay
 
-    data = fixture(args.fixture)
+    data = fixture(args.fixture, Config(**_settings(args.set)))
     with _progress(f"replay {data.name}", "events") as progress:
-        run = replay(data, Config(**_settings(args.set)), progress=progress)
+        run = replay(data, progress=progress)
     if args.save:
         run.save(args.save)
     if args.plot:

@@ -22,11 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grinder._jit import kernel
-from grinder.config import Config, canonical_json
+from grinder.config import Config, canonical_json, checked
 from grinder.data.instrument import Instrument
+from grinder.data.merging import merge
 from grinder.data.validation import Columns, check_stream
 from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError
-from grinder.records import FUNDING, Events, Stream
+from grinder.records import FAR, Events, Stream
+from grinder.units import parse_ratio
 
 __all__ = ["EXTRA_COLUMNS", "Fixture", "canonical_columns", "fixture", "fixture_roots", "fixtures_below", "write_fixture"]
 
@@ -153,8 +155,11 @@ class Fixture:
         return _assemble(name, instruments, streams, config or Config(), {}, None)
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str]) -> Fixture:
+    def open(cls, folder: str | os.PathLike[str], config: Config | None = None) -> Fixture:
         """Load a fixture's folder, checking row counts and byte hashes against its manifest.
+
+        Args:
+            config: settings on top of the manifest's; `max_jump` decides which rows are quarantined, so it has to be known here.
 
         Raises:
             FixtureNotFound, IntegrityError, InputFault, ConfigError.
@@ -163,12 +168,12 @@ class Fixture:
         manifest = read_manifest(path)
         try:
             instruments = [Instrument(**item) for item in manifest["instruments"]]
-            config = Config(**manifest.get("config", {}))
+            settings = checked(config, Config(**manifest.get("config", {})))
         except ConfigError as error:
             error.add_note(f"in {path / 'fixture.toml'}")
             raise
         streams = {stream: _read_stream(path, stream, entry) for stream, entry in manifest["streams"].items()}
-        made = _assemble(manifest["name"], instruments, streams, config, manifest, path)
+        made = _assemble(manifest["name"], instruments, streams, settings, manifest, path)
         if made.content != manifest["content_sha256"]:
             raise IntegrityError(
                 f"{path / 'fixture.toml'}: content_sha256 is {manifest['content_sha256']}, the data hash to {made.content}; "
@@ -181,7 +186,9 @@ def _columns(columns: Mapping[str, Any], instruments: Sequence[Instrument], stre
     """Canonical int64 columns of user arrays, symbols renumbered to their ASCII rank."""
     rank = {name: i for i, name in enumerate(sorted(instrument.symbol for instrument in instruments))}
     out = {name: _int64(values, stream, name) for name, values in columns.items() if name != "symbol"}
-    if "symbol" in columns:
+    if "symbol" in columns and np.asarray(columns["symbol"]).dtype.kind in "iu":
+        out["symbol"] = _ranks(np.asarray(columns["symbol"]), np.array([rank[one.symbol] for one in instruments], np.int64), stream)
+    elif "symbol" in columns:
         given = np.asarray(columns["symbol"])
         known = rank if given.dtype.kind in "UOT" else {str(i): rank[one.symbol] for i, one in enumerate(instruments)}
         names, places = np.unique(given.astype(str), return_inverse=True)
@@ -194,6 +201,16 @@ def _columns(columns: Mapping[str, Any], instruments: Sequence[Instrument], stre
         out["symbol"] = np.zeros(len(out["ts"]), np.int64)
     _check_names(stream, out, stream)
     return out
+
+
+def _ranks(given: NDArray[Any], rank: NDArray[np.int64], stream: str) -> NDArray[np.int64]:
+    """The ASCII rank of each index into the instruments as given."""
+    bad = (given < 0) | (given >= len(rank))
+    if bad.any():
+        row, cure = int(np.argmax(bad)), f"known are 0 to {len(rank) - 1}"
+        raise InputFault("wrong symbol", file=stream, row=row, column="symbol", value=str(given[row]), cure=cure)
+    ranked: NDArray[np.int64] = rank[given]
+    return ranked
 
 
 def _int64(values: Any, stream: str, name: str) -> NDArray[np.int64]:
@@ -232,15 +249,15 @@ def _assemble(
         raise ConfigError("two instruments have the same symbol")
     if len({(instrument.quote, instrument.quote_decimals) for instrument in ordered}) != 1:
         raise ConfigError("the instruments of a fixture need one quote currency and one quote_decimals: the account is kept in it")
+    if not streams:
+        raise DataError(f"{path or name}: no_ticks: there is not one stream; an empty fixture is never a success")
     where = {stream: (path / manifest["streams"][stream]["file"] if path else stream) for stream in streams}
     faults = {stream: check_stream(stream, streams, len(ordered), where[stream]) for stream in streams}
     for row, s in enumerate(streams["funding"]["symbol"].tolist() if "funding" in streams else ()):
         if ordered[s].kind != "perpetual":
             spot = ordered[s].symbol
             raise InputFault("funding of a spot instrument", file=where["funding"], row=row, column="symbol", value=spot)
-    if not any(len(columns["ts"]) for columns in streams.values()):
-        raise DataError(f"{path or name}: no_ticks: there is not one event; an empty file is never a success")
-    events = _merge(streams, faults)
+    events = merge(streams, faults, len(ordered), where, parse_ratio(config.max_jump))
     hashes = {
         stream: {"rows": len(streams[stream]["ts"]), "sha256": content_hash(streams[stream], _hashed(stream, streams[stream]))}
         for stream in sorted(streams)
@@ -257,64 +274,23 @@ def _hashed(stream: str, names: Iterable[str]) -> tuple[str, ...]:
 
 def _price_range(events: Events, instruments: Sequence[Instrument]) -> tuple[tuple[int, int], ...]:
     """Smallest bid and largest ask or funding mark of each symbol, in ticks."""
-    out = []
-    paid = events.symbol[events.funding["row"]]
+    low, high = np.full(len(instruments), FAR), np.zeros(len(instruments), np.int64)
+    _widen(events.symbol, events.bid_px, events.ask_px, low, high)
     for s, instrument in enumerate(instruments):
-        rows = (events.symbol == s) & (events.ask_px > 0)
-        if not rows.any():
+        if high[s] == 0:
             raise DataError(f"{instrument.symbol} has no accepted quote or book: every symbol of a replay needs an L1 state")
-        low = np.minimum(events.bid_px[rows], events.ask_px[rows]).min()
-        high = np.maximum(events.bid_px[rows], events.ask_px[rows]).max()
-        out.append((int(low), int(max([high, *events.funding["mark_px"][paid == s]]))))
-    return tuple(out)
-
-
-def _merge(streams: Mapping[str, Columns], faults: Mapping[str, NDArray[np.int8]]) -> Events:
-    """All streams in the order (ts, stream rank, symbol, row), L1 columns carried forward."""
-    names = sorted(streams, key=lambda stream: Stream[stream.upper()])
-    ts = np.concatenate([streams[name]["ts"] for name in names])
-    symbol = np.concatenate([streams[name]["symbol"] for name in names])
-    kind = np.repeat([int(Stream[name.upper()]) for name in names], [len(streams[name]["ts"]) for name in names])
-    order = np.lexsort((symbol, kind, ts))  # stable: rows of a stream keep their order
-    columns = [_l1_column(streams, names, column)[order] for column in ("bid_px", "bid_qty", "ask_px", "ask_qty")]
-    fault = np.concatenate([faults[name] for name in names])[order].astype(np.int8)
-    kinds = kind[order].astype(np.int8)
-    symbols = symbol[order].astype(np.int16)
-    if fault.any() or not np.isin(kinds, (Stream.QUOTES, Stream.BOOKS)).all():
-        _carry(symbols, kinds, fault, *columns)
-    bid_px, bid_qty, ask_px, ask_qty = columns
-    funding = np.zeros(0, FUNDING)
-    if "funding" in streams:
-        rows = np.flatnonzero(kinds == Stream.FUNDING)
-        place = order[rows]  # funding is the first stream, so its rows are their own places
-        funding = np.zeros(len(rows), FUNDING)
-        funding["row"], funding["rate"] = rows, streams["funding"]["rate"][place]
-        funding["mark_px"] = streams["funding"]["mark_px"][place]
-    return Events(ts[order], symbols, kinds, fault, bid_px, bid_qty, ask_px, ask_qty, funding)
-
-
-def _l1_column(streams: Mapping[str, Columns], names: Sequence[str], column: str) -> NDArray[np.int64]:
-    parts = []
-    for name in names:
-        source = {"quotes": column, "books": f"{column}_0"}.get(name)
-        parts.append(streams[name][source] if source else np.zeros(len(streams[name]["ts"]), np.int64))
-    return np.concatenate(parts)
+    np.maximum.at(high, events.symbol[events.funding["row"]], events.funding["mark_px"])
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 
 @kernel
-def _carry(symbol, kind, fault, bid_px, bid_qty, ask_px, ask_qty):
-    """Give trades, funding and quarantined rows the L1 state that their symbol has at that moment."""
-    last = np.full(int(symbol.max()) + 1, -1)
+def _widen(symbol, bid_px, ask_px, low, high):
+    """Widen each symbol's range by its prices; 0 is no L1 state yet."""
     for i in range(len(symbol)):
-        s = symbol[i]
-        if fault[i] == 0 and (kind[i] == 1 or kind[i] == 2):
-            last[s] = i
-        else:
-            j = last[s]
-            bid_px[i] = bid_px[j] if j >= 0 else 0
-            bid_qty[i] = bid_qty[j] if j >= 0 else 0
-            ask_px[i] = ask_px[j] if j >= 0 else 0
-            ask_qty[i] = ask_qty[j] if j >= 0 else 0
+        if ask_px[i] > 0:
+            s = symbol[i]
+            low[s] = min(low[s], bid_px[i], ask_px[i])
+            high[s] = max(high[s], bid_px[i], ask_px[i])
 
 
 def _cut(events: Events, start: int, stop: int) -> Events:
@@ -508,8 +484,8 @@ def fixture_roots() -> list[Path]:
     return [Path("fixtures"), package.parents[1] / "fixtures", package / "fixtures"]
 
 
-def fixture(name: str | os.PathLike[str]) -> Fixture:
-    """The fixture of this name, or in this folder.
+def fixture(name: str | os.PathLike[str], config: Config | None = None) -> Fixture:
+    """The fixture of this name, or in this folder, with `config` on top of its own settings.
 
     A name is looked for in `./fixtures`, then among the fixtures that come with grinder. Text with a path separator is a folder.
 
@@ -518,11 +494,11 @@ def fixture(name: str | os.PathLike[str]) -> Fixture:
     """
     text = os.fspath(name)
     if os.sep in text or text.startswith("."):
-        return Fixture.open(text)
+        return Fixture.open(text, config)
     if re.fullmatch(r"[a-z0-9_]{1,64}", text):
         for root in fixture_roots():
             if (root / text / "fixture.toml").is_file():
-                return Fixture.open(root / text)
+                return Fixture.open(root / text, config)
     known = sorted({path.name for root in fixture_roots() for path in fixtures_below(root)})
     raise FixtureNotFound(f"no fixture {text!r}; there are: {', '.join(known) or 'none'}; a folder is given as ./{text}")
 
