@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from grinder._jit import kernel
 from grinder.config import Config, canonical_json, checked
+from grinder.data.expectations import wrong_expectation
 from grinder.data.instrument import Instrument
 from grinder.data.merging import merge
 from grinder.data.validation import Columns, check_stream
@@ -407,6 +408,9 @@ def write_fixture(
     if target.exists():
         raise ConfigError(f"{target} exists already; remove it or choose another name")
     settings = Config(**(config or {}))
+    wrong = wrong_expectation(expect or {})
+    if wrong:
+        raise ConfigError(f"fixture {target.name}: {wrong}")
     for stream in streams:
         if stream not in _STREAMS:
             raise ConfigError(f"there is no stream {stream!r}; there are {', '.join(_STREAMS)}")
