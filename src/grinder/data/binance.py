@@ -296,7 +296,9 @@ class _Parser:
     def fault(
         self, reason: str, row: int | None = None, column: str | None = None, value: object = None, cure: str = ""
     ) -> InputFault:
-        shown = value if len(repr(value)) <= 80 else repr(value)[:77] + "..."
+        shown = value
+        if len(repr(value)) > 80:
+            shown = value[:60] + b"..." if isinstance(value, bytes) else f"{value}"[:60] + "..."
         return InputFault(reason, file=self.path, row=row, column=column, value=shown, cure=cure)
 
     def _stream(self, name: str) -> tuple[Handler, str]:
@@ -621,9 +623,13 @@ def _judge(parser: _Parser, streams: dict[str, Columns], max_jump: int, units: d
     except InputFault as fault:
         line, column = int(streams[str(fault.file)]["row"][int(str(fault.row))]), str(fault.column)
         what = next((what for what in units if what in column), None)
-        value = format_units(int(str(fault.value)), units[what]) if what else fault.value
+        value, cure = fault.value, fault.cure
+        if what and "crossed" not in fault.reason:
+            cure = f"in units of {units[what]}: {cure}"
+        if what:
+            value = format_units(int(str(value)), units[what])
         column = _JSON_NAMES.get((str(fault.file), column), column)
-        raise InputFault(fault.reason, file=parser.path, row=line, column=column, value=value, cure=fault.cure) from None
+        raise InputFault(fault.reason, file=parser.path, row=line, column=column, value=value, cure=cure) from None
 
 
 def _report(

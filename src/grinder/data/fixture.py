@@ -257,7 +257,8 @@ def _assemble(
     for row, s in enumerate(streams["funding"]["symbol"].tolist() if "funding" in streams else ()):
         if ordered[s].kind != "perpetual":
             spot = ordered[s].symbol
-            raise InputFault("funding of a spot instrument", file=where["funding"], row=row, column="symbol", value=spot)
+            cure = 'only a perpetual has funding: set kind = "perpetual" or leave the row out'
+            raise InputFault("funding of a spot instrument", file=where["funding"], row=row, column="symbol", value=spot, cure=cure)
     events = merge(streams, faults, len(ordered), where, parse_ratio(config.max_jump))
     hashes = {
         stream: {"rows": len(streams[stream]["ts"]), "sha256": content_hash(streams[stream], _hashed(stream, streams[stream]))}
@@ -265,7 +266,7 @@ def _assemble(
     }
     identity = {"instruments": [instrument.model_dump() for instrument in ordered], "streams": hashes}
     content = hashlib.sha256(canonical_json(identity)).hexdigest()
-    return Fixture(name, ordered, events, content, config, _price_range(events, ordered), manifest, path)
+    return Fixture(name, ordered, events, content, config, _price_range(events, ordered, path or name), manifest, path)
 
 
 def _hashed(stream: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -273,13 +274,16 @@ def _hashed(stream: str, names: Iterable[str]) -> tuple[str, ...]:
     return canonical_columns(stream, max(1, sum(1 for name in names if name.startswith("bid_px_"))))
 
 
-def _price_range(events: Events, instruments: Sequence[Instrument]) -> tuple[tuple[int, int], ...]:
+def _price_range(events: Events, instruments: Sequence[Instrument], where: object) -> tuple[tuple[int, int], ...]:
     """Smallest bid and largest ask or funding mark of each symbol, in ticks."""
     low, high = np.full(len(instruments), FAR), np.zeros(len(instruments), np.int64)
     _widen(events.symbol, events.bid_px, events.ask_px, low, high)
     for s, instrument in enumerate(instruments):
         if high[s] == 0:
-            raise DataError(f"{instrument.symbol} has no accepted quote or book: every symbol of a replay needs an L1 state")
+            raise DataError(
+                f"{where}: {instrument.symbol} has no accepted quote or book, but every symbol of a replay needs an L1 state: "
+                "give it quotes, or leave the instrument out"
+            )
     np.maximum.at(high, events.symbol[events.funding["row"]], events.funding["mark_px"])
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
@@ -308,7 +312,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """`fixture.toml` of a folder, its shape checked."""
     file = path / "fixture.toml"
     if not file.is_file():
-        raise FixtureNotFound(f"{path}: there is no fixture.toml, so this is no fixture")
+        raise FixtureNotFound(f"{path}: there is no fixture.toml, so this is no fixture; give the folder that holds one")
     try:
         manifest = tomllib.loads(file.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # of which TOML and UTF-8 errors are kinds
@@ -347,7 +351,7 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
 
     file = path / entry["file"]
     if not file.is_file():
-        raise IntegrityError(f"{file}: is missing, the manifest lists it")
+        raise IntegrityError(f"{file}: is missing, the manifest lists it; restore it")
     with file.open("rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
     if found != entry["bytes_sha256"]:
@@ -359,23 +363,25 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
         names = [name for name in schema if name not in EXTRA_COLUMNS]
         for name in names:
             if not schema[name].is_integer():
-                raise InputFault("not an integer column", file=file, column=name, value=schema[name])
+                cure = "write prices as ticks, quantities as lots and times as ns; what has no whole number has no place"
+                raise InputFault("not an integer column", file=file, column=name, value=schema[name], cure=cure)
         rows = whole.select(pl.len()).collect().item()
         if rows != entry["rows"]:
-            raise IntegrityError(f"{file}: holds {rows} rows, the manifest says {entry['rows']}")
+            raise IntegrityError(f"{file}: holds {rows} rows, the manifest says {entry['rows']}; restore the file")
         out = {name: np.empty(rows, np.int64) for name in names}
         done = 0
         for frame in whole.select(names).cast(pl.Int64).collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
             for name in names:
                 if frame[name].null_count():
                     row = done + int(frame[name].is_null().arg_max() or 0)
-                    raise InputFault("a value is missing", file=file, row=row, column=name)
+                    cure = "every row has every value; fetch the data again or leave the row out"
+                    raise InputFault("a value is missing", file=file, row=row, column=name, cure=cure)
                 out[name][done : done + frame.height] = frame[name].to_numpy()
             done += frame.height
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        raise IntegrityError(f"{file}: no readable Parquet: {error}") from None
+        raise IntegrityError(f"{file}: no readable Parquet: {error}; restore the file") from None
     if done != rows:
-        raise IntegrityError(f"{file}: gave {done} of its {rows} rows")
+        raise IntegrityError(f"{file}: gave {done} of its {rows} rows; restore the file")
     return out
 
 

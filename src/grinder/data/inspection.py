@@ -12,7 +12,7 @@ import numpy as np
 from grinder.data.expectations import wrong_expectation
 from grinder.data.fixture import Fixture, fixture
 from grinder.data.validation import quarantined
-from grinder.errors import IntegrityError
+from grinder.errors import GrinderError, IntegrityError
 from grinder.records import Stream
 from grinder.units import NS_PER_MS
 
@@ -81,7 +81,11 @@ def inspect(name: str | os.PathLike[str]) -> Inspection:
     wrong = wrong_expectation(expect)
     if wrong:
         raise IntegrityError(f"{data.path}: {wrong}")
-    data.config.params(data.instruments, data.price_range)
+    try:
+        data.config.params(data.instruments, data.price_range)
+    except GrinderError as error:
+        error.add_note(f"in {data.path}")
+        raise
     events = data.events
     streams = [stream for stream in Stream if stream.name.lower() in data.manifest["streams"]]
     symbols = list(zip(data.instruments, data.price_range, strict=True))
