@@ -401,7 +401,7 @@ def test_what_the_replay_quarantines_is_counted_and_kept(read: Callable[..., Rec
         (
             [trade(1), quote(2), quote(4, MS + 2, a="125.1"), quote(3, MS + 1, a="125")],
             {},
-            r"row 2, column a, value '125\.1': second price jump in a row \(in units of 0\.1: further than max_jump 0\.2.* 1001\.5 ",
+            r"row 2, column a, value '125\.1': second price jump in a row \(in units of 0\.1: further than max_jump 0\.2.* 1001\.5",
         ),
         (
             [quote(1), trade(2, MS + 1, p="70"), trade(3, MS + 2, p="70.1")],

@@ -170,11 +170,11 @@ class Fixture:
         try:
             instruments = [Instrument(**item) for item in manifest["instruments"]]
             settings = checked(config, Config(**manifest.get("config", {})))
+            streams = {stream: _read_stream(path, stream, entry) for stream, entry in manifest["streams"].items()}
+            made = _assemble(manifest["name"], instruments, streams, settings, manifest, path)
         except ConfigError as error:
             error.add_note(f"in {path / 'fixture.toml'}")
             raise
-        streams = {stream: _read_stream(path, stream, entry) for stream, entry in manifest["streams"].items()}
-        made = _assemble(manifest["name"], instruments, streams, settings, manifest, path)
         if made.content != manifest["content_sha256"]:
             raise IntegrityError(
                 f"{path / 'fixture.toml'}: content_sha256 is {manifest['content_sha256']}, the data hash to {made.content}; "
