@@ -221,7 +221,7 @@ def mutate_columns(rng: Rng, given: Streams) -> dict[str, pl.DataFrame]:
             for values in columns.values():
                 values.extend(values[row : row + 5])
         elif kind == 11:
-            pairs = [(c, c.replace("bid", "ask")) for c in columns if c.startswith("bid")]
+            pairs = [(c, c.replace("bid", "ask")) for c in columns if c.startswith("bid") and c.replace("bid", "ask") in columns]
             for bid, ask in pairs:
                 columns[bid][row], columns[ask][row] = columns[ask][row], columns[bid][row]
         elif kind == 12:
@@ -250,7 +250,7 @@ def mutate_columns(rng: Rng, given: Streams) -> dict[str, pl.DataFrame]:
 def _series(column: str, values: list[int], dtype: Any) -> pl.Series:
     if dtype == "null":
         return pl.Series(column, [None, *values[1:]][: len(values)], pl.Int64)
-    whole = pl.Series(column, values, pl.Int64)
+    whole = pl.Series(column, [(value + 2**63) % 2**64 - 2**63 for value in values], pl.Int64)
     return whole if dtype is None else whole.cast(dtype, strict=False)
 
 
@@ -315,9 +315,36 @@ def mutate_folder(rng: Rng) -> Files:
     change = mutate_text if name.endswith(("toml", "json")) and rng.random() < 0.8 else mutate_bytes
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         files[name] = change(rng, files[name])
-    if name.endswith("parquet") and rng.random() < 0.8:
-        files = rehash(files)
     return files
+
+
+def damage_folder(rng: Rng) -> Files:
+    """A damaged Parquet file that the manifest's hash vouches for."""
+    files = dict(folder_files(False))
+    name = rng.choice([name for name in sorted(files) if name.endswith("parquet")])
+    for _ in range(rng.choice((1, 1, 2))):
+        files[name] = mutate_bytes(rng, files[name])
+    return rehash(files)
+
+
+def check_validate(root: Path, files: Files) -> str:
+    """`grinder fixture validate`: exit code 0 and the very data, or 3 and an error that names the file."""
+    folder = root / "pair"
+    folder.mkdir()
+    for name, body in files.items():
+        (folder / name).write_bytes(body)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command_line(["fixture", "validate", str(folder), "--json"])
+    found = json.loads(out.getvalue())
+    if code == 0:
+        expect(
+            found["valid"] and found["content"] == rows.content_hash(streams(False), [one.model_dump() for one in PAIR]),
+            "other data",
+        )
+        return "accepted"
+    expect(code == 3 and not found["valid"] and "pair/" in err.getvalue(), f"exit code {code}: {err.getvalue()}")
+    return "error: the reader's process ended" if "ends the reader" in err.getvalue() else str(found["error"])
 
 
 def check_folder(root: Path, files: Files) -> str:
@@ -541,10 +568,11 @@ class Target:
 
 
 TARGETS = [
-    Target("fixture folder", mutate_folder, check_folder, 10),
-    Target("binance recording, imported", mutate_recording, check_recording, 5),
-    Target("binance recording, read", mutate_recording, check_library, 3),
-    Target("saved run", mutate_run, check_run, 3),
+    Target("fixture folder", mutate_folder, check_folder, 20),
+    Target("fixture folder, vouched damage", damage_folder, check_validate, 1),
+    Target("binance recording, imported", mutate_recording, check_recording, 10),
+    Target("binance recording, read", mutate_recording, check_library, 6),
+    Target("saved run", mutate_run, check_run, 6),
 ]
 """An importer adds its entry; `share` is how often it is chosen."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from grinder.data import inspection
 from grinder.data.fixture import write_fixture
 from grinder.data.inspection import inspect
 from grinder.data.instrument import Instrument
@@ -92,3 +93,16 @@ def test_refusals(folder, old, new, error, message):
     with pytest.raises(GrinderError, match=message) as caught:
         inspect(folder)
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("end", ["os.abort()", "import time; time.sleep(60)"])
+def test_files_that_end_or_hang_the_reader(folder, monkeypatch, end):
+    """Such files exist (an allocation of 2**61 bytes); here the reader is made to do as it does on them."""
+    code = f"import os, sys\nfor file in sys.argv[1:]:\n    print(file, flush=True)\n    if 'trades' in file:\n        {end}\n"
+    monkeypatch.setattr(inspection, "_READ", code)
+    monkeypatch.setattr(inspection, "READ_SECONDS", 2)
+    place = (
+        r"pair/trades\.parquet: .*ends the reader's process \(code -6\)" if "abort" in end else "pair: reading it takes over 2 s"
+    )
+    with pytest.raises(IntegrityError, match=place):
+        inspect(folder)

@@ -15,7 +15,7 @@ import numpy as np
 from grinder.data.expectations import wrong_expectation
 from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.digest import Difference, Digest, first_difference
-from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism
+from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism, cause
 from grinder.records import WINDOW, Regime
 from grinder.run import Run
 from grinder.session import replay
@@ -137,7 +137,7 @@ def read_golden(data: Fixture) -> Digest:
     try:
         return Digest.from_dict(json.loads(file.read_text("utf-8")))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise IntegrityError(f"{file}: no readable golden: {error!r}") from None
+        raise IntegrityError(f"{file}: no readable golden: {cause(error)}") from None
 
 
 def accept(name: Fixture | str | os.PathLike[str], reason: str) -> tuple[Digest | None, Digest]:

@@ -27,11 +27,20 @@ from grinder.data.expectations import wrong_expectation
 from grinder.data.instrument import Instrument
 from grinder.data.merging import merge
 from grinder.data.validation import Columns, check_stream
-from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError
+from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError, cause
 from grinder.records import FAR, Events, Stream
 from grinder.units import parse_ratio
 
-__all__ = ["EXTRA_COLUMNS", "Fixture", "canonical_columns", "fixture", "fixture_roots", "fixtures_below", "write_fixture"]
+__all__ = [
+    "EXTRA_COLUMNS",
+    "Fixture",
+    "canonical_columns",
+    "find_fixture",
+    "fixture",
+    "fixture_roots",
+    "fixtures_below",
+    "write_fixture",
+]
 
 SCHEMA: Final = 1
 ROW_GROUP: Final = 1 << 18
@@ -316,7 +325,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = tomllib.loads(file.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # of which TOML and UTF-8 errors are kinds
-        raise IntegrityError(f"{file}: no valid TOML: {error}") from None
+        raise IntegrityError(f"{file}: no valid TOML: {cause(error)}") from None
     allowed = {"schema", "name", "shows", "content_sha256", "instruments", "config", "streams", "source", "expect"}
     for key in sorted(set(manifest) - allowed):
         raise IntegrityError(f"{file}: unknown key {key!r}; allowed are {', '.join(sorted(allowed))}")
@@ -379,7 +388,7 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
                 out[name][done : done + frame.height] = frame[name].to_numpy()
             done += frame.height
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        raise IntegrityError(f"{file}: no readable Parquet: {error}; restore the file") from None
+        raise IntegrityError(f"{file}: no readable Parquet: {cause(error)}; restore the file") from None
     if done != rows:
         raise IntegrityError(f"{file}: gave {done} of its {rows} rows; restore the file")
     return out
@@ -502,13 +511,18 @@ def fixture(name: str | os.PathLike[str], config: Config | None = None) -> Fixtu
     Raises:
         FixtureNotFound: listing where it looked and what there is.
     """
+    return Fixture.open(find_fixture(name), config)
+
+
+def find_fixture(name: str | os.PathLike[str]) -> Path:
+    """The folder of a fixture, as `fixture` looks for it."""
     text = os.fspath(name)
     if os.sep in text or text.startswith("."):
-        return Fixture.open(text, config)
+        return Path(text)
     if re.fullmatch(r"[a-z0-9_]{1,64}", text):
         for root in fixture_roots():
             if (root / text / "fixture.toml").is_file():
-                return Fixture.open(root / text, config)
+                return root / text
     known = sorted({path.name for root in fixture_roots() for path in fixtures_below(root)})
     raise FixtureNotFound(f"no fixture {text!r}; there are: {', '.join(known) or 'none'}; a folder is given as ./{text}")
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
 from grinder.data.expectations import wrong_expectation
-from grinder.data.fixture import Fixture, fixture
+from grinder.data.fixture import Fixture, find_fixture, read_manifest
 from grinder.data.validation import quarantined
 from grinder.errors import GrinderError, IntegrityError
 from grinder.records import Stream
@@ -68,15 +71,32 @@ class Inspection:
         )
 
 
+_READ: Final = """
+import sys
+import polars as pl
+for file in sys.argv[1:]:
+    print(file, flush=True)
+    try:
+        for frame in pl.scan_parquet(file, glob=False).collect_batches():
+            pass
+    except BaseException:
+        pass  # what it can say, it says again to the caller
+"""
+READ_SECONDS: Final = 600
+
+
 def inspect(name: str | os.PathLike[str]) -> Inspection:
     """Load a fixture by its name or folder with every check there is, and say what it holds.
 
-    Beyond what a replay checks, the names in `[expect]` and the proof against overflow (SPEC 1.2) with the fixture's own settings.
+    Beyond what a replay checks: that reading the files ends no process, the names in `[expect]`, and the proof against overflow
+    (SPEC 1.2) with the fixture's own settings.
 
     Raises:
         GrinderError: what is wrong, as for `gr.fixture`; IntegrityError for an expectation that does not exist.
     """
-    data = fixture(name)
+    folder = find_fixture(name)
+    _try_reader(folder)
+    data = Fixture.open(folder)
     expect = data.manifest.get("expect", {})
     wrong = wrong_expectation(expect)
     if wrong:
@@ -101,6 +121,24 @@ def inspect(name: str | os.PathLike[str]) -> Inspection:
         content=data.content,
         expect=expect,
     )
+
+
+def _try_reader(folder: Path) -> None:
+    """Read each file in a process of its own first: damage that its hash vouches for can end the reader's process, not just fail.
+
+    A replay does without: it trusts the byte hashes, and its files come from here.
+    """
+    files = [folder / entry["file"] for entry in read_manifest(folder)["streams"].values()]
+    command = [sys.executable, "-c", _READ, *map(str, files)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=READ_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise IntegrityError(f"{folder}: reading it takes over {READ_SECONDS} s: no readable Parquet; restore the files") from None
+    if done.returncode:
+        file = done.stdout.splitlines()[-1] if done.stdout else folder
+        raise IntegrityError(
+            f"{file}: no readable Parquet: it ends the reader's process (code {done.returncode}); restore the file"
+        )
 
 
 def _gaps(data: Fixture, symbol: int) -> int:
