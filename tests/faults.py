@@ -15,7 +15,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ class Outcome:
     text: str
 
 
+@cache
 def run(case: Case) -> Outcome:
     """Make the file and run the command on it."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -465,7 +467,7 @@ def page() -> str:
 
 def cases() -> list[tuple[str, Case]]:
     """Every case with its source's heading."""
-    return [(heading, replace(case)) for heading, _, listed in SOURCES for case in listed]
+    return [(heading, case) for heading, _, listed in SOURCES for case in listed]
 
 
 if __name__ == "__main__":

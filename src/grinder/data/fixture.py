@@ -83,7 +83,7 @@ class Fixture:
         instruments: one for each symbol, in ASCII order.
         events: all streams merged in the order (ts, stream rank, symbol, row); arrays of equal length.
         content: SHA-256 of instruments and decoded streams; the digest's input hash.
-        config: the settings that a replay uses unless told otherwise.
+        config: the settings that a replay uses unless told otherwise; `max_jump` has been applied to the events.
         price_range: smallest and largest price of each instrument, in ticks.
         manifest: `fixture.toml` as read; empty for a fixture made in memory.
         path: its folder, or None.
@@ -150,7 +150,9 @@ class Fixture:
         Args:
             instruments: one for each symbol, in any order.
             quotes, books, trades, funding: columns of equal length by name, ordered by `ts` (ns). `symbol` is an
-                array of indices into `instruments` as given, or of names; with one instrument it may be missing.
+                array of indices into `instruments` as given, or of names; with one instrument it may be missing. A level that a
+                book lacks has price and quantity 0; a trade's `aggressor` is +1 (buyer), -1 (seller) or 0, unknown.
+            config: the settings of replays; its `max_jump` decides which rows are quarantined.
 
         Raises:
             InputFault: a row that SPEC 2.2 rejects.
