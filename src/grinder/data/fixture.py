@@ -257,6 +257,8 @@ def _assemble(
     ordered = tuple(sorted(instruments, key=lambda instrument: instrument.symbol))
     if not ordered:
         raise ConfigError("a fixture needs an instrument")
+    if len(ordered) > np.iinfo(np.int16).max:
+        raise ConfigError(f"{len(ordered)} instruments are more than the 32,767 that events can number: make several fixtures")
     if len({instrument.symbol for instrument in ordered}) != len(ordered):
         raise ConfigError("two instruments have the same symbol")
     if len({(instrument.quote, instrument.quote_decimals) for instrument in ordered}) != 1:
