@@ -37,6 +37,7 @@ SETTINGS = {  # name: (default, another legal value)
     "range_cap": (1000, "0.5"),
     "ema_fast": (12, 13),
     "ema_slow": (48, 2),
+    "max_jump": ("0.2", "30%"),
     "order_latency_ms": (0, 1),
     "cancel_latency_ms": (0, 7),
     "fill_model": ("mid_touch", "cross"),
@@ -64,7 +65,7 @@ INTEGERS = [
     *["ema_fast", "ema_slow"],
 ]
 DECIMALS = [
-    *["equity", "maker_fee", "min_edge", "max_effective_leverage", "min_notional", "dd_budget_pct", "dd_warn", "step"],
+    *["equity", "maker_fee", "min_edge", "max_jump", "max_effective_leverage", "min_notional", "dd_budget_pct", "dd_warn", "step"],
     *["range_eps", "range_cap"],
     *["quantity", "max_inventory_notional"],
 ]
@@ -80,14 +81,22 @@ BAD = [
             "levels",
             "bar_interval_ms",
             "max_gap_ms",
+            "max_jump",
             "max_open_orders",
             "order_rate",
-            "dd_warn",
             *FEATURE_FIELDS,
         )
     ],
     *[(name, "-0.02") for name in DECIMALS if name != "quantity"],
-    *[("maker_fee", "0.11"), ("step", 1), ("min_edge", "100%"), ("max_effective_leverage", 1001), ("dd_warn", "1.01")],
+    *[
+        ("dd_warn", 0),
+        ("max_jump", "500.1"),
+        ("maker_fee", "0.11"),
+        ("step", 1),
+        ("min_edge", "100%"),
+        ("max_effective_leverage", 1001),
+        ("dd_warn", "1.01"),
+    ],
     *[
         ("dd_budget_pct", "101%"),
         ("levels", 51),

@@ -94,13 +94,16 @@ def test_wheel_in_an_empty_folder(tmp_path):
 
 LAYERS = [
     {"errors", "_jit", "records", "units"},
-    {"config", "tape", "data.instrument", "index", "features", "features.book", "features.trend", "features.volatility"},
+    {"config", "tape", "data.instrument", "data.expectations"},
+    {"index", "features", "features.book", "features.trend", "features.volatility"},
     {"features.bars"},
     {"market", "plan", "orders", "ledger", "cycle"},
     {"execution", "fills", "policies", "policies.static", "policies.own"},
-    {"engine", "data.validation", "data.binance", "data"},
+    {"engine", "data.validation", "data"},
+    {"data.merging"},
+    {"data.binance"},
     {"data.fixture", "digest"},
-    {"run", "data.importing"},
+    {"run", "data.importing", "data.inspection"},
     {"session"},
     {"golden", "plot", "cli", "__main__", "__init__"},
 ]

@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grinder import __version__
-from grinder.errors import ConfigError, GrinderError, NothingSelected
+from grinder.errors import ConfigError, DataError, GrinderError, NothingSelected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from grinder.data.fixture import Fixture
 
 __all__ = ["main"]
 
@@ -40,16 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except GrinderError as error:
-        print(f"grinder: {error}", file=sys.stderr)
-        for note in getattr(error, "__notes__", ()):
-            print(f"  {note}", file=sys.stderr)
-        return error.exit_code
+        return _complain(error)
     except BrokenPipeError:
         _discard_stdout()
         return 0  # the reader of stdout has gone, which is its right
     except OSError as error:
-        print(f"grinder: {error}", file=sys.stderr)
-        return ConfigError.exit_code
+        return _complain(error)
     return code
 
 
@@ -62,6 +56,14 @@ def _discard_stdout() -> None:
         os.close(nowhere)
 
 
+def _complain(error: GrinderError | OSError) -> int:
+    """Say on stderr what went wrong, and return the exit code that it asks for."""
+    print(f"grinder: {error}", file=sys.stderr)
+    for note in getattr(error, "__notes__", ()):
+        print(f"  {note}", file=sys.stderr)
+    return error.exit_code if isinstance(error, GrinderError) else ConfigError.exit_code
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="grinder", description=__doc__.splitlines()[0], epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"grinder {__version__}")
@@ -70,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_accept(commands)
     _add_import(commands)
+    _add_fixture(commands)
     return parser
 
 
@@ -128,6 +131,17 @@ def _add_import(commands: Any) -> None:
     binance.set_defaults(run=_import_binance)
 
 
+def _add_fixture(commands: Any) -> None:
+    group = commands.add_parser("fixture", help="look at fixtures")
+    actions = group.add_subparsers(title="actions", required=True, metavar="ACTION")
+    validate = actions.add_parser("validate", help="check a fixture's files and every row, and say what it holds", epilog=_EPILOG)
+    validate.add_argument(
+        "fixtures", nargs="+", metavar="FIXTURE", help="names or folders (./folder); a corrupt one does not stop the rest"
+    )
+    validate.add_argument("--json", action="store_true", help="print one JSON object a line")
+    validate.set_defaults(run=_validate)
+
+
 # Commands
 
 
@@ -136,9 +150,9 @@ def _replay(args: argparse.Namespace) -> int:
     from grinder.data.fixture import fixture
     from grinder.session import replay
 
-    data = fixture(args.fixture)
+    data = fixture(args.fixture, Config(**_settings(args.set)))
     with _progress(f"replay {data.name}", "events") as progress:
-        run = replay(data, Config(**_settings(args.set)), progress=progress)
+        run = replay(data, progress=progress)
     if args.save:
         run.save(args.save)
     if args.plot:
@@ -152,13 +166,34 @@ def _replay(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from grinder.golden import verify
 
-    failed = False
-    for data in _fixtures(args.fixtures):
-        with _progress(f"verify {data.name}", "events") as progress:
-            verdict = verify(data, twice=args.twice, progress=progress)
-        failed |= not verdict.passed
+    worst = 0
+    for name in _names(args.fixtures):
+        try:
+            with _progress(f"verify {name}", "events") as progress:
+                verdict = verify(name, twice=args.twice, progress=progress)
+        except GrinderError as error:  # one that cannot be verified keeps no other from it
+            worst = max(worst, _complain(error))
+            continue
+        worst = max(worst, 0 if verdict.passed else 1)
         _print(verdict.to_dict() if args.json else verdict, args.json)
-    return 1 if failed else 0
+    return worst
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from grinder.data.inspection import inspect
+
+    failed = False
+    for name in args.fixtures:
+        try:
+            found = inspect(name)
+        except (GrinderError, OSError) as error:
+            failed = True
+            _complain(error)
+            if args.json:
+                _print({"fixture": name, "valid": False, "error": type(error).__name__, "message": str(error)}, args.json)
+            continue
+        _print(found.to_dict() if args.json else found, args.json)
+    return DataError.exit_code if failed else 0
 
 
 def _accept(args: argparse.Namespace) -> int:
@@ -219,14 +254,14 @@ def _counts(pairs: Sequence[str]) -> dict[str, int]:
     return out
 
 
-def _fixtures(names: Sequence[str]) -> Iterator[Fixture]:
-    from grinder.data.fixture import fixture, fixture_roots, fixtures_below
+def _names(names: Sequence[str]) -> Sequence[str]:
+    """The fixtures named, or all there are in the first place that has any."""
+    from grinder.data.fixture import fixture_roots, fixtures_below
 
     folders = [] if names else next(filter(None, map(fixtures_below, fixture_roots())), [])
     if not names and not folders:
         raise NothingSelected("there are no fixtures in ./fixtures and none came with grinder; name a folder")
-    for name in names or [f"./{folder}" if not folder.is_absolute() else str(folder) for folder in folders]:
-        yield fixture(name)
+    return names or [f"./{folder}" if not folder.is_absolute() else str(folder) for folder in folders]
 
 
 def _print(value: object, as_json: bool) -> None:

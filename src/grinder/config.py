@@ -123,6 +123,12 @@ class Config(BaseModel):
     ema_fast: int = Field(12, strict=True, ge=1, le=MAX_BARS, description="bars of the fast average")
     ema_slow: int = Field(48, strict=True, ge=1, le=MAX_BARS, description="bars of the slow average")
     max_gap_ms: int = Field(600_000, strict=True, ge=1, le=MAX_MS, description="ms; a longer silence is a gap (SPEC 3.4)")
+    max_jump: Ratio = Field(
+        Decimal("0.2"),
+        gt=0,
+        le=500,
+        description="of the last mid; a price further off is quarantined, two in a row refused (SPEC 2.2)",
+    )
     fill_model: Literal["mid_touch", "cross"] = Field("mid_touch", description="when a resting order fills (SPEC 9)")
     penetration: int = Field(0, strict=True, ge=0, le=1_000_000, description="ticks beyond the limit, `cross` only")
     order_latency_ms: Milliseconds = Field(0, description="ms until a place or amend is live (SPEC 3.3)")

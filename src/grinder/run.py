@@ -20,7 +20,7 @@ from grinder.config import Config
 from grinder.cycle import slots
 from grinder.data.instrument import Instrument
 from grinder.digest import Chain, Digest
-from grinder.errors import ConfigError, DataError, IntegrityError
+from grinder.errors import ConfigError, DataError, IntegrityError, cause
 from grinder.records import LADDER_SLOTS, NEVER, STAGES, WORLD_DTYPES, Events, Role, World, stage_dtype, world_shapes
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ def load(path: str | os.PathLike[str]) -> Run:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
             return _rebuild({name: arrays[name] for name in arrays.files})
     except Exception as error:  # whatever zipfile, zlib, numpy or pydantic trips over, the file is what is wrong
-        raise IntegrityError(f"{file}: no readable saved run: {error!r}") from None
+        raise IntegrityError(f"{file}: no readable saved run: {cause(error)}") from None
 
 
 def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:

@@ -59,8 +59,13 @@ def replay(
         DataError: the data break a rule of SPEC 2.2. LedgerError: a proof of the engine failed.
     """
     _check_types(config, policy, until, resume, chunk)
-    data = fixture if isinstance(fixture, Fixture) else named_fixture(fixture)
+    data = fixture if isinstance(fixture, Fixture) else named_fixture(fixture, config)
     settings = data.config if config is None else config.over(data.config)
+    if settings.max_jump != data.config.max_jump:
+        raise ConfigError(
+            f"max_jump is {settings.max_jump:f}, but {data.name} was loaded with {data.config.max_jump:f}, which decided what is "
+            "quarantined: load it with that config, as in gr.fixture(name, config) or Fixture.from_arrays(..., config=config)"
+        )
     chosen = policy if policy is None or isinstance(policy, Policy) else as_policy(policy)
     params, instruments = settings.params(data.instruments, data.price_range)
     if chosen is None and (instruments["quantity"] == 0).any():
