@@ -1,4 +1,4 @@
-"""What a stretch of quotes looks like, in floats: bars, SPEC 4's features on them, shocks, and the statistics that days are compared by.
+"""What a stretch of quotes looks like, in floats: bars, features, shocks, and the statistics that days are compared by.
 
 Written from SPEC alone, with plain loops; nothing here is shared with the package.
 """

@@ -21,7 +21,7 @@ from grinder.golden import accept
 from tests.swings import swing
 
 NAME = "binance_btcusdt_6m"
-SUBCOMMANDS = {"replay", "verify", "accept", "import"}
+SUBCOMMANDS = {"replay", "verify", "accept", "import", "generate"}
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,15 @@ COMMITTED = {f"{character}_l1": character for character in CHARACTERS}
 OTHER_SEEDS = (1, 2, 3, 4, 6, 9, 12, 2**63 - 1)
 EVERYTHING = {"leg_pairs": 2, "shocks": 3, "shock_quiet_minutes": 0}
 """A day on which every parameter has something to act on."""
-HEAD_S = 900
+BUSY = {"leg_pairs": 6, "leg_minutes": 360, "shocks": 12, "shock_quiet_minutes": 0, "bursts_per_day": 2000}
+"""A day whose first minutes hold it all: a leg fills each two hours, and with seed 9 a shock comes early."""
+HEADS = (
+    (BUSY, 9, 600),
+    *((character.parameters, 5, 120) for character in CHARACTERS.values()),
+    *(({name: getattr(p, end) for name, p in PARAMETERS.items()}, 2**63 - 1, 30) for end in ("low", "high")),
+    *((EVERYTHING | {name: p.high}, 7, 10) for name, p in PARAMETERS.items()),
+)
+"""Parameters, seed and seconds; short, for they are made without the JIT too, where an integer that wraps is an error."""
 
 
 def sha256(columns: dict[str, np.ndarray]) -> str:
@@ -89,7 +97,7 @@ def test_a_committed_day_keeps_a_grid_busy(name):
     assert summary["realised"] != 0
     assert (run.cycles.to_pandas()["net"].dropna().astype(float) > 0).all()
     if name == "range_day_l1":
-        assert summary["equity"] > summary["initial_equity"] if "initial_equity" in summary else summary["realised"] > 0
+        assert summary["realised"] + summary["unrealised"] - summary["fees"] > 0
 
 
 # Characters, measured on 60 s bars
@@ -145,23 +153,22 @@ def test_vol_shock(days):
 
 @pytest.mark.parametrize("seed", OTHER_SEEDS)
 def test_any_seed_gives_a_day_of_the_character(seed):
-    """The same targets, wider: seeds differ as days do."""
+    """The same targets, wider, for seeds differ as days do; all of the seeds 1 to 79 keep them."""
     range_day, trend_day, vol_shock = (
         measures.day(generate_quotes(CHARACTERS[name].parameters, seed)) for name in ("range_day", "trend_day", "vol_shock")
     )
     assert 7.5 <= np.median(range_day.natr[14:]) <= 15
     assert measures.trending(range_day)[0] < 0.05
-    assert abs(range_day.close / range_day.close[0] - 1).max() < 0.04
+    assert abs(range_day.close / range_day.close[0] - 1).max() < 0.05
     share, up, down = measures.trending(trend_day)
-    assert 0.15 <= share <= 0.45
-    assert min(up, down) >= 0.03
+    assert 0.10 <= share <= 0.50
+    assert min(up, down) >= 0.015
     assert np.mean(vol_shock.natr[14:] > 25) >= 0.12
     assert len(measures.episodes(vol_shock)) >= 4
 
 
 def test_the_table_in_the_docstring_is_what_is_measured(days):
-    recording = quotes_of(fixture("binance_btcusdt_6m")._replace()) if False else recorded()
-    named = {"recording": recording} | {name.removesuffix("_l1"): quotes for name, quotes in days.items()}
+    named = {"recording": recorded()} | {name.removesuffix("_l1"): quotes for name, quotes in days.items()}
     lines = [f"    {line}".rstrip() for line in measures.table(named).splitlines()]
     assert "\n".join(lines) in module.__doc__
 
@@ -180,34 +187,30 @@ def test_a_range_day_is_like_the_recording(days):
         assert abs(int(real[key][:-1]) - int(made[key][:-1])) <= 4, key
     for key in ("deviation of gaps over their mean", "deviation of 1 s returns (bp)", "deviation of 10 s returns (bp)"):
         assert 0.8 <= float(made[key]) / float(real[key]) <= 1.25, key
-    for key in (
-        "kurtosis of 1 s returns",
-        "kurtosis of 10 s returns",
-        "bid sizes, median (lots)",
-        "bid sizes, 95th percentile (lots)",
-    ):
+    for key in ("kurtosis of 1 s returns", "bid sizes, median (lots)", "bid sizes, 95th percentile (lots)"):
         assert 0.7 <= float(made[key]) / float(real[key]) <= 1.4, key
 
 
 # The same to the bit
 
 
-PROBE = f"""
-import hashlib, json
-from grinder.data.generator import CHARACTERS, generate_quotes
-from tests.test_generator import EVERYTHING, sha256
-print(json.dumps([sha256(generate_quotes(p, 5, seconds={HEAD_S})) for p in (EVERYTHING, *(c.parameters for c in CHARACTERS.values()))]))
+PROBE = """
+import json
+from tests.test_generator import heads
+print(json.dumps(heads()))
 """
 
 
-@pytest.mark.parametrize(
-    "environment", [{"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo"}, {"NUMBA_DISABLE_JIT": "1"}]
-)
+def heads() -> list[str]:
+    return [sha256(generate_quotes(parameters, seed, seconds=seconds)) for parameters, seed, seconds in HEADS]
+
+
+@pytest.mark.parametrize("environment", ["PYTHONHASHSEED=1", "TZ=Asia/Tokyo", "NUMBA_CPU_NAME=generic", "NUMBA_DISABLE_JIT=1"])
 def test_another_process_makes_the_same(environment):
-    """With the JIT off and every warning an error: then an integer that wraps is an exception."""
+    name, _, value = environment.partition("=")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROBE],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))} | environment,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))), name: value},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -215,9 +218,13 @@ def test_another_process_makes_the_same(environment):
         timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    here = [sha256(generate_quotes(p, 5, seconds=HEAD_S)) for p in (EVERYTHING, *(c.parameters for c in CHARACTERS.values()))]
-    assert json.loads(done.stdout) == here
-    assert len(set(here)) == len(here)
+    assert json.loads(done.stdout) == heads()
+
+
+def test_the_busy_head_is_busy():
+    """Else equal heads would prove little: its leg and its shock have begun."""
+    drift, push, kick = module._schedule(module.complete(BUSY), 9)
+    assert all(column[:300].any() for column in (drift, push, kick))
 
 
 def test_twice_the_same():
@@ -261,10 +268,10 @@ def test_deviates():
     assert abs(normal.std() - 1) < 0.02
     assert np.abs(normal).max() <= 3.5
     waiting = np.array([module.expo(x) for x in u]) / 1024
-    assert abs(waiting.mean() - 1) < 0.04
+    assert abs(waiting.mean() - 1) < 0.02
     assert abs(np.mean(waiting > 2) - math.exp(-2)) < 0.02
     assert waiting.min() >= 0
-    assert module.expo(0) / 1024 <= 22
+    assert module.expo(0) / 1024 <= 21
     for x in (-3.0, -2.5, -1.0, -0.25, 0.0, 0.5, 1.0, 3.7, 6.0):
         assert abs(module.exp2(int(x * 65_536)) / 65_536 / 2**x - 1) < 0.07
     assert module.exp2(-(10**9)) == module.exp2(-3 * 65_536)
@@ -284,7 +291,7 @@ def assert_lawful(quotes: dict[str, np.ndarray], parameters: dict[str, int]) -> 
     assert bid.min() >= 1
     assert (bid < ask).all()
     assert min(quotes["bid_qty"].min(), quotes["ask_qty"].min()) >= 1
-    assert (abs(np.diff(bid + ask)) * 5 <= (bid + ask)[:-1]).all(), "no jump of SPEC 2.2"
+    assert (abs(np.diff(bid + ask)) * 5 < (bid + ask)[:-1]).all(), "no jump of SPEC 2.2"
     columns = {**quotes, "symbol": np.zeros(len(ts), np.int64)}
     assert not check_stream("quotes", {"quotes": columns}, 1, "memory").any()
 
@@ -424,16 +431,13 @@ def command(capsys, *words: str, code: int = 0) -> tuple[str, str]:
 
 def test_command_makes_a_day_and_checks_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    out, err = command(
-        capsys, "generate", "range_day", "--seed", "77", "--out", "fixtures/mine", "--set", "price_ticks=500000", "--json"
-    )
-    assert err == ""
+    words = ("--seed", "77", "--out", "fixtures/mine", "--set", "price_ticks=500000", "--json")
+    out, err = command(capsys, "generate", "range_day", *words)
+    made = Fixture.open("fixtures/mine")
     body = json.loads(out)
-    assert body == {
-        "content": Fixture.open("fixtures/mine").content,
-        "events": len(Fixture.open("fixtures/mine")),
-        "fixture": "mine",
-    }
+    assert err == ""
+    assert body == {"content": made.content, "events": len(made), "fixture": "mine"}
+    assert made.manifest["generator"]["price_ticks"] == 500_000
     out, _ = command(capsys, "generate", "--check")
     assert out == f"mine: generated again, equal, {body['content']}\n"
     out, _ = command(capsys, "generate", "--check", "mine", "--json")
