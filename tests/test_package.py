@@ -64,11 +64,12 @@ def test_wheel_in_an_empty_folder(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(site)
-    assert "grinder/fixtures/binance_btcusdt_6m/digest.json" in names
+    for shipped in ROOT.glob("fixtures/*/*"):
+        assert f"grinder/fixtures/{shipped.parent.name}/{shipped.name}" in names, "what the checkout has, the wheel has"
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
     environment = os.environ | {"PYTHONPATH": str(site)}
-    for command in (["replay", "binance_btcusdt_6m", "--json"], ["verify", "binance_btcusdt_6m"]):
+    for command in (["replay", "binance_btcusdt_6m", "--json"], ["verify"], ["generate", "--check"]):
         done = subprocess.run(
             [sys.executable, "-m", "grinder", *command],
             cwd=empty,
@@ -103,7 +104,7 @@ LAYERS = [
     {"data.merging"},
     {"data.binance"},
     {"data.fixture", "digest"},
-    {"run", "data.importing", "data.inspection"},
+    {"run", "data.importing", "data.inspection", "data.generator"},
     {"session"},
     {"golden", "plot", "cli", "__main__", "__init__"},
 ]

@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_accept(commands)
     _add_import(commands)
     _add_fixture(commands)
+    _add_generate(commands)
     return parser
 
 
@@ -140,6 +141,32 @@ def _add_fixture(commands: Any) -> None:
     )
     validate.add_argument("--json", action="store_true", help="print one JSON object a line")
     validate.set_defaults(run=_validate)
+
+
+def _add_generate(commands: Any) -> None:
+    generate = commands.add_parser(
+        "generate",
+        help="make a fixture of a whole day from a seed, or check that fixtures are what their seeds make",
+        epilog=_EPILOG,
+    )
+    generate.add_argument("character", nargs="?", help="what kind of day: range_day, trend_day or vol_shock")
+    generate.add_argument("--seed", type=int, default=1, metavar="N", help="0 to 2**63 - 1 (default %(default)s)")
+    generate.add_argument("--out", metavar="FOLDER", help="the fixture's folder; its last part is the name")
+    generate.add_argument(
+        "--set",
+        metavar="NAME=N",
+        action="append",
+        default=[],
+        help="a parameter on top of the character's, such as price_ticks=500000",
+    )
+    generate.add_argument(
+        "--check",
+        metavar="FIXTURE",
+        nargs="*",
+        help="generate fixtures again from their manifests and compare the content; default: every generated one",
+    )
+    generate.add_argument("--json", action="store_true", help="print one JSON object a line")
+    generate.set_defaults(run=_generate)
 
 
 # Commands
@@ -226,6 +253,29 @@ def _import_binance(args: argparse.Namespace) -> int:
             **{name: getattr(args, name) for name in names},
         )
     _print(report.to_dict() if args.json else f"{report}\n{made}", args.json)
+    return 0
+
+
+def _generate(args: argparse.Namespace) -> int:
+    from grinder.data.fixture import fixture
+    from grinder.data.generator import generate_fixture, regenerate
+
+    if args.check is None:
+        if not args.character or not args.out:
+            raise ConfigError("generate needs a character and --out FOLDER, or --check")
+        made = generate_fixture(args.character, args.seed, args.out, parameters=_settings(args.set))
+        _print({"fixture": made.name, "content": made.content, "events": len(made)} if args.json else made, args.json)
+        return 0
+    if args.character or args.out or args.set:
+        raise ConfigError("generate --check takes fixtures and nothing else: all that is needed is in their manifests")
+    named = (fixture(name) for name in _names(args.check))
+    checked = [data for data in named if args.check or data.manifest.get("generator")]
+    if not checked:
+        raise NothingSelected("none of the fixtures here was generated; name one")
+    for data in checked:
+        regenerate(data)
+        report = {"fixture": data.name, "content": data.content, "equal": True}
+        _print(report if args.json else f"{data.name}: generated again, equal, {data.content}", args.json)
     return 0
 
 

@@ -330,13 +330,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
         manifest = tomllib.loads(file.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # of which TOML and UTF-8 errors are kinds
         raise IntegrityError(f"{file}: no valid TOML: {cause(error)}") from None
-    allowed = {"schema", "name", "shows", "content_sha256", "instruments", "config", "streams", "source", "expect"}
+    allowed = {"schema", "name", "shows", "content_sha256", "instruments", "config", "streams", "source", "generator", "expect"}
     for key in sorted(set(manifest) - allowed):
         raise IntegrityError(f"{file}: unknown key {key!r}; allowed are {', '.join(sorted(allowed))}")
     for key, kind in (("schema", int), ("name", str), ("content_sha256", str), ("instruments", list), ("streams", dict)):
         if type(manifest.get(key)) is not kind:
             raise IntegrityError(f"{file}: {key} is missing or no {kind.__name__}")
-    for key in ("config", "source", "expect"):
+    for key in ("config", "source", "generator", "expect"):
         if type(manifest.get(key, {})) is not dict:
             raise IntegrityError(f"{file}: {key} is no table")
     if manifest["schema"] != SCHEMA:
@@ -407,6 +407,7 @@ def write_fixture(
     source: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     expect: Mapping[str, Any] | None = None,
+    generator: Mapping[str, Any] | None = None,
 ) -> Fixture:
     """Write a fixture folder: Parquet, hashes, manifest. All or nothing: it appears whole under its name.
 
@@ -414,7 +415,7 @@ def write_fixture(
         folder: its last part is the fixture's name, `[a-z0-9_]{1,64}`; must not exist.
         streams: canonical integer columns by stream (`canonical_columns`), `symbol` as ASCII rank, plus any of EXTRA_COLUMNS.
         shows: one sentence on what the fixture is for. source: provenance. config: settings as in `Config`.
-        expect: what a replay must at least show, checked by `verify`.
+        expect: what a replay must at least show, checked by `verify`. generator: what makes the streams again, if anything does.
 
     Raises:
         ConfigError, InputFault, DataError: the data break a rule; nothing is written.
@@ -444,7 +445,8 @@ def write_fixture(
         entries = {stream: _write_stream(staged, stream, columns) for stream, columns in sorted(whole.items())}
         manifest: dict[str, Any] = {"schema": SCHEMA, "name": target.name, "shows": shows, "content_sha256": made.content}
         manifest["instruments"] = [instrument.model_dump() for instrument in made.instruments]
-        manifest |= {"config": dict(config or {}), "expect": dict(expect or {}), "source": dict(source or {}), "streams": entries}
+        manifest |= {"config": dict(config or {}), "expect": dict(expect or {}), "source": dict(source or {})}
+        manifest |= ({"generator": dict(generator)} if generator else {}) | {"streams": entries}
         (staged / "fixture.toml").write_text(to_toml(manifest), "utf-8")
         read_back = Fixture.open(staged)
         os.replace(staged, target)
