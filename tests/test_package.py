@@ -97,15 +97,17 @@ LAYERS = [
     {"config", "tape", "data.instrument"},
     {"market", "plan", "orders", "ledger", "cycle"},
     {"execution", "fills", "policies", "policies.static", "policies.own"},
-    {"engine", "data.validation", "data.binance", "data"},
-    {"data.fixture", "digest"},
-    {"run", "data.importing"},
+    {"engine", "data.validation", "data.binance", "data.blocks", "data.text", "data", "data.bars"},
+    {"data.fixture", "digest", "data.table"},
+    {"run", "data.series"},
+    {"data.archive", "data.lean", "data.tardis", "data.tabular"},
+    {"data.importing"},
     {"session"},
     {"golden", "plot", "cli", "__main__", "__init__"},
 ]
 HEAVY = {
     "pydantic": {"config", "data.instrument"},
-    "polars": {"run", "data.fixture"},
+    "polars": {"run", "data.fixture", "data.tabular"},
     "pandas": {"run"},
     "matplotlib": {"plot", "run"},
 }
