@@ -2,8 +2,8 @@
 
 Files come with a header or without, plain, zipped or gzipped; their names tell symbol and kind (`BTCUSDT-trades-2024-01-01.zip`,
 `BTCUSDT-1m-2024-01.zip` for klines). Times are ms, in spot files from 2025 on us; each file's unit is told by its first time and
-must hold for all of it. Quotes take `transaction_time`, trades the time of the (first) trade. Funding carries no mark price: the last
-accepted mid of the same import's quotes at or before it is taken, floored to a tick.
+must hold for all of it. Quotes take `transaction_time`, trades the time of the (first) trade. Funding carries no mark price: the
+last accepted mid of the same import's quotes at or before it is taken, floored to a tick.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _stamped(path: Path) -> Iterator[Block]:
         for line in lines:
             found = _STAMP.match(line)
             try:
-                when = datetime(*map(int, found.groups()), tzinfo=UTC) if found else None  # type: ignore[misc]
+                when = datetime(*map(int, found.groups()), tzinfo=UTC) if found else None  # type: ignore[arg-type,misc]
             except ValueError:
                 when = None
             if found is None or when is None:

@@ -182,12 +182,13 @@ def join(parts: Sequence[Part], rules: Rules) -> Joined:
     for rank, (symbol, mine) in enumerate(sorted(by_symbol.items())):
         sizes[symbol], guessed = sizes_of(symbol, mine, rules)
         inferred += [f"{symbol}.{name}" for name in guessed]
-        made = [_series(symbol, stream, [p for p in mine if p.stream == stream], rules) for stream in _streams_of(mine)]
-        series += _finished(made, rules)
-        for one in made:
+        mine_made = [_series(symbol, stream, [p for p in mine if p.stream == stream], rules) for stream in _streams_of(mine)]
+        _finish(mine_made, rules)
+        series += mine_made
+        for one in mine_made:
             one.columns["symbol"] = np.full(len(one.columns["ts"]), rank, np.int64)
-    report, streams = _Tally(parts, series), _merged(series)
-    return Joined(sizes, streams, report.told(files, sizes, tuple(inferred), streams))
+    tally, streams = _Tally(parts, series), _merged([one for one in series if len(one.columns["ts"])])
+    return Joined(sizes, streams, tally.told(files, sizes, tuple(inferred), streams))
 
 
 def _told(part: Part) -> dict[str, Any]:
@@ -245,7 +246,9 @@ def _to_units(part: Part, group: int, unit: Unit, rules: Rules) -> None:
         if over.any():
             row = int(np.argmax(over))
             shown = format_units(int(values[row]), Fraction(1, 10 ** table.places[group]))
-            cure = f"give a larger {option}: at most {limit:,} times it are allowed; floor rounds quantities down to it"
+            cure = (
+                f"give a larger {option}: at most {limit:,} times it are allowed; --floor (floor=True) rounds quantities down to it"
+            )
             raise _off(part, name, row, f"over {limit:,} times {format_units(1, unit.size)}", shown, cure)
         values *= factor
         if step > 1:
@@ -317,8 +320,8 @@ def _order(series: Series, rules: Rules) -> None:
     series.order = order
 
 
-def _finished(made: list[Series], rules: Rules) -> list[Series]:
-    """Quarantine counted, funding marked; the series of one symbol that have rows."""
+def _finish(made: list[Series], rules: Rules) -> None:
+    """Funding gets its marks and rows to be quarantined are counted, for all series of one symbol."""
     by_stream = {one.stream: one for one in made}
     streams: dict[str, dict[str, Ints]] = {}
     quotes = None
@@ -331,7 +334,6 @@ def _finished(made: list[Series], rules: Rules) -> list[Series]:
             one.dropped[f"{one.stream}_{fault.name.lower()}"] += int(np.count_nonzero(faults == fault + 1))
         if one.stream == "quotes" or (one.stream == "books" and "quotes" not in by_stream):
             quotes = (one, faults)
-    return [one for one in made if len(one.columns["ts"])]
 
 
 def _faults(series: Series, streams: Mapping[str, Mapping[str, Ints]]) -> NDArray[np.int8]:

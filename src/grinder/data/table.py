@@ -247,7 +247,9 @@ class _Reader:
         self.scale = np.array([[*pair, 0] for pair in zip([*places, _RATE_PLACES, MARK_PLACES], cut, strict=True)], np.int64)
         self.wanted = np.frombuffer(bytearray(layout.wanted.encode()), np.uint8) if layout.wanted else np.zeros(0, np.uint8)
         self.out = np.zeros((len(self.fields), ROOM), np.int64)
-        self.store = _Store(len(self.fields))
+        there = int(np.count_nonzero(block.text[block.start : block.stop] == ord("\n")))
+        expected = there * block.total // max(block.done, 1)
+        self.store = _Store(len(self.fields), expected + expected // 16 + ROOM)
         return block.start + (len(lines[0]) + 1 if layout.header else 0)
 
     def _cells(self, line: bytes, row: int) -> list[str]:
@@ -318,7 +320,10 @@ class _Reader:
             t.EMPTY_LINE: ("an empty line", "remove it"),
             t.NOT_A_TRUTH: ("neither true nor false", "write true or false"),
             t.NOT_A_SIDE: ("no side of a trade", "write buy, sell or unknown"),
-            t.TOO_LONG: ("more digits than 64 bits hold", "give the tick or lot size; floor rounds quantities down to the lot"),
+            t.TOO_LONG: (
+                "more digits than 64 bits hold",
+                "give --tick or --lot; --floor (floor=True) then rounds quantities down to the lot",
+            ),
             t.OFF_TIME: self._time_fault(),
         }.get(status) or self._number_fault(status, kind, value or "")
         if status in (t.MISSING, t.EMPTY_LINE):
@@ -338,12 +343,13 @@ class _Reader:
         unit = self.units[kind] if kind <= t.QTY else None
         what = _GROUPS[kind] if kind <= t.MARK else "number"
         if status == t.FINER and kind == t.RATE:
-            return "finer than 0.00000001, the unit of rates", "give --floor to round such rates down"
+            return "finer than 0.00000001, the unit of rates", "--floor (floor=True) rounds such rates down"
         if status in (t.FINER, t.NEGATIVE, t.TOO_SMALL) and kind in (t.PRICE, t.QTY, t.MARK):
             least = 0 if kind == t.QTY and status == t.NEGATIVE else 1
             reason = "negative" if status == t.NEGATIVE else f"a {what} must be over 0"
             reason = f"no multiple of {format_units(1, unit.size)}" if status == t.FINER and unit else reason
-            return reason, nearest(value, unit.size if unit else None, least)
+            more = "; --floor (floor=True) rounds quantities down" if status == t.FINER and kind == t.QTY else ""
+            return reason, nearest(value, unit.size if unit else None, least) + more
         example = {t.PRICE: "61800.10", t.QTY: "0.250", t.RATE: "0.0001"}.get(kind, "17")
         return f"not a plain {what}" if kind <= t.NUMBER else "unreadable", f"write it like {example}, without quotes or spaces"
 
@@ -361,10 +367,10 @@ def nearest(value: str, unit: Fraction | None, least: int) -> str:
 
 
 class _Store:
-    """Columns that grow in place; no second copy of them is ever made."""
+    """Columns that grow in place, from room for what the file's first block lets expect (memory that is not touched costs none)."""
 
-    def __init__(self, fields: int) -> None:
-        self.arrays = [np.zeros(0, np.int64) for _ in range(fields)]
+    def __init__(self, fields: int, room: int) -> None:
+        self.arrays = [np.empty(room, np.int64) for _ in range(fields)]
         self.length = 0
 
     def append(self, rows: NDArray[np.int64]) -> None:

@@ -154,7 +154,7 @@ def decimal_number(text: Bytes, i: int, places: int, floor: bool) -> tuple[int, 
 
 @kernel
 def exponent_number(text: Bytes, i: int, places: int) -> tuple[int, int, int, int]:
-    """A number with an exponent, its sign aside: (value in 10**-places rounded down, first byte after, status, decimals it needs)."""
+    """A number with an exponent, its sign aside: (value in 10**-places rounded down, first byte after, status, decimals needed)."""
     value: Any = 0
     digits, shift, after = 0, 0, 0
     c = np.int64(text[i])
