@@ -235,10 +235,9 @@ def sizes_of(symbol: str, parts: Sequence[Part], rules: Rules) -> tuple[tuple[st
 
 
 def _to_units(part: Part, group: int, unit: Unit, rules: Rules) -> None:
-    table, step = part.table, int(unit.size * 10**unit.places)
+    table, step = part.table, unit.step
     factor = 10 ** (unit.places - table.places[group])
     limit, option = _LIMITS[group]
-    cut = 0
     for name in (name for name, of in table.groups.items() if of == group):
         values = table.columns[name]
         gone = values == t.ABSENT
@@ -259,11 +258,9 @@ def _to_units(part: Part, group: int, unit: Unit, rules: Rules) -> None:
                 shown = format_units(int(values[row]), Fraction(1, 10**unit.places))
                 reason = f"no multiple of {format_units(1, unit.size)}"
                 raise _off(part, name, row, reason, shown, nearest(shown, unit.size, int(group == t.PRICE)))
-            cut += int(np.count_nonzero(rest))
             values //= step
         values[gone] = t.ABSENT
     table.places[group] = unit.places
-    table.floored[group] += cut
 
 
 def _marks_to_ticks(part: Part, tick: Unit) -> None:

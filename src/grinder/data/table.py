@@ -64,6 +64,11 @@ class Unit(NamedTuple):
     size: Fraction
     places: int
 
+    @property
+    def step(self) -> int:
+        """The size in `10**-places`."""
+        return int(self.size * 10**self.places)
+
     @classmethod
     def of(cls, text: str, what: str) -> Unit:
         """From decimal text.
@@ -201,7 +206,7 @@ class _Reader:
             elif status == t.OFF_TIME and not self.times.factor:
                 self.times = self._judge(need, column, block, begin)
             elif status != t.DONE:
-                raise self._explain(status, column, block, begin)
+                raise self._misshapen(block, at) or self._explain(status, column, block, begin)
         if self.state[4]:
             self._decode(block.text[block.start : block.stop].tobytes(), first)
             self.state[4] = 0
@@ -244,7 +249,9 @@ class _Reader:
         self.units = (layout.tick, layout.lot)
         places = [unit.places if unit else 0 for unit in self.units]
         cut = [0, int(self.floor and layout.lot is not None), int(self.floor), 1]
-        self.scale = np.array([[*pair, 0] for pair in zip([*places, _RATE_PLACES, MARK_PLACES], cut, strict=True)], np.int64)
+        steps = [unit.step if unit else 1 for unit in self.units]
+        scale = ([*places, _RATE_PLACES, MARK_PLACES], cut, [0] * 4, [*steps, 1, 1])
+        self.scale = np.array(scale, np.int64).T.copy()
         self.wanted = np.frombuffer(bytearray(layout.wanted.encode()), np.uint8) if layout.wanted else np.zeros(0, np.uint8)
         self.out = np.zeros((len(self.fields), ROOM), np.int64)
         there = int(np.count_nonzero(block.text[block.start : block.stop] == ord("\n")))
@@ -304,6 +311,20 @@ class _Reader:
             if times.low <= value < times.high:
                 return times
         raise self._explain(t.OFF_TIME, column, block, begin)
+
+    def _misshapen(self, block: Block, line: int) -> InputFault | None:
+        """A row of another number of columns is that first of all, whatever its shifted fields look like."""
+        names = [c.name for c in self.layout.columns] if self.layout else []
+        begin, cells = line, 0
+        for i in range(line, block.stop):
+            if block.text[i] in b",\n":
+                cells += 1
+                if block.text[i] == ord("\n"):
+                    break
+                begin = i + 1 if cells == len(names) else begin
+        if cells < len(names) and i > line:
+            return self._explain(t.MISSING if block.text[line] != ord("\r") else t.EMPTY_LINE, cells, block, line)
+        return self._explain(t.EXTRA, len(names), block, begin) if cells > len(names) else None
 
     def _explain(self, status: int, column: int, block: Block, begin: int) -> InputFault:
         """What is wrong with the field at `begin`, and the cure."""

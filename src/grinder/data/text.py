@@ -231,7 +231,8 @@ def parse_rows(
         text: uint8, (n,); `text[stop - 1]` is a line feed.
         plan: int64, (columns, 4): what the column holds, the row of `out` that takes it (-1: none), the least legal value,
             1 if it may be empty.
-        scale: int64, (4, 3): for prices, quantities, rates and marks: decimals, 1 if finer values are rounded down, how many were.
+        scale: int64, (4, 4): for prices, quantities, rates and marks: decimals, 1 if values off the unit are to be rounded down,
+            how many are, and the unit in `10**-decimals`.
         times: int64, (3,): least time, first time too late, ns in one. All 0 stops at the first time, so that it can be judged.
         name: uint8, the wanted symbol.
         out: int64, (fields, rows).
@@ -257,18 +258,25 @@ def parse_rows(
                         status = EMPTY_LINE
             elif kind <= MARK:
                 value, i, status, need, lost = decimal_number(text, i, scale[kind, 0], scale[kind, 1] == 1)
+                c = text[i]
+                if (status == DONE or status == FINER) and c != _COMMA and c != _LF and c != _CR:
+                    status = NOT_A_NUMBER
                 if status == DONE:
-                    scale[kind, 2] += lost
+                    if scale[kind, 1] == 1:
+                        scale[kind, 2] += 1 if lost == 1 or value % scale[kind, 3] != 0 else 0
                     if kind != RATE:
                         if text[begin] == 45:
                             status = NEGATIVE
                         elif value < least:
                             status = TOO_SMALL
-                elif text[begin] == 45 and kind != RATE and 48 <= text[begin + 1] <= 57:
+                elif status != NOT_A_NUMBER and text[begin] == 45 and kind != RATE:
                     status = NEGATIVE
             elif kind == TIME:
                 value, i, status = whole_number(text, i)
-                if status == DONE or status == TOO_LONG:
+                c = text[i]
+                if status == DONE and c != _COMMA and c != _LF and c != _CR:
+                    status = NOT_A_NUMBER
+                elif status == DONE or status == TOO_LONG:
                     if value < low or value >= high or status == TOO_LONG:
                         status, need = OFF_TIME, value
                     else:
