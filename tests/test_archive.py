@@ -367,6 +367,6 @@ def test_two_kinds_for_one_stream(tmp_path):
 
 def test_too_large_for_exact_numbers(tmp_path):
     path = ticker(tmp_path, [f"1,0.00000001,1,0.00000002,1,{T},{T}", f"2,400,1,401,1,{T},{T}"])
-    with pytest.raises(InputFault, match="over 34,359,738,368 times 0.00000001") as error:
+    with pytest.raises(InputFault, match=r"over 34,359,738,368 times 0\.00000001") as error:
         import_archive(path, tmp_path / "x", kind="perpetual")
     assert where(error)[1:] == (1, "best_bid_price", "400.00000000")

@@ -126,7 +126,7 @@ def test_times_become_ns_inside_their_range():
     ],
 )
 def test_what_stops_it(text, kind, status):
-    at, rows, state, _ = parse(f"1\n{text}\n" if kind not in ("time",) else f"{MS[0]}\n{text}\n", KINDS[kind])
+    at, rows, state, _ = parse(f"1\n{text}\n" if kind != "time" else f"{MS[0]}\n{text}\n", KINDS[kind])
     assert (len(rows), state[0]) == (1, status)
     assert at == (2 if kind != "time" else 14), "the line that cannot be used is the next"
 

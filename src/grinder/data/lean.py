@@ -36,8 +36,10 @@ _COLUMNS: Final = (
 _SIDES: Final = [column.field for column in _COLUMNS if column.optional]
 _FUNDING: Final = (Column("time", t.TIME, "ts"), Column("rate", t.RATE, "rate"))
 _DATE: Final = re.compile(r"(?<!\d)(\d{8})(?!\d)")
-_SYMBOL: Final = re.compile(
-    r"(?:^|_)(?P<symbol>[a-z]{2,}[a-z0-9]*)_(?:minute|second)|_(?:minute|second)_(?P<late>[a-z0-9]+)_\d{8}|^funding_(?P<paid>[a-z0-9]+)\."
+_SYMBOLS: Final = (  # as in `funding_btcusd.csv`, `coinbase_minute_btcusd_20170903_quote.zip`, `20170903_btcusd_minute_quote.csv`
+    re.compile(r"^funding_([a-z0-9]+)\."),
+    re.compile(r"_(?:minute|second)_([a-z0-9]+)_\d{8}"),
+    re.compile(r"^\d{8}_([a-z0-9]+)_(?:minute|second)_"),
 )
 _RESOLUTION: Final = {"minute": 60 * 10**9, "second": 10**9}
 _STAMP: Final = re.compile(rb"(\d{4})(\d\d)(\d\d) (\d\d):(\d\d):(\d\d),")
@@ -78,8 +80,7 @@ def read_lean(path: Path, rules: Rules, *, symbol: str | None, date: str | None,
 
 
 def _symbol_in(name: str) -> str | None:
-    found = _SYMBOL.search(name)
-    return next(group for group in found.groups() if group).upper() if found else None
+    return next((found[1].upper() for pattern in _SYMBOLS if (found := pattern.search(name))), None)
 
 
 def _midnight(path: Path, name: str, date: str | None) -> int:

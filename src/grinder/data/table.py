@@ -102,7 +102,7 @@ class Layout(NamedTuple):
     """What the columns of a file are.
 
     Args:
-        columns: in the order of the file. header: whether its first line names them.
+        columns: in the order of the file. header: whether its first line names them. counted: whether faults count that line.
         wanted: the symbol that a NAME column must hold; with `chosen` rows of others are dropped, else refused.
         drops: reason -> fields; a row in which one is absent is left out.
         tick, lot: the given units; None takes the finest decimals seen.
@@ -110,6 +110,7 @@ class Layout(NamedTuple):
 
     columns: Sequence[Column]
     header: bool
+    counted: bool = True
     wanted: str = ""
     chosen: bool = True
     drops: Mapping[str, Sequence[str]] = {}
@@ -128,7 +129,7 @@ class Table:
     Args:
         path: the file. columns: int64 by field: times in ns; prices, quantities and rates in `10**-places[group]`.
         places: decimals of prices, quantities, rates. floored: how many of each were rounded down.
-        header: lines before the first row. unit: of its times. names: field -> name in the file.
+        header: lines counted before the first row. unit: of its times. names: field -> name in the file.
         dropped: rows left out, by reason; `gone`: the rows' places, ascending.
     """
 
@@ -194,7 +195,7 @@ class _Reader:
         self.gone: list[NDArray[np.int64]] = []
 
     def take(self, block: Block) -> None:
-        first = self.seen + int(self.layout.header) if self.layout else 0
+        first = self.seen + self.base if self.layout else 0
         at = block.start if self.layout else self._open(block)
         while at < block.stop:
             times = np.array(self.times[1:], np.int64)
@@ -229,7 +230,7 @@ class _Reader:
             groups={name: c.kind for name, c in kept.items() if c.kind <= t.MARK},
             places=self.scale[:, 0].tolist(),
             floored=self.scale[:, 2].tolist(),
-            header=int(layout.header),
+            header=self.base,
             unit=self.times.name,
             names={name: c.name for name, c in kept.items()},
             dropped=self.dropped,
@@ -243,6 +244,7 @@ class _Reader:
         first = self._cells(lines[0], 0)
         second = self._cells(lines[1], 1) if len(lines) > 2 else None
         layout = self.layout = self.choose(first, second)
+        self.base = int(layout.header and layout.counted)
         self.fields = [column.field for column in layout.columns if column.field]
         rows = {name: i for i, name in enumerate(self.fields)}
         self.plan = np.array([[c.kind, rows.get(c.field, -1), c.least, c.optional] for c in layout.columns], np.int64)
@@ -277,7 +279,7 @@ class _Reader:
             for name in fields:
                 absent = keep & (chosen[self.fields.index(name)] == t.ABSENT)
                 if reason == "other_symbol" and not self.layout.chosen and absent.any():  # type: ignore[union-attr]
-                    row, first = self.seen + int(np.argmax(absent)) + 1, self.layout.wanted  # type: ignore[union-attr]
+                    row, first = self.seen + int(np.argmax(absent)) + self.base, self.layout.wanted  # type: ignore[union-attr]
                     cure = f"choose one, such as --symbol {first}"
                     raise InputFault("several symbols in one file", file=self.path, row=row, column="symbol", cure=cure)
                 self.dropped[reason] += int(absent.sum())
@@ -350,7 +352,7 @@ class _Reader:
         if status in (t.MISSING, t.EMPTY_LINE):
             value = None
         name = f"{len(names) + 1}th" if status == t.EXTRA else names[min(column, len(names) - 1)]
-        row = self.seen + int(layout.header)
+        row = self.seen + self.base
         return InputFault(reason, file=self.path, row=row, column=name, value=value, cure=cure)
 
     def _time_fault(self) -> tuple[str, str]:

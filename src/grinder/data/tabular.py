@@ -90,13 +90,11 @@ def read_tabular(
         tick = one if in_ticks else rules.unit("tick_size", symbol)
         lot = one if in_lots else rules.unit("lot_size", symbol)
         drops = {"other_symbol": ["symbol"]} if any(c.field == "symbol" for c in kept) else {}
-        return Layout(kept, header, wanted=symbol, drops=drops, tick=tick, lot=lot)
+        return Layout(kept, header, counted=not parquet, wanted=symbol, drops=drops, tick=tick, lot=lot)
 
     parquet = _is_parquet(path)
     blocks = _parquet_blocks(path, {columns.get(name, name) for name in fields}) if parquet else blocks_of(path)
     table = read_table(path, blocks, choose, floor=rules.floor, times=Times.of(unit), progress=progress)
-    if parquet:
-        table.header = 0  # rows of a Parquet file count from 0
     _declared(table, {t.PRICE: in_ticks, t.QTY: in_lots})
     return Part(symbol, stream, f"table of {stream}", table, _sides if stream == "trades" else None)
 

@@ -232,7 +232,7 @@ def parse_rows(
         plan: int64, (columns, 4): what the column holds, the row of `out` that takes it (-1: none), the least legal value,
             1 if it may be empty.
         scale: int64, (4, 4): for prices, quantities, rates and marks: decimals, 1 if values off the unit are to be rounded down,
-            how many are, and the unit in `10**-decimals`.
+            how many (quantities and rates) are, and the unit in `10**-decimals`.
         times: int64, (3,): least time, first time too late, ns in one. All 0 stops at the first time, so that it can be judged.
         name: uint8, the wanted symbol.
         out: int64, (fields, rows).
@@ -245,7 +245,7 @@ def parse_rows(
     low, high, factor = times[0], times[1], times[2]
     row, i = 0, start
     while i < stop and row < room:
-        line = i
+        line, cut_qty, cut_rate = i, 0, 0
         for column in range(columns):
             kind, field, least = plan[column, 0], plan[column, 1], plan[column, 2]
             begin, value, status, need = i, 0, DONE, 0
@@ -262,8 +262,9 @@ def parse_rows(
                 if (status == DONE or status == FINER) and c != _COMMA and c != _LF and c != _CR:
                     status = NOT_A_NUMBER
                 if status == DONE:
-                    if scale[kind, 1] == 1:
-                        scale[kind, 2] += 1 if lost == 1 or value % scale[kind, 3] != 0 else 0
+                    if scale[kind, 1] == 1 and (lost == 1 or value % scale[kind, 3] != 0):
+                        cut_qty += 1 if kind == QTY else 0
+                        cut_rate += 1 if kind == RATE else 0
                     if kind != RATE:
                         if text[begin] == 45:
                             status = NEGATIVE
@@ -349,5 +350,7 @@ def parse_rows(
             if field >= 0:
                 out[field, row] = value
         row += 1
+        scale[QTY, 2] += cut_qty  # of whole rows only: one that is stopped at is parsed again
+        scale[RATE, 2] += cut_rate
     state[0] = DONE
     return i, row
