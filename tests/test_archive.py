@@ -285,7 +285,7 @@ def test_overlapping_days_and_quarantine(tmp_path):
     assert where(error)[:2] == (two.name, 0)
     two = ticker(tmp_path, [QUOTE_ROWS[1], QUOTE_ROWS[1].replace("0.25", "0")], day="2024-01-02")
     made, report = import_archive([two, one], tmp_path / "x", kind="perpetual")
-    assert report.quarantined == {"quotes_duplicate": 1, "quotes_no_size": 1}
+    assert report.quarantined == {"quotes.duplicate": 1, "quotes.no_size": 1}
     assert made.events.fault.tolist() == [0, 0, 1, 3]
 
 

@@ -458,7 +458,10 @@ def _write_stream(folder: Path, stream: str, columns: Mapping[str, NDArray[np.in
     names = [*_hashed(stream, columns), *(name for name in EXTRA_COLUMNS if name in columns)]
     file = folder / f"{stream}.parquet"
     frame = pl.DataFrame({name: columns[name] for name in names})
-    frame.write_parquet(file, compression="zstd", compression_level=19, row_group_size=ROW_GROUP, statistics=False)
+    try:
+        frame.write_parquet(file, compression="zstd", compression_level=19, row_group_size=ROW_GROUP, statistics=False)
+    except pl.exceptions.PolarsError as error:  # a full disk, which polars does not tell as an OSError
+        raise OSError(f"{file.name} cannot be written: {error}") from None
     rows = frame.height
     return {"file": file.name, "rows": rows, "bytes_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
 

@@ -328,7 +328,7 @@ def _finish(made: list[Series], rules: Rules) -> None:
         streams[one.stream] = one.columns
         faults = _faults(one, streams)
         for fault in Fault:
-            one.dropped[f"{one.stream}_{fault.name.lower()}"] += int(np.count_nonzero(faults == fault + 1))
+            one.dropped[f"{one.stream}.{fault.name.lower()}"] += int(np.count_nonzero(faults == fault + 1))
         if one.stream == "quotes" or (one.stream == "books" and "quotes" not in by_stream):
             quotes = (one, faults)
 
@@ -412,7 +412,7 @@ class _Tally:
             self.dropped += part.table.dropped
             self.floored += Counter(quantities=part.table.floored[t.QTY], rates=part.table.floored[t.RATE])
             self.notes |= dict.fromkeys(part.notes)
-        faults = {f"{one.stream}_{fault.name.lower()}" for one in series for fault in Fault}
+        faults = {f"{one.stream}.{fault.name.lower()}" for one in series for fault in Fault}
         for one in series:
             for name, count in one.dropped.items():
                 if name == "reordered":
