@@ -19,7 +19,7 @@ from grinder.data.importing import import_archive
 from grinder.data.series import Part, Rules, join
 from grinder.data.table import Table, Times, Unit
 from grinder.errors import ConfigError, InputFault
-from tests.files import NS, T, csv, gzipped, only, where
+from tests.files import NS, T, csv, gzipped, only, where, zipped
 
 
 def read(path, **options):
@@ -183,3 +183,60 @@ def test_a_wrong_setting_is_told_before_anything_is_read(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="inverse contracts"):
         import_archive(path, tmp_path / "x", kind={"BTCUSDT": "inverse"})
     only(tmp_path, path.name)
+
+
+# Any bytes at all (INVARIANTS 42)
+
+SEEDS = {
+    "BTCUSDT-bookTicker-2024-01-01.csv": b"".join(b"%d,100.%d,1.5,100.9,0.25,%d,%d\n" % (i, i % 9, T + i, T + i) for i in range(6)),
+    "BTCUSDT-trades-2024-01-01.csv": b"id,price,qty,quote_qty,time,is_buyer_maker\n1,100.1,2,200.2,%d,true\n2,100,1e-3,1,%d,false\n"
+    % (T, T),
+    "BTCUSDT-1m-2024-01.csv": b"%d,10,12,9,11,5,%d,50,3,2,20,0\n" % (T, T + 59_999),
+    "BTCUSDT-fundingRate-2024-01.csv": b"calc_time,funding_interval_hours,last_funding_rate\n%d,8,0.0001\n" % T,
+}
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    name=st.sampled_from(sorted(SEEDS)),
+    pack=st.sampled_from(["", "gz", "zip"]),
+    edits=st.lists(
+        st.tuples(
+            st.integers(0, 400), st.sampled_from([b"", b",", b"\n", b"\r", b"-", b".", b"e", b"\xff", b"\x00", b"9", b"nan"])
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    cut=st.integers(0, 60),
+)
+def test_any_bytes_give_a_fault_with_a_place_or_a_table(tmp_path_factory, name, pack, edits, cut):
+    folder = tmp_path_factory.mktemp("fuzz")
+    body = bytearray(SEEDS[name])
+    for at, new in edits:
+        body[at % len(body) : at % len(body) + 1] = new
+    path = folder / name
+    path.write_bytes(bytes(body))
+    if pack:
+        path = gzipped(path) if pack == "gz" else zipped(path)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) - cut])
+    quotes = csv(folder / "ETHUSDT-bookTicker-2024-01-01.csv", [f"1,100,1,101,1,{T},{T}"])
+    made = fault = None
+    try:
+        made = join([bars_of(path, "BTCUSDT"), bars_of(quotes, None)], Rules())
+    except InputFault as error:
+        fault = error
+    if made is None:
+        assert fault is not None
+        assert fault.file is not None
+        assert fault.cure
+        return
+    for columns in made.streams.values():
+        assert len({len(values) for values in columns.values()}) == 1
+        assert all(values.dtype == np.int64 for values in columns.values())
+        assert (np.diff(columns["ts"]) >= 0).all()
+        assert all((values >= 0).all() for field, values in columns.items() if field not in ("rate", "aggressor"))
+
+
+def bars_of(path, symbol):
+    return archive.read_archive(path, Rules(), data=None, symbol=symbol, bars=archive.Bars(2, "1"), unit=None, progress=None)

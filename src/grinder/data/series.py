@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grinder.data import text as t
+from grinder.data.fixture import EXTRA_COLUMNS
 from grinder.data.table import MARK_PLACES, Table, Unit, nearest
 from grinder.data.validation import check_stream
 from grinder.errors import ConfigError, InputFault
@@ -380,16 +381,15 @@ def _mark(funding: Series, quotes: tuple[Series, NDArray[np.int8]] | None, rules
 
 
 def _merged(series: Sequence[Series]) -> dict[str, dict[str, Ints]]:
-    """The series of all symbols by stream, ordered by (ts, symbol); file order is kept."""
+    """The series of all symbols by stream, ordered by (ts, symbol), file order kept; extra columns only if all symbols have them."""
     out: dict[str, dict[str, Ints]] = {}
     for stream in sorted({one.stream for one in series}):
         group = [one for one in series if one.stream == stream]
-        names = list(group[0].columns)
+        names = [name for name in group[0].columns if all(name in one.columns for one in group)]
         for one in group:
-            if set(one.columns) != set(names):
-                raise ConfigError(
-                    f"{one.symbol}: its {stream} have other columns than {group[0].symbol}'s; import one kind of file"
-                )
+            if other := one.columns.keys() - set(names) - set(EXTRA_COLUMNS):
+                told = f"{one.symbol}: only some symbols' {stream} have {', '.join(sorted(other))}"
+                raise ConfigError(f"{told}; import one kind of file, books of one depth (--top)")
         if len(group) == 1:
             out[stream] = group[0].columns
             continue
