@@ -381,7 +381,7 @@ def _mark(funding: Series, quotes: tuple[Series, NDArray[np.int8]] | None, rules
 
 
 def _merged(series: Sequence[Series]) -> dict[str, dict[str, Ints]]:
-    """The series of all symbols by stream, ordered by (ts, symbol), file order kept; extra columns only if all symbols have them."""
+    """The series of all symbols by stream, ordered by (ts, symbol), file order kept; extra columns that all symbols have."""
     out: dict[str, dict[str, Ints]] = {}
     for stream in sorted({one.stream for one in series}):
         group = [one for one in series if one.stream == stream]
