@@ -358,6 +358,28 @@ def test_bytes_that_are_not_utf8(tmp_path):
     assert where(error)[:2] == (bars.name, 1)
 
 
+def test_klines_of_both_units_with_finer_trades(tmp_path):
+    """The quantity of klines is in the lot that all files of the symbol agree on; each file's bars end in its own unit."""
+    new_year = 1_735_689_600_000
+    old = csv(tmp_path / "BTCUSDT-1m-2024-12.csv", [f"{new_year - 60_000},100,103,99,101,1,{new_year - 1},1,1,1,1,0"])
+    new = csv(tmp_path / "BTCUSDT-1m-2025-01.csv", [f"{new_year}000,100,103,99,101,1,{new_year + 59_999}999,1,1,1,1,0"])
+    trades = csv(tmp_path / "BTCUSDT-trades-2025-01.csv", [f"1,100.5,0.001,0.1,{new_year}000,true,true"])
+    import_archive([old, new, trades], tmp_path / "x", kind="spot", spread_ticks=2, size="2.5e-1")
+    made = stored(tmp_path / "x")
+    assert made["ts"] == [(new_year + at) * NS for at in range(-60_000, 60_000, 15_000)]
+    assert made["bid_qty"] == [250] * 8
+    assert made["bid_px"] == [999, 989, 1029, 1009] * 2
+    for size, reason in (("0.0001", "no multiple of 0.001"), ("0", "over 0"), ("-1", "over 0"), ("x", "no decimal number")):
+        with pytest.raises(ConfigError, match=reason):
+            import_archive([old, trades], tmp_path / "y", kind="spot", spread_ticks=2, size=size, lot_size="0.001")
+
+
+def test_inverse_contracts_are_refused(tmp_path):
+    path = csv(tmp_path / "BTCUSD_PERP-bookTicker-2024-01-01.csv", QUOTE_ROWS)
+    with pytest.raises(ConfigError, match="BTCUSD_PERP is an inverse contract"):
+        import_archive(path, tmp_path / "x", kind="perpetual")
+
+
 def test_two_kinds_for_one_stream(tmp_path):
     one = csv(tmp_path / "BTCUSDT-trades-2024-01-01.csv", [f"1,42000.1,0.5,21000.05,{T + 2},false"])
     two = csv(tmp_path / "BTCUSDT-aggTrades-2024-01-01.csv", [f"9,42000.1,0.5,1,3,{T},true"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,7 +20,7 @@ from grinder.data import text as t
 from grinder.data.bars import STEPS, around, bar_quotes, unlike_bar
 from grinder.data.blocks import Progress, blocks_of, member_name
 from grinder.data.series import Part, Rules, Series
-from grinder.data.table import Column, Layout, Times, Unit, read_table
+from grinder.data.table import TIME_UNITS, Column, Layout, Times, Unit, read_table
 from grinder.errors import ConfigError, InputFault
 from grinder.units import exact_units
 
@@ -104,6 +105,9 @@ class Bars(NamedTuple):
     size: str | None = None
 
 
+_INVERSE: Final = re.compile(r"USD_(PERP|\d{6})$")
+
+
 def read_archive(
     path: Path, rules: Rules, *, data: str | None, symbol: str | None, bars: Bars, unit: str | None, progress: Progress | None
 ) -> Part:
@@ -124,6 +128,8 @@ def read_archive(
     symbol = symbol or found
     if not symbol:
         raise ConfigError(f"{path}: its name does not tell the symbol, as in BTCUSDT-trades-2024-01-01.zip: give --symbol")
+    if _INVERSE.search(symbol):
+        raise ConfigError(f"{path}: {symbol} is an inverse contract (COIN-M): its value is not linear in price; use the USD-M one")
     told = None if named is None else named["kind"] or "klines"
     if data and told and data != told:
         raise InputFault("wrong kind of file", file=path, value=told, cure=f"the file's name says {told}, the option {data}")
@@ -175,12 +181,11 @@ def _klines(part: Part, bars: Bars, rules: Rules) -> Part:
         raise ConfigError("klines have no bid, ask or quantity: give --spread-ticks and --size")
     if spread < 0:
         raise ConfigError(f"--spread-ticks {spread}: it cannot be negative")
-    places = len(size.partition(".")[2].rstrip("0"))
-    lot = rules.unit("lot_size", part.symbol) or Unit.of("1" if places == 0 else f"0.{'0' * (places - 1)}1", "size")
-    lots = exact_units(size, lot.size, "size")
-    if lots < 1:
-        raise ConfigError(f"--size {size}: it must be over 0")
-    part.sample = places
+    part.sample = Unit.of(size, "--size").places
+    lot = rules.unit("lot_size", part.symbol)
+    if lot:
+        exact_units(size, lot.size, "--size")
+    part.table.columns["end"] += TIME_UNITS[part.table.unit]  # the last instant of a bar, in its unit; now the next bar's first
     wide = 2 * ((spread + 1) // 2)
     part.notes = (
         f"klines: 4 quotes a bar (open, nearer extreme, other extreme, close), spread {wide} ticks"
@@ -197,16 +202,17 @@ def _klines(part: Part, bars: Bars, rules: Rules) -> Part:
             raise series.fault(
                 f"{bad[1]} outside low and high, in ticks", bad[0], bad[1], value, "the file was altered: fetch it again"
             )
-        unit = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[part.table.unit]
-        interval = given["end"] - given["ts"] + unit
+        interval = given["end"] - given["ts"]
         if (interval <= 0).any():
             row = int(np.argmax(interval <= 0))
-            raise series.fault("a bar that ends before it begins", row, "end", int(given["end"][row]), "remove the row")
+            value = int(given["end"][row]) - TIME_UNITS[series.place(row)[0].table.unit]
+            raise series.fault("a bar that ends before it begins", row, "end", value, "remove the row")
         under = bar["low"] <= wide // 2
         if under.any():
             row = int(np.argmax(under))
             raise series.fault("the spread leaves no bid over 0", row, "low", int(bar["low"][row]), "give a smaller --spread-ticks")
         bid, ask = around(bar, spread)
+        lots = exact_units(size, lot.size if lot else Fraction(1, 10 ** part.table.places[t.QTY]), "--size")
         series.columns = bar_quotes(given["ts"], interval, bid, ask, lots, lots)
         series.origin = np.repeat(np.arange(len(given["ts"])), STEPS)
 

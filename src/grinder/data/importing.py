@@ -158,6 +158,11 @@ def import_archive(
     Fixture('btc': BTCUSDT; 1 events, 2024-01-01T00:00:00 to 2024-01-01T00:00:00 UTC)
     >>> report.units
     {'BTCUSDT': {'tick_size': '0.1', 'lot_size': '0.1'}}
+
+    On the command line::
+
+        grinder import archive BTCUSDT-bookTicker-2024-01-*.zip BTCUSDT-trades-2024-01-*.zip BTCUSDT-fundingRate-2024-01.zip \
+            --out fixtures/january --kind perpetual --clip
     """
     if data is not None and data not in KINDS:
         raise ConfigError(f"data {data!r}: there are {', '.join(KINDS)}")
@@ -176,7 +181,7 @@ def import_archive(
 def import_lean(
     paths: Paths, out: str | os.PathLike[str], *, symbol: str | None = None, date: str | None = None, **options: Unpack[FileOptions]
 ) -> tuple[Fixture, FilesReport]:
-    """Make a fixture of LEAN's minute or second quote bars and its funding files. See `grinder.data.lean` and `grinder.data.bars`.
+    r"""Make a fixture of LEAN's minute or second quote bars and its funding files. See `grinder.data.lean` and `grinder.data.bars`.
 
     Args:
         paths: .zip or .csv files; days are joined, symbols go side by side. out: the fixture's folder, which must not exist.
@@ -185,6 +190,18 @@ def import_lean(
 
     Raises:
         InputFault: a row that cannot be used; nothing is written.
+
+    On the command line, two days of two symbols in one fixture::
+
+        grinder import lean *_2017090[34]_quote.zip --out fixtures/two --kind spot --quote USD --lot 0.0001 --floor
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> file = folder / "20260101_btcusd_minute_quote.csv"
+    >>> _ = file.write_text("0,100,104,99,102,1.5,101,105,100,103,2\n")
+    >>> made, report = import_lean(file, folder / "btc", kind="perpetual")
+    >>> made.events.bid_px.tolist(), made.events.ask_px.tolist()
+    ([100, 99, 104, 102], [101, 100, 105, 103])
     """
     return _import(
         paths,
@@ -204,7 +221,7 @@ def import_tardis(
     top_n: int = 10,
     **options: Unpack[FileOptions],
 ) -> tuple[Fixture, FilesReport]:
-    """Make a fixture of Tardis CSV files: quotes, trades, book_snapshot_N, derivative_ticker. See `grinder.data.tardis`.
+    r"""Make a fixture of Tardis CSV files: quotes, trades, book_snapshot_N, derivative_ticker. See `grinder.data.tardis`.
 
     Args:
         paths: .csv or .csv.gz files. out: the fixture's folder, which must not exist.
@@ -214,6 +231,21 @@ def import_tardis(
 
     Raises:
         InputFault: a row that cannot be used; nothing is written.
+
+    On the command line::
+
+        grinder import tardis quotes.csv.gz trades.csv.gz derivative_ticker.csv.gz --out fixtures/btc --kind perpetual --clip
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> file = folder / "quotes.csv"
+    >>> _ = file.write_text(
+    ...     "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount\n"
+    ...     "binance-futures,BTCUSDT,1704067200000000,1704067200000250,2,42000.2,42000.1,1.5\n"
+    ... )
+    >>> made, report = import_tardis(file, folder / "btc", kind="perpetual", tick_size="0.1", lot_size="0.001")
+    >>> made
+    Fixture('btc': BTCUSDT; 1 events, 2024-01-01T00:00:00 to 2024-01-01T00:00:00 UTC)
     """
     return _import(
         paths,
@@ -237,7 +269,7 @@ def import_table(
     in_lots: bool = False,
     **options: Unpack[FileOptions],
 ) -> tuple[Fixture, FilesReport]:
-    """Make a fixture of one's own CSV or Parquet files, with a mapping of columns. See `grinder.data.tabular`.
+    r"""Make a fixture of one's own CSV or Parquet files, with a mapping of columns. See `grinder.data.tabular`.
 
     Args:
         out: the fixture's folder, which must not exist. symbol: what the files are of.
@@ -249,6 +281,20 @@ def import_table(
 
     Raises:
         InputFault: a row that cannot be used; nothing is written.
+
+    On the command line::
+
+        grinder import table --symbol BTCUSD --quotes day.parquet --trades trades.csv --column quotes.ts=time \
+            --column bid_px=best_bid --column ask_px=best_ask --out fixtures/btc --kind spot
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> file = folder / "day.csv"
+    >>> _ = file.write_text("time,best_bid,bid_qty,best_ask,ask_qty\n1704067200,99.5,1,100,2\n")
+    >>> columns = {"ts": "time", "bid_px": "best_bid", "ask_px": "best_ask"}
+    >>> made, report = import_table(folder / "btc", symbol="BTCUSD", kind="spot", quotes=file, columns=columns)
+    >>> made.events.bid_px.tolist(), report.units["BTCUSD"]["tick_size"], report.files[0]["time_unit"]
+    ([995], '0.1', 's')
     """
     files = {stream: _listed(given) for stream, given in (("quotes", quotes), ("trades", trades), ("funding", funding))}
     of = {path: stream for stream, given in files.items() for path in given}

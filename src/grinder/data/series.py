@@ -65,7 +65,7 @@ class Part:
     Args:
         symbol, stream: what it is of. what: the kind of file, such as "bookTicker". table: as read.
         derive: turns the joined columns into those of the stream; None where they are it already.
-        sample: decimals that the lot must allow for besides those seen, as (count, decimals).
+        sample: decimals that the lot must allow for besides those seen.
         notes: for the report.
     """
 
