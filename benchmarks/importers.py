@@ -182,21 +182,33 @@ def peak() -> int:
 
 
 def memory(sizes: tuple[int, ...] = (1_000_000, 5_000_000)) -> None:
-    """Peak memory of reading bookTicker files, over that of one row."""
+    """Peak memory of a bookTicker import over that of one row: to columns (48 bytes a row are their own), and to a fixture."""
     with tempfile.TemporaryDirectory() as scratch:
-        peaks = []
-        for rows in (1, *sizes):
-            path = write(Path(scratch) / f"BTCUSDT-bookTicker-2024-01-{1 + rows // 1_000_000:02}.csv", rows, quotes)
-            done = subprocess.run([sys.executable, __file__, "--peak", str(path)], capture_output=True, text=True, check=True)
-            peaks.append(int(done.stdout))
-            extra = (peaks[-1] - peaks[0]) / rows
-            print(f"{rows:>10,} rows: peak {peaks[-1] / 2**20:8.1f} MiB, {extra:6.1f} bytes a row over one row (columns: 48)")
+        files = {
+            rows: write(Path(scratch) / f"BTCUSDT-bookTicker-2024-01-{1 + rows // 1_000_000:02}.csv", rows, quotes)
+            for rows in (1, *sizes)
+        }
+        for how in ("columns", "fixture"):
+            peaks = {}
+            for rows, path in files.items():
+                words = [sys.executable, __file__, "--peak", how, str(path)]
+                peaks[rows] = int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+                extra = (peaks[rows] - peaks[1]) / rows
+                print(f"to {how}: {rows:>10,} rows, peak {peaks[rows] / 2**20:8.1f} MiB, {extra:6.1f} bytes a row over one row")
+
+
+def spend(how: str, path: Path) -> None:
+    """Import one file and print the peak."""
+    if how == "columns":
+        archive(path)
+    else:
+        import_archive(path, path.parent / f"made_{path.stem[-2:]}", kind="perpetual")
+    print(peak())
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peak"]:
-        archive(Path(sys.argv[2]))
-        print(peak())
+        spend(sys.argv[2], Path(sys.argv[3]))
     elif sys.argv[1:2] == ["--memory"]:
         memory()
     else:
