@@ -118,6 +118,8 @@ def test_parts_know_nothing_of_each_other(tmp_path):
     assert made.sizes == {"BTCUSDT": ("0.5", "1"), "ETHUSDT": ("0.001", "1")}
     assert made.streams["quotes"]["symbol"].tolist() == [0, 1], "equal times stand in the order of symbols"
     assert made.streams["quotes"]["bid_px"].tolist() == [6, 1125]
+    with pytest.raises(ConfigError, match="lot_size of BTC: the files are of ETHUSDT"):
+        join([read(eth)[0]], Rules(lot_size={"BTC": "1"}))
 
 
 # Whole or not at all

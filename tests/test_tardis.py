@@ -186,6 +186,16 @@ def test_several_symbols_in_a_file(tmp_path):
     assert where(error) == ("quotes.csv", None, None, "SOL")
 
 
+def test_a_symbol_that_is_not_utf8(tmp_path):
+    path = quotes(tmp_path, row(0, "2,101,100,1"), row(1, "2,101,100,1", "\u00e9"), row(2, "2,101,100,1", "bad"))
+    _, report = import_tardis(path, tmp_path / "x", kind="perpetual", symbol="BTC-PERP")
+    assert report.dropped == {"other_symbol": 2}
+    path.write_bytes(path.read_bytes().replace(b"bad", b"\xffad"))
+    with pytest.raises(InputFault, match="not UTF-8") as error:
+        import_tardis(path, tmp_path / "y", kind="perpetual", symbol="BTC-PERP")
+    assert where(error)[:2] == ("quotes.csv", 3)
+
+
 def test_lines_are_told_right_after_dropped_rows(tmp_path):
     rows = [row(i, "2,101,100,1", "ETH" if i % 3 else "BTC") for i in range(40_000)]
     rows[33_333] = row(5, "2,101,100,1", "BTC")

@@ -179,6 +179,11 @@ def join(parts: Sequence[Part], rules: Rules) -> Joined:
     by_symbol: dict[str, list[Part]] = {}
     for part in parts:
         by_symbol.setdefault(part.symbol, []).append(part)
+    for option in ("tick_size", "lot_size"):
+        given = getattr(rules, option)
+        for symbol in given if isinstance(given, Mapping) else ():
+            if symbol not in by_symbol:
+                raise ConfigError(f"{option} of {symbol}: the files are of {', '.join(sorted(by_symbol))}")
     sizes, series, inferred = {}, [], []
     for rank, (symbol, mine) in enumerate(sorted(by_symbol.items())):
         sizes[symbol], guessed = sizes_of(symbol, mine, rules)

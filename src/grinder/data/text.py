@@ -323,6 +323,9 @@ def parse_rows(
             elif kind == NAME:
                 value, i = same_name(text, i, name)
                 value = 1 if value == 1 else ABSENT
+                for k in range(begin, i):
+                    if text[k] > 127:
+                        state[4] = 1
             else:
                 value, i, status, need, lost = decimal_number(text, i, 0, True)
             if status == DONE:
