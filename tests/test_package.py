@@ -100,17 +100,19 @@ LAYERS = [
     {"features.bars"},
     {"market", "plan", "orders", "ledger", "cycle"},
     {"execution", "fills", "policies", "policies.static", "policies.own"},
-    {"engine", "data.validation", "data"},
+    {"engine", "data.validation", "data", "data.blocks", "data.text", "data.bars"},
     {"data.merging"},
     {"data.binance"},
-    {"data.fixture", "digest"},
-    {"run", "data.importing", "data.inspection", "data.generator"},
+    {"data.fixture", "digest", "data.table"},
+    {"run", "data.series", "data.inspection", "data.generator"},
+    {"data.archive", "data.lean", "data.tardis", "data.tabular"},
+    {"data.importing"},
     {"session"},
     {"golden", "plot", "cli", "__main__", "__init__"},
 ]
 HEAVY = {
     "pydantic": {"config", "data.instrument"},
-    "polars": {"run", "data.fixture"},
+    "polars": {"run", "data.fixture", "data.tabular"},
     "pandas": {"run"},
     "matplotlib": {"plot", "run"},
 }

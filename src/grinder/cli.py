@@ -130,6 +130,90 @@ def _add_import(commands: Any) -> None:
     binance.add_argument("--origin", default="", help="where the recording is from, and its licence")
     binance.add_argument("--json", action="store_true", help="print the report as one JSON object")
     binance.set_defaults(run=_import_binance)
+    _add_import_archive(sources)
+    _add_import_lean(sources)
+    _add_import_tardis(sources)
+    _add_import_table(sources)
+
+
+def _add_import_archive(sources: Any) -> None:
+    archive = sources.add_parser(
+        "archive", help="Binance's archive CSVs: bookTicker, aggTrades, trades, klines, fundingRate", epilog=_EPILOG
+    )
+    archive.add_argument("files", nargs="+", help="days, kinds and symbols that make one fixture: .csv, .zip or .gz")
+    archive.add_argument("--symbol", help="the symbol, where a file's name does not tell it")
+    archive.add_argument("--data", help="the kind of file, where neither its name nor a header tells it, such as bookTicker")
+    archive.add_argument("--spread-ticks", type=int, metavar="N", help="klines: the spread around their prices in ticks")
+    archive.add_argument("--size", metavar="QTY", help="klines: the quantity at the best bid and ask")
+    archive.add_argument("--time-unit", help="s, ms, us or ns; default: told by the magnitude of each file's first time")
+    _add_file_options(archive)
+    archive.set_defaults(run=_import_archive)
+
+
+def _add_import_lean(sources: Any) -> None:
+    lean = sources.add_parser("lean", help="LEAN's crypto minute or second quote bars, and its funding files", epilog=_EPILOG)
+    lean.add_argument("files", nargs="+", help="days and symbols that make one fixture: .zip or .csv")
+    lean.add_argument("--symbol", help="the symbol, where a file's name does not tell it")
+    lean.add_argument("--date", metavar="YYYYMMDD", help="the day, where a file's name does not tell it")
+    _add_file_options(lean)
+    lean.set_defaults(run=_import_lean)
+
+
+def _add_import_tardis(sources: Any) -> None:
+    tardis = sources.add_parser(
+        "tardis", help="Tardis CSV files: quotes, trades, book_snapshot_N, derivative_ticker", epilog=_EPILOG
+    )
+    tardis.add_argument("files", nargs="+", help="days, kinds and symbols that make one fixture: .csv or .csv.gz")
+    tardis.add_argument("--symbol", help="which symbol, if a file holds several")
+    tardis.add_argument("--clock", default="local", help="which time orders events: local (default) or exchange")
+    tardis.add_argument("--top", dest="top_n", type=int, default=10, help="levels a side of a book (default 10)")
+    _add_file_options(tardis)
+    tardis.set_defaults(run=_import_tardis)
+
+
+def _add_import_table(sources: Any) -> None:
+    table = sources.add_parser("table", help="CSV or Parquet files of your own, with a mapping of their columns", epilog=_EPILOG)
+    table.add_argument("--symbol", required=True, help="what the files are of; rows of others are dropped")
+    for stream in ("quotes", "trades", "funding"):
+        table.add_argument(f"--{stream}", metavar="FILE", action="append", default=[], help=f"a file of {stream}; may be repeated")
+    table.add_argument(
+        "--column",
+        metavar="NAME=COLUMN",
+        action="append",
+        default=[],
+        help="where a column is, such as bid_px=best_bid or trades.ts=0",
+    )
+    table.add_argument("--time-unit", help="s, ms, us or ns; default: told by the magnitude of each file's first time")
+    table.add_argument("--in-ticks", action="store_true", help="prices are whole ticks already; give --tick")
+    table.add_argument("--in-lots", action="store_true", help="quantities are whole lots already; give --lot")
+    _add_file_options(table)
+    table.set_defaults(run=_import_table)
+
+
+def _add_file_options(parser: Any) -> None:
+    """What every importer of files takes."""
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="the fixture's folder; its last part is the name")
+    parser.add_argument("--kind", choices=("spot", "perpetual"), required=True, help="what the symbols are")
+    for name, what in (("tick", "prices"), ("lot", "quantities")):
+        parser.add_argument(
+            f"--{name}",
+            dest=f"{name}_size",
+            metavar="SIZE",
+            action="append",
+            default=[],
+            help=f"{name} size, or SYMBOL=SIZE for each symbol; default: the finest decimals seen in the {what}",
+        )
+    parser.add_argument("--sort", action="store_true", help="sort rows stably by time rather than refuse disorder")
+    parser.add_argument("--floor", action="store_true", help="round quantities down to the lot and rates to 1e-8; counted")
+    parser.add_argument("--clip", action="store_true", help="drop funding outside the time of the quotes; counted")
+    parser.add_argument("--contract-size", default="1", help="what one unit of quantity stands for (default 1)")
+    parser.add_argument("--quote", default="USDT", help="the quote currency (default USDT)")
+    parser.add_argument("--quote-decimals", type=int, default=8, help="decimals that money is kept in (default 8)")
+    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting for the fixture's [config]")
+    parser.add_argument("--expect", metavar="NAME=N", action="append", default=[], help="what a replay must show, such as fills=20")
+    parser.add_argument("--shows", default="", help="one sentence on what the fixture is for")
+    parser.add_argument("--origin", default="", help="where the files are from, and their licence")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
 def _add_fixture(commands: Any) -> None:
@@ -279,7 +363,58 @@ def _generate(args: argparse.Namespace) -> int:
     return 0
 
 
+def _import_archive(args: argparse.Namespace) -> int:
+    from grinder.data.importing import import_archive
+
+    given = {name: getattr(args, name) for name in ("symbol", "data", "spread_ticks", "size", "time_unit")}
+    return _import_files(args, lambda **options: import_archive(args.files, args.out, **given, **options))
+
+
+def _import_lean(args: argparse.Namespace) -> int:
+    from grinder.data.importing import import_lean
+
+    return _import_files(args, lambda **options: import_lean(args.files, args.out, symbol=args.symbol, date=args.date, **options))
+
+
+def _import_tardis(args: argparse.Namespace) -> int:
+    from grinder.data.importing import import_tardis
+
+    given = {name: getattr(args, name) for name in ("symbol", "clock", "top_n")}
+    return _import_files(args, lambda **options: import_tardis(args.files, args.out, **given, **options))
+
+
+def _import_table(args: argparse.Namespace) -> int:
+    from grinder.data.importing import import_table
+
+    given = {name: getattr(args, name) for name in ("symbol", "quotes", "trades", "funding", "time_unit", "in_ticks", "in_lots")}
+    columns = {name: str(value) for name, value in _settings(args.column).items()}
+    return _import_files(args, lambda **options: import_table(args.out, columns=columns, **given, **options))
+
+
+def _import_files(args: argparse.Namespace, importer: Callable[..., tuple[Any, Any]]) -> int:
+    """Run an importer of files with the options they share, and print its report."""
+    shared = ("kind", "sort", "floor", "clip", "contract_size", "quote", "quote_decimals", "shows", "origin")
+    with _progress(f"import {Path(args.out).name}", "bytes") as progress:
+        made, report = importer(
+            tick_size=_by_symbol(args.tick_size),
+            lot_size=_by_symbol(args.lot_size),
+            config=_settings(args.set),
+            expect=_counts(args.expect),
+            progress=progress,
+            **{name: getattr(args, name) for name in shared},
+        )
+    _print(report.to_dict() if args.json else f"{report}\n{made}", args.json)
+    return 0
+
+
 # Help for all
+
+
+def _by_symbol(words: Sequence[str]) -> str | dict[str, str] | None:
+    """`SIZE`, or `SYMBOL=SIZE` words."""
+    if len(words) == 1 and "=" not in words[0]:
+        return words[0]
+    return {name: str(value) for name, value in _settings(words).items()} or None
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,180 @@
+"""Tables of one's own: CSV or Parquet with any column names, and a mapping from the fixture's columns to them.
+
+A Parquet file is read batch by batch as the CSV text it would be, so that one parser and one set of faults serve both. A float in
+it is taken as the shortest decimal text that reads back as that float, as its writer meant it; NaN and infinity are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from grinder.data import text as t
+from grinder.data.blocks import Block, Progress, blocks_of
+from grinder.data.series import Part, Rules, Series
+from grinder.data.table import Column, Layout, Table, Times, Unit, read_table
+from grinder.errors import ConfigError, InputFault
+
+__all__ = ["FIELDS", "read_tabular"]
+
+FIELDS: Final[dict[str, dict[str, tuple[int, int, bool]]]] = {
+    "quotes": {
+        "ts": (t.TIME, 0, True),
+        "bid_px": (t.PRICE, 1, True),
+        "bid_qty": (t.QTY, 0, True),
+        "ask_px": (t.PRICE, 1, True),
+        "ask_qty": (t.QTY, 0, True),
+        "update_id": (t.COUNT, 0, False),
+        "symbol": (t.NAME, 0, False),
+    },
+    "trades": {
+        "ts": (t.TIME, 0, True),
+        "id": (t.COUNT, 0, False),
+        "px": (t.PRICE, 1, True),
+        "qty": (t.QTY, 1, True),
+        "aggressor": (t.SIDE, 0, False),
+        "buyer_maker": (t.TRUTH, 0, False),
+        "symbol": (t.NAME, 0, False),
+    },
+    "funding": {
+        "ts": (t.TIME, 0, True),
+        "rate": (t.RATE, 0, True),
+        "mark_px": (t.MARK, 1, False),
+        "symbol": (t.NAME, 0, False),
+    },
+}
+"""Stream -> its fields: what each holds, its least value, whether a file must have it."""
+_BATCH: Final = 1 << 16
+
+
+def read_tabular(
+    path: Path,
+    stream: str,
+    rules: Rules,
+    *,
+    symbol: str,
+    columns: Mapping[str, str],
+    unit: str | None,
+    in_ticks: bool,
+    in_lots: bool,
+    progress: Progress | None,
+) -> Part:
+    """One CSV or Parquet file of one stream.
+
+    Args:
+        stream: quotes, trades or funding. symbol: what it is of; rows of others are dropped where a symbol column is mapped.
+        columns: field -> name in the file; a field left out has its own name there. A number is a place, from 0, in a CSV without
+            header. Columns of the file that no field takes are skipped.
+        unit: of its times; None tells it by their magnitude. in_ticks, in_lots: prices (quantities) are whole ticks (lots).
+
+    Raises:
+        InputFault, ConfigError.
+    """
+    if stream not in FIELDS:
+        raise ConfigError(f"there is no stream {stream!r} to import; there are {', '.join(FIELDS)}")
+    fields = FIELDS[stream]
+    for name in columns:
+        if name not in fields:
+            raise ConfigError(f"{stream} have no column {name!r}; they have {', '.join(fields)}")
+    given = {"tick_size": in_ticks, "lot_size": in_lots}
+    for name in (name for name, whole in given.items() if whole):
+        if rules.unit(name, symbol) is None:
+            raise ConfigError(f"{symbol}: columns in whole units of {name} do not tell it: give it")
+    one = Unit.of("1", "unit")
+
+    def choose(cells: list[str], _: list[str] | None) -> Layout:
+        header, kept = _mapped(path, stream, cells, columns)
+        tick = one if in_ticks else rules.unit("tick_size", symbol)
+        lot = one if in_lots else rules.unit("lot_size", symbol)
+        drops = {"other_symbol": ["symbol"]} if any(c.field == "symbol" for c in kept) else {}
+        return Layout(kept, header, counted=not parquet, wanted=symbol, drops=drops, tick=tick, lot=lot)
+
+    parquet = _is_parquet(path)
+    blocks = _parquet_blocks(path, {columns.get(name, name) for name in fields}) if parquet else blocks_of(path)
+    table = read_table(path, blocks, choose, floor=rules.floor, times=Times.of(unit), progress=progress)
+    _declared(table, {t.PRICE: in_ticks, t.QTY: in_lots})
+    return Part(symbol, stream, f"table of {stream}", table, _sides if stream == "trades" else None)
+
+
+def _mapped(path: Path, stream: str, cells: list[str], columns: Mapping[str, str]) -> tuple[bool, list[Column]]:
+    """Whether there is a header, and each column of the file as a field, or skipped."""
+    fields = FIELDS[stream]
+    header = not (columns and all(place.isdigit() for place in columns.values()) and cells[0][:1].isdigit())
+    where: dict[int, str] = {}
+    for name, (_, _, needed) in fields.items():
+        wanted = columns.get(name, name if header else "")
+        if header and cells.count(wanted) > 1:
+            raise InputFault("a column twice", file=path, row=0, column=wanted, cure="rename one of them")
+        place = (cells.index(wanted) if wanted in cells else -1) if header else (int(wanted) if wanted else -1)
+        if place in where:
+            raise ConfigError(f"{name} and {where[place]} are both mapped to column {wanted}")
+        if 0 <= place < len(cells):
+            where[place] = name
+        elif needed or name in columns:
+            cure = f"map it, such as --column {name}=NAME; the file has {', '.join(cells)[:200]}"
+            raise InputFault("missing column", file=path, row=0, column=wanted or name, cure=cure)
+    if stream == "trades" and len({"aggressor", "buyer_maker"} & set(where.values())) != 1:
+        cure = "map aggressor (buy, sell, 1, -1) or buyer_maker (true, false)"
+        raise InputFault("missing column", file=path, row=0, column="aggressor", cure=cure)
+    kept = []
+    for i, cell in enumerate(cells):
+        field = where.get(i, "")
+        kind, least, _ = fields[field] if field else (t.SKIP, 0, False)
+        kept.append(Column(cell if header else str(i), kind, field, least))
+    return header, kept
+
+
+def _declared(table: Table, whole: Mapping[int, bool]) -> None:
+    """Columns that hold whole ticks or lots already are not scaled again."""
+    table.groups = {name: group for name, group in table.groups.items() if not whole.get(group, False)}
+    for group in (group for group, is_whole in whole.items() if is_whole):
+        table.places[group] = 0
+
+
+def _sides(series: Series) -> None:
+    """Trades are numbered where they have no id, and `buyer_maker` has become the aggressor."""
+    columns = series.columns
+    if "buyer_maker" in columns:
+        columns["aggressor"] = columns.pop("buyer_maker")
+    if "id" not in columns:
+        columns["id"] = np.arange(len(columns["ts"]), dtype=np.int64)
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PAR1"
+    except OSError as error:
+        raise InputFault(f"cannot be read: {error.strerror or error}", file=path, cure="give a readable file") from None
+
+
+def _parquet_blocks(path: Path, wanted: set[str]) -> Iterator[Block]:
+    """The wanted columns of a Parquet file as CSV text, a header first."""
+    import polars as pl
+
+    try:
+        whole = pl.scan_parquet(path, glob=False)
+        schema = whole.collect_schema()
+        names = [name for name in schema if name in wanted]
+        shown = []
+        for name in names:
+            kind = schema[name]
+            column = pl.col(name)
+            if isinstance(kind, pl.Datetime):
+                column = column.dt.epoch("ns")
+            elif not (kind.is_numeric() or kind in (pl.String, pl.Boolean)):
+                raise InputFault("neither numbers nor text", file=path, column=name, value=str(kind), cure="cast it")
+            shown.append(column.cast(pl.String).fill_null(""))
+        rows = whole.select(pl.len()).collect().item()
+        done = 0
+        head = (",".join(names) + "\n").encode()
+        for frame in whole.select(shown).collect_batches(chunk_size=_BATCH, maintain_order=True):
+            body = bytearray(head + frame.write_csv(include_header=False, quote_style="never").encode())
+            head = b""
+            done += frame.height
+            yield Block(np.frombuffer(body, np.uint8), 0, len(body), done, rows)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        raise InputFault(f"no readable Parquet: {error}", file=path, cure="write it again") from None

@@ -1,0 +1,215 @@
+"""Tables of one's own: CSV and Parquet through one parser, with mapped columns; and the same numbers from both."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from grinder.cli import main
+from grinder.data.fixture import Fixture
+from grinder.data.importing import import_table
+from grinder.data.series import Rules, join
+from grinder.data.tabular import read_tabular
+from grinder.errors import ConfigError, InputFault
+from tests.files import NS, T, csv, gzipped, only, where
+
+ROWS = [f"{T},100.1,1.5,100.2,2", f"{T + 5},100,0.25,100.2,0"]
+HEADER = "ts,bid_px,bid_qty,ask_px,ask_qty"
+QUOTES = {
+    "ts": [T * NS, (T + 5) * NS],
+    "symbol": [0, 0],
+    "bid_px": [1001, 1000],
+    "bid_qty": [150, 25],
+    "ask_px": [1002, 1002],
+    "ask_qty": [200, 0],
+}
+TABLE = {"ts": [T, T + 5], "bid_px": [100.1, 100.0], "bid_qty": [1.5, 0.25], "ask_px": [100.2, 100.2], "ask_qty": [2.0, 0.0]}
+
+
+def stored(folder, stream="quotes"):
+    return pl.read_parquet(folder / f"{stream}.parquet").to_dict(as_series=False)
+
+
+def take(folder, name="made", **options):
+    return import_table(folder / name, symbol="BTC", kind="spot", **options)
+
+
+def test_csv_by_its_own_names(tmp_path):
+    made, report = take(tmp_path, quotes=gzipped(csv(tmp_path / "q.csv", ROWS, header=HEADER)))
+    assert stored(tmp_path / "made") == QUOTES
+    assert report.units == {"BTC": {"tick_size": "0.1", "lot_size": "0.01"}}
+    assert made.symbols == ("BTC",)
+
+
+def test_mapped_columns_and_skipped_ones(tmp_path):
+    rows = [f"é,{row},x" for row in ROWS]
+    path = csv(tmp_path / "q.csv", rows, header="note,time,best_bid,bs,best_ask,as,more", bom=True, end="\r\n")
+    columns = {"ts": "time", "bid_px": "best_bid", "quotes.bid_qty": "bs", "ask_px": "best_ask", "ask_qty": "as"}
+    take(tmp_path, quotes=path, columns=columns)
+    assert stored(tmp_path / "made") == QUOTES
+
+
+def test_columns_by_place_in_a_file_without_header(tmp_path):
+    path = csv(tmp_path / "q.csv", [f"{row},7" for row in ROWS])
+    columns = {"ts": "0", "bid_px": "1", "bid_qty": "2", "ask_px": "3", "ask_qty": "4"}
+    take(tmp_path, quotes=path, columns=columns)
+    assert stored(tmp_path / "made") == QUOTES
+    with pytest.raises(InputFault, match="missing column") as error:
+        take(tmp_path, "x", quotes=path, columns=columns | {"ask_qty": "9"})
+    assert where(error)[:3] == ("q.csv", 0, "9")
+    with pytest.raises(ConfigError, match="both mapped to column 3"):
+        take(tmp_path, "x", quotes=path, columns=columns | {"ask_qty": "3"})
+
+
+FRAMES = {
+    "floats": pl.DataFrame(TABLE),
+    "text": pl.DataFrame(TABLE).with_columns(pl.all().exclude("ts").cast(pl.String)),
+    "decimals": pl.DataFrame(TABLE).with_columns(pl.all().exclude("ts").cast(pl.Decimal(18, 4))),
+    "dates": pl.DataFrame(TABLE).with_columns(pl.col("ts").cast(pl.Datetime("ms"))),
+    "dates in a zone": pl.DataFrame(TABLE).with_columns(pl.col("ts").cast(pl.Datetime("ms", "UTC"))),
+    "us": pl.DataFrame(TABLE).with_columns(pl.col("ts") * 1000),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_parquet_of_any_type_gives_the_same_numbers(tmp_path, kind):
+    FRAMES[kind].with_columns(extra=pl.lit("x,y")).write_parquet(tmp_path / "q.parquet")
+    take(tmp_path, quotes=tmp_path / "q.parquet")
+    assert stored(tmp_path / "made") == QUOTES
+
+
+def test_whole_ticks_and_lots(tmp_path):
+    frame = pl.DataFrame({name: QUOTES[name] for name in HEADER.split(",")})
+    frame.write_parquet(tmp_path / "q.parquet")
+    _, report = take(
+        tmp_path, quotes=tmp_path / "q.parquet", in_ticks=True, in_lots=True, tick_size="0.1", lot_size="0.01", time_unit="ns"
+    )
+    assert stored(tmp_path / "made") == QUOTES
+    assert report.inferred == ()
+    with pytest.raises(ConfigError, match="whole units of tick_size do not tell it"):
+        take(tmp_path, "x", quotes=tmp_path / "q.parquet", in_ticks=True)
+    path = csv(tmp_path / "q.csv", [ROWS[0]], header=HEADER)
+    with pytest.raises(InputFault, match="no multiple of 1") as error:
+        take(tmp_path, "x", quotes=path, in_ticks=True, tick_size="0.1")
+    assert where(error) == ("q.csv", 1, "bid_px", "100.1")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    px=st.lists(st.tuples(st.integers(1, 2**30), st.integers(0, 2**30)), min_size=1, max_size=20),
+    tick=st.sampled_from(["0.00000001", "0.001", "0.25", "1", "5"]),
+)
+def test_what_is_written_is_read_back(tmp_path_factory, px, tick):
+    """Round trip: integers to text, to floats in Parquet and to Decimal, and back to the same integers."""
+    folder = tmp_path_factory.mktemp("trip")
+    text = [
+        str(Decimal(ticks) * Decimal(tick)) if tick != "0.00000001" else f"{Decimal(ticks) * Decimal(tick):f}" for ticks, _ in px
+    ]
+    sizes = [f"{Decimal(lots) / 1000:f}" for _, lots in px]
+    columns = {"ts": [T + i for i in range(len(px))], "bid_px": text, "bid_qty": sizes, "ask_px": text, "ask_qty": ["1"] * len(px)}
+    frame = pl.DataFrame(columns)
+    frame.write_csv(folder / "t.csv")
+    frame.with_columns(pl.col("bid_px", "bid_qty", "ask_px").cast(pl.Float64)).write_parquet(folder / "f.parquet")
+    rules = Rules(tick, "0.001")
+    for name in ("t.csv", "f.parquet"):
+        part = read_tabular(
+            folder / name, "quotes", rules, symbol="A", columns={}, unit=None, in_ticks=False, in_lots=False, progress=None
+        )
+        made = join([part], rules).streams["quotes"]
+        assert made["bid_px"].tolist() == made["ask_px"].tolist() == [ticks for ticks, _ in px]
+        assert made["bid_qty"].tolist() == [lots for _, lots in px]
+
+
+def test_all_streams(tmp_path):
+    trades = csv(tmp_path / "t.csv", [f"{T + 1},100.1,1,buy", f"{T + 2},100.2,0.5,-1"], header="ts,px,qty,aggressor")
+    funding = csv(tmp_path / "f.csv", [f"{T + 3},0.0001,100.19"], header="ts,rate,mark_px")
+    quotes = csv(tmp_path / "q.csv", ROWS, header=HEADER)
+    import_table(tmp_path / "made", symbol="BTC", kind="perpetual", quotes=[quotes], trades=trades, funding=funding)
+    made = stored(tmp_path / "made", "trades")
+    assert (made["id"], made["px"], made["aggressor"]) == ([0, 1], [1001, 1002], [1, -1])
+    assert stored(tmp_path / "made", "funding")["mark_px"] == [1001], "a mark is floored to the tick"
+    csv(tmp_path / "t.csv", [f"7,{T + 1},100.1,1,true"], header="n,ts,px,qty,m")
+    columns = {"trades.id": "n", "buyer_maker": "m"}
+    import_table(tmp_path / "two", symbol="BTC", kind="spot", quotes=quotes, trades=trades, columns=columns)
+    assert stored(tmp_path / "two", "trades")["aggressor"] == [-1]
+    with pytest.raises(InputFault, match="missing column") as error:
+        import_table(tmp_path / "x", symbol="BTC", kind="spot", quotes=quotes, trades=trades)
+    assert where(error)[2] == "aggressor"
+
+
+def test_rows_of_other_symbols_are_dropped(tmp_path):
+    path = csv(
+        tmp_path / "q.csv",
+        [f"{row},{name}" for row, name in zip(ROWS * 2, ("BTC", "BTC", "ETH", "B"), strict=True)],
+        header=HEADER + ",symbol",
+    )
+    _, report = take(tmp_path, quotes=path)
+    assert report.dropped == {"other_symbol": 2}
+    assert stored(tmp_path / "made") == QUOTES
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(float("nan"), "NaN"), (float("inf"), "inf"), (None, ""), (-1.0, "-1.0"), (0.0, "0.0")]
+)
+def test_faults_in_parquet(tmp_path, value, shown):
+    frame = pl.DataFrame(TABLE | {"bid_px": [100.1, value]})
+    frame.write_parquet(tmp_path / "q.parquet")
+    with pytest.raises(InputFault) as error:
+        take(tmp_path, quotes=tmp_path / "q.parquet")
+    assert where(error) == ("q.parquet", 1, "bid_px", shown)
+    only(tmp_path, "q.parquet")
+
+
+def test_damaged_and_odd_parquet(tmp_path):
+    path = tmp_path / "q.parquet"
+    FRAMES["floats"].write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputFault, match="no readable Parquet"):
+        take(tmp_path, quotes=path)
+    pl.DataFrame(TABLE | {"bid_px": [[1], [2]]}).write_parquet(path)
+    with pytest.raises(InputFault, match="neither numbers nor text") as error:
+        take(tmp_path, quotes=path)
+    assert where(error)[2] == "bid_px"
+    pl.DataFrame(TABLE).clear().write_parquet(path)
+    with pytest.raises(InputFault, match="no_ticks"):
+        take(tmp_path, quotes=path)
+    pl.DataFrame(TABLE).drop("ask_qty").write_parquet(path)
+    with pytest.raises(InputFault, match="missing column") as error:
+        take(tmp_path, quotes=path)
+    assert where(error)[2] == "ask_qty"
+    with pytest.raises(InputFault, match="cannot be read"):
+        take(tmp_path, quotes=tmp_path / "nothing")
+
+
+def test_wrong_mappings(tmp_path):
+    path = csv(tmp_path / "q.csv", ROWS, header=HEADER)
+    for columns in ({"price": "x"}, {"books.bid_px": "x"}, {"quotes.px": "x"}, {"rate": "x"}):
+        with pytest.raises(ConfigError, match="there is no column"):
+            take(tmp_path, quotes=path, columns=columns)
+    with pytest.raises(ConfigError, match="there is no file to import"):
+        take(tmp_path)
+    with pytest.raises(ConfigError, match="a file is given twice"):
+        take(tmp_path, quotes=[path, path])
+    with pytest.raises(ConfigError, match="time unit 'h'"):
+        take(tmp_path, quotes=path, time_unit="h")
+    with pytest.raises(InputFault, match="a column twice"):
+        take(tmp_path, quotes=csv(tmp_path / "d.csv", ROWS, header=HEADER.replace("ask_px", "bid_px")))
+
+
+def test_by_command(tmp_path, capsys):
+    path = csv(tmp_path / "in" / "q.csv", ROWS, header=HEADER.replace("bid_px", "best").replace("ts", "time"))
+    words = ["import", "table", "--symbol", "BTC", "--quotes", str(path), "--out", str(tmp_path / "btc"), "--kind", "spot"]
+    assert (
+        main([*words, "--column", "bid_px=best", "--column", "ts=time", "--time-unit", "ms", "--tick", "0.05", "--lot", "BTC=0.01"])
+        == 0
+    )
+    assert "tick_size 0.05 (given), lot_size 0.01 (given)" in capsys.readouterr().out
+    assert Fixture.open(tmp_path / "btc").events.bid_px.tolist() == [2002, 2000]
+    assert main(words) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main([*words[:-3], str(tmp_path / "x"), *words[-2:]]) == 3
+    assert "map it, such as --column ts=NAME" in capsys.readouterr().err
+    only(tmp_path, "btc", "in")
