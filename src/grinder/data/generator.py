@@ -57,19 +57,23 @@ VERSION: Final = 1
 """Of the algorithm: it rises when the same parameters and seed give other columns."""
 
 DAY_S: Final = 86_400
-BEATS: Final = 10
-LAST_BEAT: Final = DAY_S * BEATS - 1
 DAY_MS: Final = DAY_S * 1000
-"""Beats a second."""
+BEATS: Final = 10
+"""Beats a second; one is 100 ms."""
+LAST_BEAT: Final = DAY_S * BEATS - 1
 MICRO: Final = 1_000_000
+"""Of a tick, as the fair price is carried."""
 ONE: Final = 1 << 16
+"""1.0 of a log2, a multiplier, a normal deviate."""
 MAX_BURST: Final = 12
 """Most quotes of a beat; at 2 ms apiece they end before the next beat but one."""
 LOG2_MIN: Final = -3 * ONE
 LOG2_MAX: Final = 6 * ONE
+"""What 2**x is clamped to: an eighth to sixty-four."""
 FAST_MAX: Final = 3 * ONE
 """However bursts pile up, volatility is at most eight times what it was."""
 SNAP_TICKS: Final = 10
+"""Prices at which orders gather."""
 SIZE_SPAN: Final = 64
 """No size is over this many times the mean."""
 
@@ -281,7 +285,7 @@ def regenerate(data: Fixture) -> Fixture:
         raise DataError(f"{where} is missing: this fixture was not generated")
     version, seed = given.pop("version", None), given.pop("seed", None)
     given.pop("character", None)
-    if version != VERSION:
+    if type(version) is not int or version != VERSION:
         raise IntegrityError(f"{where} version = {version!r}; this grinder generates version {VERSION}")
     missing = [name for name in NAMES if name not in given]
     if missing:
@@ -447,39 +451,18 @@ def _walk(day, clock, drift, push, kick, slow_u, burst_u, level_u, pace_u, price
 def _quote(day, fair, stress, burst, move_u, spread_u, size_u, order_u, ts, bid_px, bid_qty, ask_px, ask_qty):
     """Fill the rows of all bursts; `ts` in ns from the start of the day."""
     p = day[0]
-    tick = p["price_ticks"]
-    bid, ask, bid_size, ask_size = tick, tick + 1, p["size_lots"], p["size_lots"]
-    now = 0
-    row = 0
+    bid, ask, bid_size, ask_size = p["price_ticks"], p["price_ticks"] + 1, p["size_lots"], p["size_lots"]
+    now = row = 0
     for beat in range(len(burst)):
         n = burst[beat]
         if n == 0:
             continue
         u = move_u[beat]
         mean = max(1, (p["size_lots"] << 16) // exp2(min(stress[beat] * p["size_thin_pct"] // 100, LOG2_MAX)))
-        spread = 1
-        if (spread_u[beat] >> 32 & 65_535) * 100 < p["spread_wide_pct"] << 16:
-            spread += 1 + (p["spread_wide_ticks"] * expo(spread_u[beat]) >> 10)
-        spread += p["spread_stress_ticks"] * ((exp2(stress[beat]) - ONE) >> 6) * expo(spread_u[beat]) >> 20
         to = fair[beat] // MICRO
-        spread = min(spread, max(1, to >> 6))
-        # Where the burst leaves bid and ask
-        far = abs(2 * to - bid - ask) > tick >> 6
-        steps = 0
-        new_bid, new_ask = bid, ask
-        if far or (u & 65_535) * 100 < (p["move_pct"] * exp2(stress[beat])):
-            new_bid = to - ((spread - 1) >> 1)
-            if (u >> 16 & 65_535) * 100 < p["round_pct"] << 16:
-                nearest = (to + SNAP_TICKS // 2) // SNAP_TICKS * SNAP_TICKS
-                new_bid = nearest if to >= nearest else nearest - spread
-            new_ask = new_bid + spread
-            steps = min(n, 1 + (u >> 32 & 3))
-        elif spread < ask - bid:
-            steps = 1
-            if u >> 34 & 1:
-                new_bid = ask - spread
-            else:
-                new_ask = bid + spread
+        spread = min(width(p, stress[beat], spread_u[beat]), max(1, to >> 6))
+        new_bid, new_ask, steps = aim(p, bid, ask, to, spread, stress[beat], u)
+        steps = min(n, steps)
         up = new_bid + new_ask > bid + ask
         old_bid, old_ask = bid, ask
         now = max(now, beat * 100 + (u >> 40 & 1023) * 100 // 1024)
@@ -510,6 +493,35 @@ def _quote(day, fair, stress, burst, move_u, spread_u, size_u, order_u, ts, bid_
             ts[row] = now * 1_000_000
             bid_px[row], bid_qty[row], ask_px[row], ask_qty[row] = bid, bid_size, ask, ask_size
             row += 1
+
+
+@kernel
+def width(p, stress, u):
+    """The spread, in ticks, that a burst would leave: mostly one tick, in calm; growing with each doubling of stress."""
+    spread = 1
+    if (u >> 32 & 65_535) * 100 < p["spread_wide_pct"] << 16:
+        spread += 1 + (p["spread_wide_ticks"] * expo(u) >> 10)
+    return spread + (p["spread_stress_ticks"] * ((exp2(stress) - ONE) >> 6) * expo(u) >> 20)
+
+
+@kernel
+def aim(p, bid, ask, to, spread, stress, u):
+    """Where a burst leaves bid and ask, and in how many steps; 0 steps: where they are.
+
+    It moves them to the fair price `to` (ticks) by chance, surely in stress or when they are far off; else it may narrow a spread.
+    """
+    far = abs(2 * to - bid - ask) > p["price_ticks"] >> 6
+    if far or (u & 65_535) * 100 < p["move_pct"] * exp2(stress):
+        low = to - ((spread - 1) >> 1)
+        if (u >> 16 & 65_535) * 100 < p["round_pct"] << 16:
+            nearest = (to + SNAP_TICKS // 2) // SNAP_TICKS * SNAP_TICKS
+            low = nearest if to >= nearest else nearest - spread
+        return low, low + spread, 1 + (u >> 32 & 3)
+    if spread < ask - bid:
+        if u >> 34 & 1:
+            return ask - spread, ask, 1
+        return bid, bid + spread, 1
+    return bid, ask, 0
 
 
 @kernel
