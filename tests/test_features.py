@@ -30,13 +30,13 @@ NAMES = STAGES["features"]
 L2 = sum(feature for feature in Feature if feature >= Feature.DEPTH_BID)
 
 
-def tape(rows, times=None, **columns) -> Fixture:
+def tape(rows, times=None, config=None) -> Fixture:
     """Four quotes a bar along open, high, low, close in half ticks (even numbers), and one more that closes the last bar."""
     mids = [price for first, high, low, close in rows for price in (first, high, low, close)] + [rows[-1][3]]
     ts = times or [START + MINUTE * i + 10**9 * k for i in range(len(rows)) for k in range(4)] + [START + MINUTE * len(rows)]
     quotes = {"ts": ts, "bid_px": [m // 2 - 1 for m in mids], "ask_px": [m // 2 + 1 for m in mids]}
     quotes |= {"bid_qty": [3 + i % 2 for i in range(len(mids))], "ask_qty": [5] * len(mids)}
-    return Fixture.from_arrays([COIN], quotes=quotes | columns)
+    return Fixture.from_arrays([COIN], quotes=quotes, config=config)
 
 
 def features(fixture: Fixture, **changes) -> np.ndarray:
@@ -283,8 +283,9 @@ def test_l1_features_stay_in_their_ranges(bid, bid_qty, above, ask_qty, tick_val
 def test_features_of_any_prices_are_in_their_ranges(seed):
     """33: no NaN, no sign that cannot be, from one tick to the largest price."""
     rng = np.random.default_rng(seed)
-    prices = 2 * rng.integers(1, 2 ** int(rng.integers(4, 28)), (30, 4))
-    fixture = tape([(int(p[0]), int(p.max()), int(p.min()), int(p[3])) for p in prices + 4])
+    scale = 2 ** int(rng.integers(1, 29))
+    prices = 2 * rng.integers(scale, 30 * scale, (30, 4))
+    fixture = tape([(int(p[0]), int(p.max()), int(p.min()), int(p[3])) for p in prices + 4], config=Config(max_jump=500))
     rows = features(fixture, atr_bars=3, return_bars=4, ema_fast=2, ema_slow=3, max_inventory_notional="0.01", min_notional=0)
     for name in ("tr", "atr", "natr", "sum_abs_returns", "net_return", "range_score", "efficiency_ratio", "spread_bps"):
         assert rows[name].min() >= 0, name
