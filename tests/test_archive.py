@@ -149,6 +149,16 @@ def test_funding_outside_the_quotes(tmp_path):
         import_archive(funding, tmp_path / "x", kind="perpetual")
 
 
+def test_marks_are_of_accepted_quotes(tmp_path):
+    """A quarantined quote (no quantity on either side) marks nothing."""
+    quotes = ticker(tmp_path, [QUOTE_ROWS[0], f"8,50000,0,50001,0,{T + 5},{T + 6}", f"9,42000.3,1,42000.5,1,{T + 9},{T + 9}"])
+    funding = csv(tmp_path / "BTCUSDT-fundingRate-2024-01.csv", [f"{T + 7},8,0.1", f"{T + 9},8,0.2"])
+    with pytest.raises(InputFault, match="neither its name nor a header"):
+        import_archive([quotes, csv(tmp_path / "x.csv", ["1"])], tmp_path / "x", kind="perpetual", symbol="BTCUSDT")
+    import_archive([quotes, funding], tmp_path / "x", kind="perpetual")
+    assert stored(tmp_path / "x", "funding")["mark_px"] == [420001, 420004]
+
+
 def test_klines_become_quotes(tmp_path):
     """Two bars by hand: the low is nearer to the first open, the high to the second; the odd spread of 3 becomes 4."""
     rows = [

@@ -131,6 +131,9 @@ def test_all_streams(tmp_path):
     made = stored(tmp_path / "made", "trades")
     assert (made["id"], made["px"], made["aggressor"]) == ([0, 1], [1001, 1002], [1, -1])
     assert stored(tmp_path / "made", "funding")["mark_px"] == [1001], "a mark is floored to the tick"
+    csv(tmp_path / "f.csv", [f"{T + 3},0.0001,0.04"], header="ts,rate,mark_px")
+    import_table(tmp_path / "low", symbol="BTC", kind="perpetual", quotes=quotes, funding=funding)
+    assert stored(tmp_path / "low", "funding")["mark_px"] == [1], "and is at least one tick"
     csv(tmp_path / "t.csv", [f"7,{T + 1},100.1,1,true"], header="n,ts,px,qty,m")
     columns = {"trades.id": "n", "buyer_maker": "m"}
     import_table(tmp_path / "two", symbol="BTC", kind="spot", quotes=quotes, trades=trades, columns=columns)
