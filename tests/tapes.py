@@ -102,7 +102,8 @@ def case(seed: int, events: int | None = None) -> Case:
     quantity = {instrument.symbol: _lots(instrument, rng.randint(1, 40)) for instrument in instruments}
     value = max(float(instrument.tick_value) for instrument in instruments) * ticks * 20 / 1e8
     config = _config(rng, n, pace_ms, value, quantity)
-    fixture = Fixture.from_arrays(instruments, **streams, name=f"tape_{seed}")
+    wild = Config(max_jump=500)  # a few ticks of price make most moves a jump
+    fixture = Fixture.from_arrays(instruments, **streams, name=f"tape_{seed}", config=wild)
     try:
         config.params(fixture.instruments, fixture.price_range)
     except RangeError:  # a cheap lot beside a dear one: the account's cap is too many lots of it

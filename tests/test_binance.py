@@ -17,6 +17,8 @@ import pytest
 
 from grinder.data import binance
 from grinder.data.binance import Recording, read_recording
+from grinder.data.importing import import_binance
+from grinder.data.validation import quarantined
 from grinder.errors import ConfigError, DataError, InputFault, NumberError
 
 DATA = Path(os.environ.get("GRINDER_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -124,7 +126,7 @@ def test_usdm_figures(usdm: Recording) -> None:
     assert (report.snapshots, report.dropped) == (1, {"depth_before_snapshot": 4})
     assert (report.gaps, report.crossed) == ((), 0)
     assert report.disagreeing == ((449, 5695), (452, 5738), (5471, 80149))
-    assert report.quarantined == {"book_unlike_quotes": 3}
+    assert report.quarantined == {"books.book_unlike_quotes": 3}
     assert report.reordered == {"quotes": 0, "trades": 0, "books": 0}
     assert (usdm.symbol, usdm.tick_size, usdm.lot_size) == ("BTCUSDT", "0.1", "0.001")
     assert report.inferred == ("tick_size", "lot_size")
@@ -363,16 +365,84 @@ def test_what_the_replay_quarantines_is_counted_and_kept(read: Callable[..., Rec
         quote(3, MS + 1, b="100.3"),
         quote(4, MS + 2, B="0", A="0.0"),
         quote(5, MS + 3, B="0"),
+        quote(6, MS + 4, b="79.9"),  # over 20 % from the mid before
+        *(quote(10 + i, MS + 10 + i) for i in range(1000)),  # one crossed row in a thousand is not too much
         trade(1),
         trade(2),
         trade(1, MS + 9),
+        trade(3, MS + 2000, p="121"),
     ]
     recording = read(lines)
     accounted(recording)
     report = recording.report
-    assert report.quarantined == {"quote_repeated": 1, "quote_empty": 1, "quote_crossed": 1, "trade_id_repeated": 1}
-    assert report.rows == {"quotes": 5, "trades": 3, "books": 0}
+    assert report.quarantined == {
+        "quotes.duplicate": 1,
+        "quotes.crossed": 1,
+        "quotes.no_size": 1,
+        "quotes.jump": 1,
+        "trades.duplicate": 1,
+        "trades.jump": 1,
+    }
+    assert report.rows == {"quotes": 1006, "trades": 4, "books": 0}
     assert report.crossed == 1
+    assert read(lines, max_jump="30%").report.quarantined == {
+        name: count for name, count in report.quarantined.items() if "jump" not in name
+    }
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "message"),
+    [
+        (
+            [quote(1), quote(2, MS + 1, b="100.3")],
+            {},
+            r"row 1, column b, value '100\.3': crossed book \(1 of 2 rows are crossed, more than 0\.1 %",
+        ),
+        (
+            [trade(1), quote(2), quote(4, MS + 2, a="125.1"), quote(3, MS + 1, a="125")],
+            {},
+            r"row 2, column a, value '125\.1': second price jump in a row \(in units of 0\.1: further than max_jump 0\.2.* 1001\.5",
+        ),
+        (
+            [quote(1), trade(2, MS + 1, p="70"), trade(3, MS + 2, p="70.1")],
+            {},
+            r"row 2, column p, value '70\.1': second price jump",
+        ),
+        ([quote(1, B="2147483648.001")], {"lot_size": "0.001"}, r"row 0, column B, value '2147483648\.001': value out of range"),
+    ],
+)
+def test_what_the_rules_reject_names_its_line(
+    read: Callable[..., Recording], lines: list[str], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputFault, match=message) as caught:
+        read(lines, **options)
+    assert str(caught.value.file).endswith("recording.txt")
+
+
+@pytest.mark.parametrize("keep", [("quotes", "trades", "books"), ("quotes", "books"), ("books",), ("trades", "quotes")])
+def test_the_report_counts_what_a_replay_of_the_kept_streams_quarantines(tmp_path: Path, keep: tuple[str, ...]) -> None:
+    gone = [["100.1", "0"], ["100.0", "0"]]
+    lines = [
+        *SAMPLE,
+        quote(122, MS + 13, B="0", A="0"),
+        diff(121, 123, 120, gone, ms=MS + 14),  # a book without bids
+        diff(124, 125, 123, [], [["100.3", "0"], ["100.4", "0"]], ms=MS + 15),  # and without anything
+        diff(126, 127, 125, ms=MS + 16),
+        diff(128, 129, 127, [["100.0", "1"]], [["100.2", "1"]], ms=MS + 17),
+        quote(128, MS + 17, b="99.9", a="100.2"),
+        diff(130, 131, 129, [["150.0", "1"]], [["100.2", "0"], ["150.1", "1"]], ms=MS + 18),
+        trade(8, MS + 19),
+    ]
+    path = tmp_path / "raw.txt"
+    path.write_text("\n".join(lines))
+    made, report = import_binance(path, tmp_path / "made", kind="perpetual", streams=keep)
+    assert report.quarantined == quarantined(made.events)
+    assert json.loads(made.manifest["source"]["report"])["quarantined"] == report.quarantined
+    wanted = {"quotes.no_size": 1, "trades.duplicate": 1, "books.no_size": 2, "books.jump": 1, "books.book_unlike_quotes": 1}
+    wanted = {name: count for name, count in wanted.items() if name.split(".")[0] in keep}
+    if "quotes" not in keep:
+        del wanted["books.book_unlike_quotes"]
+    assert report.quarantined == wanted
 
 
 # --- the book procedure -------------------------------------------------------------------------------------------
@@ -439,14 +509,28 @@ def test_crossed_and_empty_books(read: Callable[..., Recording]) -> None:
         diff(99, 105, 98, [["100.5", "1"]]),
         diff(106, 107, 105, gone, [["100.2", "0"]], ms=MS + 1),
     ]
-    report = read(lines).report
-    assert (report.quarantined, report.crossed) == ({"book_crossed": 1, "book_empty": 1}, 1)
+    with pytest.raises(InputFault, match=r"row 1, column bid_px_0, value '100\.5': crossed book"):
+        read(lines)
+    calm = [diff(108, 109, 107, [["100.0", "1"]], [["100.1", "1"]], ms=MS + 2)]
+    calm += [diff(110 + i, 110 + i, 109 + i, [["100.0", str(1 + i)]], ms=MS + 3 + i) for i in range(1000)]
+    report = read([*lines, *calm]).report
+    assert (report.quarantined, report.crossed) == ({"books.crossed": 1, "books.no_size": 1}, 1)
+
+
+def test_a_book_without_one_side_is_accepted(read: Callable[..., Recording]) -> None:
+    gone = [["100.1", "0"], ["99.9", "0"]]
+    lines = [snapshot(100), diff(99, 105, 98), diff(106, 107, 105, gone, [["100.0", "2"]], ms=MS + 1)]
+    recording = read(lines, top_n=2)
+    assert recording.report.quarantined == {}
+    assert recording.books["bid_px"].tolist() == [[1001, 999], [0, 0]]
+    assert recording.books["bid_qty"].tolist() == [[15, 30], [0, 0]]
+    assert recording.books["ask_px"].tolist() == [[1002, 0], [1000, 1002]]
 
 
 def test_a_book_unlike_every_quote_of_its_time(read: Callable[..., Recording]) -> None:
     lines = [snapshot(100), diff(99, 105, 98), quote(104, a="100.3"), quote(106, b="100.0")]
     report = read(lines).report
-    assert (report.disagreeing, report.quarantined) == (((0, 1),), {"book_unlike_quotes": 1})
+    assert (report.disagreeing, report.quarantined) == (((0, 1),), {"books.book_unlike_quotes": 1})
     assert read([*lines, quote(107, B="77")]).report.disagreeing == ()
     assert read([snapshot(100), diff(99, 105, 98), quote(104, MS + 1, a="100.3")]).report.disagreeing == ()
 

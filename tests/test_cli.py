@@ -16,12 +16,13 @@ import grinder.golden
 import grinder.session
 from grinder import Config, __version__, fixture, load
 from grinder.cli import _parser, _settings, main
+from grinder.data.inspection import inspect
 from grinder.errors import ConfigError
 from grinder.golden import accept
 from tests.swings import swing
 
 NAME = "binance_btcusdt_6m"
-SUBCOMMANDS = {"replay", "verify", "accept", "import"}
+SUBCOMMANDS = {"replay", "verify", "accept", "import", "fixture", "generate"}
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +144,23 @@ def test_verify_from_an_empty_folder_takes_what_came_with_grinder(tmp_path, monk
     assert f"{NAME}: equal" in run(capsys, "verify")[0]
 
 
+def test_fixture_validate(here, capsys):
+    other = swing(here / "other", expect={"cycles": 1})
+    spoil(here / "fixtures" / "swings" / "fixture.toml", "levels = 3", 'levels = "three"')
+    broken = here / "fixtures" / "swings"
+    out, err = run(capsys, "fixture", "validate", NAME, "nothing", "swings", str(broken), "./other", code=3)
+    assert [line for line in out.splitlines() if not line.startswith(" ")] == [f"{NAME}: valid", "other: valid"]
+    assert "quarantined  books.book_unlike_quotes 3\n" in out
+    assert re.findall("^grinder: .{12}", err, re.MULTILINE) == ["grinder: no fixture '", *["grinder: config is wr"] * 2]
+    assert err.count("in fixtures/swings/fixture.toml") == 1
+    out, err = run(capsys, "fixture", "validate", "--json", "swings", "./other", code=3)
+    bad, good = (json.loads(line) for line in out.splitlines())
+    assert (bad["fixture"], bad["valid"], bad["error"]) == ("swings", False, "ConfigError")
+    assert f"grinder: {bad['message']}\n" in err
+    assert good == json.loads(json.dumps(inspect(other.path).to_dict() | {"folder": "other"}))
+    assert run(capsys, "fixture", "validate", "./other")[1] == ""
+
+
 def test_nothing_selected(monkeypatch, capsys):
     monkeypatch.setattr("grinder.data.fixture.fixture_roots", list)
     assert run(capsys, "verify", code=5).err.startswith("grinder: there are no fixtures")
@@ -165,6 +183,26 @@ def test_a_mismatch_ends_with_1_and_the_rest_is_verified_too(here, capsys):
     ]
 
     assert main(["verify", "swings", NAME]) == 1
+
+
+def test_verify_goes_on_past_what_cannot_be_verified(here, capsys, monkeypatch):
+    """The worst exit code counts, and every fixture has its verdict or its error."""
+    for name in ("corrupt", "wanting"):
+        swing(here / "fixtures" / name, expect={"fills": 10**6})
+        (here / "fixtures" / name / "digest.json").write_bytes((here / "fixtures" / "swings" / "digest.json").read_bytes())
+    (here / "fixtures" / "corrupt" / "quotes.parquet").write_bytes(b"PAR1")
+    out, err = run(capsys, "verify", code=3)
+    assert [line.split(":")[0] for line in out.splitlines() if not line.startswith(" ")] == ["swings", "wanting"]
+    assert err.count("\n") == 1
+    assert "corrupt/quotes.parquet: sha256 is" in err
+    out, err = run(capsys, "verify", "nothing", "wanting", "./fixtures/corrupt", "swings", "--json", code=3)
+    assert [json.loads(line)["fixture"] for line in out.splitlines()] == ["wanting", "swings"]
+    assert err.count("grinder: ") == 2
+    assert run(capsys, "verify", "swings", "wanting", code=1)[0].startswith("swings: equal")
+    real = grinder.session.replay
+    monkeypatch.setattr(grinder.golden, "replay", lambda data, chunk=0, **_: real(data, Config(levels=1) if chunk else None))
+    _, err = run(capsys, "verify", "swings", "corrupt", "wanting", "--twice", code=4)
+    assert [line[:16] for line in err.splitlines()] == ["grinder: swings:", "grinder: fixture", "grinder: wanting"]
 
 
 def test_missing_and_damaged_fixtures_end_with_3(here, capsys):

@@ -30,6 +30,14 @@ SETTINGS = {  # name: (default, another legal value)
     "min_edge": ("0.0004", 0),
     "bar_interval_ms": (60000, 1),
     "max_gap_ms": (600000, 1),
+    "atr_bars": (14, 10_000),
+    "atr_method": ("wilder", "sma"),
+    "return_bars": (60, 1),
+    "range_eps": ("0.0001", "1.5bp"),
+    "range_cap": (1000, "0.5"),
+    "ema_fast": (12, 13),
+    "ema_slow": (48, 2),
+    "max_jump": ("0.2", "30%"),
     "order_latency_ms": (0, 1),
     "cancel_latency_ms": (0, 7),
     "fill_model": ("mid_touch", "cross"),
@@ -53,21 +61,42 @@ DEFAULTS = {name: default for name, (default, _) in SETTINGS.items()}
 OTHER = {name: other for name, (_, other) in SETTINGS.items() if other is not None}  # the rest goes with others only
 INTEGERS = [
     *["bar_interval_ms", "max_gap_ms", "order_latency_ms", "cancel_latency_ms", "penetration", "max_open_orders"],
-    *["max_open_orders_portfolio", "order_rate", "order_burst", "levels"],
+    *["max_open_orders_portfolio", "order_rate", "order_burst", "levels", "atr_bars", "return_bars"],
+    *["ema_fast", "ema_slow"],
 ]
 DECIMALS = [
-    *["equity", "maker_fee", "min_edge", "max_effective_leverage", "min_notional", "dd_budget_pct", "dd_warn", "step"],
+    *["equity", "maker_fee", "min_edge", "max_jump", "max_effective_leverage", "min_notional", "dd_budget_pct", "dd_warn", "step"],
+    *["range_eps", "range_cap"],
     *["quantity", "max_inventory_notional"],
 ]
+FEATURE_FIELDS = ("atr_bars", "return_bars", "ema_fast", "ema_slow", "range_eps", "range_cap")
 BAD = [
     *itertools.product(INTEGERS, (-1, 10**12, 1.5, "3", True, None)),
     *itertools.product(DECIMALS, ("x", "", "nan", float("inf"), True, [1], "0.1 %%")),
     *[
         (name, 0)
-        for name in ("equity", "step", "levels", "bar_interval_ms", "max_gap_ms", "max_open_orders", "order_rate", "dd_warn")
+        for name in (
+            "equity",
+            "step",
+            "levels",
+            "bar_interval_ms",
+            "max_gap_ms",
+            "max_jump",
+            "max_open_orders",
+            "order_rate",
+            *FEATURE_FIELDS,
+        )
     ],
     *[(name, "-0.02") for name in DECIMALS if name != "quantity"],
-    *[("maker_fee", "0.11"), ("step", 1), ("min_edge", "100%"), ("max_effective_leverage", 1001), ("dd_warn", "1.01")],
+    *[
+        ("dd_warn", 0),
+        ("max_jump", "500.1"),
+        ("maker_fee", "0.11"),
+        ("step", 1),
+        ("min_edge", "100%"),
+        ("max_effective_leverage", 1001),
+        ("dd_warn", "1.01"),
+    ],
     *[
         ("dd_budget_pct", "101%"),
         ("levels", 51),
@@ -75,7 +104,7 @@ BAD = [
         ("max_inventory_notional", "100001%"),
         ("min_edge", "1e-9"),
     ],
-    *[("fill_model", "queue"), ("dd_window", "rolling"), ("policy", "smart"), ("policy", None)],
+    *[("fill_model", "queue"), ("dd_window", "rolling"), ("atr_method", "ema"), ("policy", "smart"), ("policy", None)],
 ]
 
 
@@ -197,7 +226,8 @@ def test_params_are_the_settings_in_kernel_units():
         "max_inventory_ratio": 0, "max_inventory_atoms": 1_000_000_000_000, "max_leverage": 50_000_000,
         "max_open_orders": 200, "max_open_orders_portfolio": 1, "min_notional": 750_000_000, "order_rate": 1,
         "order_burst": 1, "dd_budget_pct": 2_000_000, "dd_warn": 70_000_000, "daily": 0, "decides_in_kernel": 1,
-        "on_fill": 0, "step": 100_001, "levels": 50,
+        "on_fill": 0, "step": 100_001, "levels": 50, "atr_bars": 10_000, "atr_sma": 1, "return_bars": 1, "range_eps": 15_000,
+        "range_cap": 50_000_000, "ema_fast": 13, "ema_slow": 2,
     }
     # fmt: on
     assert params.dtype == PARAMS

@@ -216,6 +216,7 @@ def test_data_that_make_no_fixture():
     for instruments, message in (
         ([], "needs an instrument"),
         ([BETA, BETA], "same symbol"),
+        ([BETA] * 32_768, "32768 instruments are more than"),
         ([ALFA, BETA.model_copy(update={"quote": "EUR"})], "one quote currency"),
     ):
         with pytest.raises(ConfigError, match=message):

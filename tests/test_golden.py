@@ -13,7 +13,7 @@ import pytest
 
 import grinder.golden as module
 from grinder.config import Config
-from grinder.data.fixture import Fixture
+from grinder.data.fixture import Fixture, to_toml
 from grinder.digest import Digest
 from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism
 from grinder.golden import accept, read_golden, verify
@@ -40,8 +40,9 @@ def swings(tmp_path) -> Fixture:
 def spoil(digest: Digest, *places: tuple[str, int]) -> Digest:
     """The digest of a run that differs in these stages, each from a window on."""
     for stage, window in places:
-        links = tuple(link if w < window else link[::-1] for w, link in enumerate(digest.links[stage]))
-        root = links[-1] + digest.roots[stage][len(links[-1]) :]
+        given = digest.links[stage]
+        links = given[: 16 * window] + given[: 16 * window - 1 if window else None : -1]
+        root = links[-16:] + digest.roots[stage][16:]
         digest = replace(digest, links=digest.links | {stage: links}, roots=digest.roots | {stage: root})
     return digest
 
@@ -220,12 +221,20 @@ def test_realised_pnl_other_than_zero(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "expect", [{"nonsense": 1}, {"fills": "many"}, {"fills": True}, {"regimes": "RANGE"}, {"regimes": 3}, {"realised": "yes"}]
+    "expect",
+    [{"nonsense": 1}, {"fills": "many"}, {"fills": True}, {"regimes": "RANGE"}, {"regimes": ["CALM"]}, {"realised": "yes"}],
 )
 def test_unknown_expectations_are_refused(tmp_path, expect):
-    made = swing(tmp_path / "swings", expect=expect)
+    place = rf"\[expect\] {next(iter(expect))}"
+    with pytest.raises(ConfigError, match=place):
+        swing(tmp_path / "swings", expect=expect)
+    assert list(tmp_path.iterdir()) == [], "not even written"
+    folder = swing(tmp_path / "swings", expect={}).path
+    manifest = folder / "fixture.toml"
+    manifest.write_text(manifest.read_text().replace("[expect]\n", f"[expect]\n{to_toml(expect)}"))
+    made = Fixture.open(folder)
     put(made, replay(made).digest)
-    with pytest.raises(IntegrityError, match=rf"\[expect\] {next(iter(expect))}"):
+    with pytest.raises(IntegrityError, match=place):
         verify(made)
 
 

@@ -71,7 +71,7 @@ REPORT = {
     "rows": {"quotes": 2, "trades": 3, "books": 2},
     "snapshots": 1,
     "dropped": {"depth_before_snapshot": 1, "trade_outside_book": 1},
-    "quarantined": {"trade_id_repeated": 1},
+    "quarantined": {"trades.duplicate": 1},
     "gaps": [],
     "crossed": 0,
     "disagreeing": [],

@@ -309,6 +309,7 @@ MATTERS = {
     "order_latency_ms": 1500,
     "cancel_latency_ms": 1500,
     "max_inventory_notional": "300",
+    "max_jump": "40%",
     "max_effective_leverage": "0.03",
     "max_open_orders": 5,
     "max_open_orders_portfolio": 5,
@@ -318,19 +319,26 @@ MATTERS = {
     "dd_budget_pct": "0.1%",
     "dd_window": "session",
     "dd_warn": "0.01",
+    "atr_bars": 7,
+    "atr_method": "sma",
+    "return_bars": 30,
+    "range_eps": "0.001",
+    "range_cap": 2,
+    "ema_fast": 5,
+    "ema_slow": 30,
 }
 
 
-def walk(n=1500):
-    """A lively walk in prices over a midnight, as a fixture."""
+def walk(n=1500, spikes=(), **settings):
+    """A lively walk in prices over a midnight, as a fixture; at `spikes` the price is 30 % higher for one quote."""
     instrument = Instrument(symbol="W", kind="spot", tick_size="0.1", lot_size="0.01")
     rng = np.random.default_rng(5)
     mid = 600_000 + np.cumsum(rng.integers(-150, 151, n))
     ones = np.ones(n, np.int64)
     ts = 1_700_006_400_000_000_000 + (np.arange(n) - n // 2) * 400_000_000
-    return Fixture.from_arrays(
-        [instrument], quotes={"ts": ts, "bid_px": mid - 20, "bid_qty": ones, "ask_px": mid + 20, "ask_qty": ones}
-    )
+    mid[list(spikes)] += 180_000
+    quotes = {"ts": ts, "bid_px": mid - 20, "bid_qty": ones, "ask_px": mid + 20, "ask_qty": ones}
+    return Fixture.from_arrays([instrument], quotes=quotes, config=Config(**settings))
 
 
 LIVELY = {"step": "5bp", "levels": 6, "quantity": "0.01", "min_edge": "1bp", "maker_fee": "1bp"}
@@ -346,10 +354,14 @@ def test_every_setting_that_matters_changes_a_stage(field):
     base = {"order_rate": 20, "order_burst": 100}
     if field == "order_rate":
         base["order_burst"] = 4
+    if field.startswith(("atr", "return", "range", "ema")):
+        base["bar_interval_ms"] = 1000  # enough bars to fill their windows
     if field == "cancel_latency_ms":
         base["order_latency_ms"] = 0
-    fixture = walk()
-    assert stage_roots(fixture, **base) != stage_roots(fixture, **(base | {field: MATTERS[field]}))
+    fixture = changed = walk()
+    if field == "max_jump":  # a fixture is loaded with it
+        fixture, changed = walk(spikes=[700]), walk(spikes=[700], max_jump=MATTERS[field])
+    assert stage_roots(fixture, **base) != stage_roots(changed, **(base | {field: MATTERS[field]}))
 
 
 def test_every_setting_is_covered():

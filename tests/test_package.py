@@ -64,11 +64,12 @@ def test_wheel_in_an_empty_folder(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(site)
-    assert "grinder/fixtures/binance_btcusdt_6m/digest.json" in names
+    for shipped in ROOT.glob("fixtures/*/*"):
+        assert f"grinder/fixtures/{shipped.parent.name}/{shipped.name}" in names, "what the checkout has, the wheel has"
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
     environment = os.environ | {"PYTHONPATH": str(site)}
-    for command in (["replay", "binance_btcusdt_6m", "--json"], ["verify", "binance_btcusdt_6m"]):
+    for command in (["replay", "binance_btcusdt_6m", "--json"], ["verify"], ["generate", "--check"]):
         done = subprocess.run(
             [sys.executable, "-m", "grinder", *command],
             cwd=empty,
@@ -94,12 +95,16 @@ def test_wheel_in_an_empty_folder(tmp_path):
 
 LAYERS = [
     {"errors", "_jit", "records", "units"},
-    {"config", "tape", "data.instrument"},
+    {"config", "tape", "data.instrument", "data.expectations"},
+    {"index", "features", "features.book", "features.trend", "features.volatility"},
+    {"features.bars"},
     {"market", "plan", "orders", "ledger", "cycle"},
     {"execution", "fills", "policies", "policies.static", "policies.own"},
-    {"engine", "data.validation", "data.binance", "data.blocks", "data.text", "data", "data.bars"},
+    {"engine", "data.validation", "data", "data.blocks", "data.text", "data.bars"},
+    {"data.merging"},
+    {"data.binance"},
     {"data.fixture", "digest", "data.table"},
-    {"run", "data.series"},
+    {"run", "data.series", "data.inspection", "data.generator"},
     {"data.archive", "data.lean", "data.tardis", "data.tabular"},
     {"data.importing"},
     {"session"},

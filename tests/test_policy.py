@@ -25,7 +25,7 @@ def tape(mids: list[int]) -> Fixture:
     """One quote a second (so one bar and one decision each), one tick wide to both sides of the mid."""
     mids, ones = np.array(mids), np.ones(len(mids), np.int64)
     quotes = {"ts": START + SECOND * np.arange(len(mids)), "bid_px": mids - 1, "bid_qty": ones, "ask_px": mids + 1, "ask_qty": ones}
-    return Fixture.from_arrays([COIN], quotes=quotes)
+    return Fixture.from_arrays([COIN], quotes=quotes, config=Config(max_jump=500))
 
 
 def run(policy, mids: list[int], **settings):

@@ -52,8 +52,9 @@ REASONS = [
 ]
 STATE = [
     *["MARKET", "EDGE", "INSTRUMENT", "FUNDING", "RUN", "SYMBOL", "ORDER", "CYCLE", "PLAN", "LEVEL", "TARGET", "WANTED"],
-    *["INTENT", "SLOT"],
+    *["INTENT", "SLOT", "BAR", "INDEX", "FEATURES"],
 ]
+WITH_FLOATS = ["FILTER"]  # averages, which features alone see (SPEC 1.4)
 
 
 def test_stages_are_those_of_the_specification_in_causal_order():
@@ -72,7 +73,18 @@ def every_dtype():
 
 def test_no_record_type_is_left_out_here():
     declared = {name for name, value in vars(records).items() if isinstance(value, np.dtype)}
-    assert declared == set(STATE)
+    assert declared == {*STATE, *WITH_FLOATS}
+
+
+def test_only_the_averages_are_floats():
+    kinds = {name: dtype.str for name, (dtype, _) in records.FILTER.fields.items()}
+    assert kinds == {"bars": "<i8", "close": "<i8", "atr": "<f8", "fast": "<f8", "slow": "<f8"}
+    assert records.FILTER.itemsize == 8 * len(kinds)
+
+
+def test_the_mask_of_absent_features_has_a_bit_for_each_column():
+    assert [feature.name.lower() for feature in records.Feature] == FEATURES[1:]
+    assert [int(feature) for feature in records.Feature] == [1 << i for i in range(len(FEATURES) - 1)]
 
 
 @pytest.mark.parametrize(("name", "dtype"), every_dtype().items())

@@ -172,13 +172,29 @@ def test_tampering_with_whole_arrays(busy, tmp_path):
             edited(run, tmp_path, **{f"table__{stage}": change})
     for change in (None, lambda a: a["position"].copy(), lambda a: a[:-1], one_more):
         edited(run, tmp_path, world__symbols=change)
-    for part in ("run", "market", "orders", "cycles", "plans", "ladder", "targets", "wanted", "intents"):
+    for part in (
+        "run",
+        "market",
+        "filters",
+        "history",
+        "features",
+        "orders",
+        "cycles",
+        "plans",
+        "ladder",
+        "targets",
+        "wanted",
+        "intents",
+    ):
         edited(run, tmp_path, **{f"world__{part}": lambda a: a[:-1]})
         edited(run, tmp_path, **{f"world__{part}": lambda a: np.concatenate([a, a])})
-    counts = ("n_orders", "n_cycles", "n_targets", "last_row")
+    counts = ("n_orders", "n_cycles", "n_targets")
     for name, value in itertools.product(counts, (-2, 2**31, 2**62)):  # kernels check no bounds: these would write anywhere
         error = edited(run, tmp_path, world__symbols=lambda a, name=name, value=value: with_value(a, name, value))
         assert "a count in its state is out of bounds" in str(error)
+    for name, value in (("last_row", 5), ("last_row", -2)):
+        edited(run, tmp_path, world__market=lambda a, name=name, value=value: with_value(a, name, value))
+    edited(run, tmp_path, world__filters=lambda a: with_value(a, "bars", -1))
     for name in ("levels_down", "wanted_up", "ladder_down"):
         error = edited(run, tmp_path, world__plans=lambda a, name=name: with_value(a, name, 257))
         assert "a count in its state is out of bounds" in str(error)

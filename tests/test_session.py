@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from grinder.cli import main
 from grinder.config import Config
-from grinder.data.fixture import Fixture
+from grinder.data.fixture import Fixture, fixture, write_fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, FixtureNotFound, LedgerError
 from grinder.policies.own import policy, static
-from grinder.records import STAGES, World
+from grinder.records import STAGES, Fault, World
 from grinder.session import replay
 from tests.tapes import case
 
@@ -227,3 +229,42 @@ def test_arguments_of_a_wrong_kind_are_named(wrong, message):
 def test_numbers_of_numpy_are_numbers():
     c = case(1)
     assert replay(c.fixture, c.config, until=np.int32(5), chunk=np.uint8(3)).digest == replay(c.fixture, c.config, until=5).digest
+
+
+# Settings that decide what is quarantined
+
+
+def test_max_jump_belongs_to_the_loaded_fixture(tmp_path, monkeypatch, capsys):
+    """By name or folder a fixture is loaded with the config of the replay; one that is loaded has to have the same `max_jump`."""
+    monkeypatch.chdir(tmp_path)
+    mid = np.where(np.arange(40) == 20, 1300, 1000)  # 30 % for one quote
+    quotes = {
+        "ts": 1_700_000_000_000_000_000 + np.arange(40) * 10**9,
+        "symbol": np.zeros(40, np.int64),
+        "bid_px": mid - 1,
+        "ask_px": mid + 1,
+    }
+    quotes |= {"bid_qty": np.arange(40), "ask_qty": np.ones(40, np.int64)}
+    coin = Instrument(symbol="COIN", kind="spot", tick_size="0.1", lot_size="0.01")
+    made = write_fixture("fixtures/spike", [coin], {"quotes": quotes}, shows="a spike", config={"quantity": "0.1"})
+    plain = replay("spike")
+    assert plain.input["code"].tolist() == [Fault.JUMP]
+    wide = Config(max_jump="30.1%")
+    runs = [
+        replay("spike", wide),
+        replay("./fixtures/spike", wide),
+        replay(fixture("spike", wide)),
+        replay(fixture("spike", wide), wide),
+    ]
+    assert {len(run.input) for run in runs} == {0}
+    assert len({run.digest.value for run in runs} | {plain.digest.value}) == 2
+    assert runs[0].digest.input == plain.digest.input == made.content, "the data are the same"
+    assert runs[0].config.changed() == {"max_jump": "0.301", "quantity": "0.1"}
+    assert replay(made, Config(max_jump="0.20")).digest.value == plain.digest.value, "another spelling is the same setting"
+    for loaded, config in ((made, wide), (fixture("spike", wide), Config(max_jump="20%"))):
+        with pytest.raises(ConfigError, match=r"max_jump is 0\.\d+, but spike was loaded with 0\.\d+.*gr\.fixture\(name, config\)"):
+            replay(loaded, config)
+    assert main(["replay", "spike", "--json", "--set", "max_jump=30.1%"]) == 0
+    assert json.loads(capsys.readouterr().out)["digest"] == runs[0].digest.value
+    with pytest.raises(ConfigError, match="its config is"):
+        replay("spike", wide, resume=plain)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from grinder.data.instrument import Instrument
     from grinder.digest import Digest
     from grinder.golden import verify
-    from grinder.policies.own import GridPlan, TargetState, View, WantedOrder, policy, static
-    from grinder.records import Adds, Mode, Reason, Regime, Role
+    from grinder.policies.own import Features, GridPlan, TargetState, View, WantedOrder, policy, static
+    from grinder.records import Adds, Feature, Mode, Reason, Regime, Role
     from grinder.run import Run, Table, load
     from grinder.session import replay
 
@@ -28,6 +28,8 @@ _HOME = {
     "Adds": "records",
     "Config": "config",
     "Digest": "digest",
+    "Feature": "records",
+    "Features": "policies.own",
     "Fixture": "data.fixture",
     "GridPlan": "policies.own",
     "Instrument": "data.instrument",
@@ -53,6 +55,8 @@ __all__ = [
     "Adds",
     "Config",
     "Digest",
+    "Feature",
+    "Features",
     "Fixture",
     "GridPlan",
     "Instrument",

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grinder import __version__
-from grinder.errors import ConfigError, GrinderError, NothingSelected
+from grinder.errors import ConfigError, DataError, GrinderError, NothingSelected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from grinder.data.fixture import Fixture
 
 __all__ = ["main"]
 
@@ -39,16 +38,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except GrinderError as error:
-        print(f"grinder: {error}", file=sys.stderr)
-        for note in getattr(error, "__notes__", ()):
-            print(f"  {note}", file=sys.stderr)
-        return error.exit_code
+        return _complain(error)
     except BrokenPipeError:
-        return 0  # the reader of stdout has gone, which is its right; each line was flushed, so none is left to fail at exit
+        _discard_stdout()
+        return 0  # the reader of stdout has gone, which is its right
     except OSError as error:
-        print(f"grinder: {error}", file=sys.stderr)
-        return ConfigError.exit_code
+        return _complain(error)
     return code
+
+
+def _discard_stdout() -> None:
+    """Lead stdout nowhere: what is still buffered would fail once more at exit."""
+    with suppress(OSError):  # which a stdout without a file descriptor raises too
+        stdout = sys.stdout.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stdout)
+        os.close(nowhere)
+
+
+def _complain(error: GrinderError | OSError) -> int:
+    """Say on stderr what went wrong, and return the exit code that it asks for."""
+    print(f"grinder: {error}", file=sys.stderr)
+    for note in getattr(error, "__notes__", ()):
+        print(f"  {note}", file=sys.stderr)
+    return error.exit_code if isinstance(error, GrinderError) else ConfigError.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_accept(commands)
     _add_import(commands)
+    _add_fixture(commands)
+    _add_generate(commands)
     return parser
 
 
@@ -201,6 +216,43 @@ def _add_file_options(parser: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
+def _add_fixture(commands: Any) -> None:
+    group = commands.add_parser("fixture", help="look at fixtures")
+    actions = group.add_subparsers(title="actions", required=True, metavar="ACTION")
+    validate = actions.add_parser("validate", help="check a fixture's files and every row, and say what it holds", epilog=_EPILOG)
+    validate.add_argument(
+        "fixtures", nargs="+", metavar="FIXTURE", help="names or folders (./folder); a corrupt one does not stop the rest"
+    )
+    validate.add_argument("--json", action="store_true", help="print one JSON object a line")
+    validate.set_defaults(run=_validate)
+
+
+def _add_generate(commands: Any) -> None:
+    generate = commands.add_parser(
+        "generate",
+        help="make a fixture of a whole day from a seed, or check that fixtures are what their seeds make",
+        epilog=_EPILOG,
+    )
+    generate.add_argument("character", nargs="?", help="what kind of day: range_day, trend_day or vol_shock")
+    generate.add_argument("--seed", type=int, default=1, metavar="N", help="0 to 2**63 - 1 (default %(default)s)")
+    generate.add_argument("--out", metavar="FOLDER", help="the fixture's folder; its last part is the name")
+    generate.add_argument(
+        "--set",
+        metavar="NAME=N",
+        action="append",
+        default=[],
+        help="a parameter on top of the character's, such as price_ticks=500000",
+    )
+    generate.add_argument(
+        "--check",
+        metavar="FIXTURE",
+        nargs="*",
+        help="generate fixtures again from their manifests and compare the content; default: every generated one",
+    )
+    generate.add_argument("--json", action="store_true", help="print one JSON object a line")
+    generate.set_defaults(run=_generate)
+
+
 # Commands
 
 
@@ -209,9 +261,9 @@ def _replay(args: argparse.Namespace) -> int:
     from grinder.data.fixture import fixture
     from grinder.session import replay
 
-    data = fixture(args.fixture)
+    data = fixture(args.fixture, Config(**_settings(args.set)))
     with _progress(f"replay {data.name}", "events") as progress:
-        run = replay(data, Config(**_settings(args.set)), progress=progress)
+        run = replay(data, progress=progress)
     if args.save:
         run.save(args.save)
     if args.plot:
@@ -225,13 +277,34 @@ def _replay(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from grinder.golden import verify
 
-    failed = False
-    for data in _fixtures(args.fixtures):
-        with _progress(f"verify {data.name}", "events") as progress:
-            verdict = verify(data, twice=args.twice, progress=progress)
-        failed |= not verdict.passed
+    worst = 0
+    for name in _names(args.fixtures):
+        try:
+            with _progress(f"verify {name}", "events") as progress:
+                verdict = verify(name, twice=args.twice, progress=progress)
+        except GrinderError as error:  # one that cannot be verified keeps no other from it
+            worst = max(worst, _complain(error))
+            continue
+        worst = max(worst, 0 if verdict.passed else 1)
         _print(verdict.to_dict() if args.json else verdict, args.json)
-    return 1 if failed else 0
+    return worst
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from grinder.data.inspection import inspect
+
+    failed = False
+    for name in args.fixtures:
+        try:
+            found = inspect(name)
+        except (GrinderError, OSError) as error:
+            failed = True
+            _complain(error)
+            if args.json:
+                _print({"fixture": name, "valid": False, "error": type(error).__name__, "message": str(error)}, args.json)
+            continue
+        _print(found.to_dict() if args.json else found, args.json)
+    return DataError.exit_code if failed else 0
 
 
 def _accept(args: argparse.Namespace) -> int:
@@ -264,6 +337,29 @@ def _import_binance(args: argparse.Namespace) -> int:
             **{name: getattr(args, name) for name in names},
         )
     _print(report.to_dict() if args.json else f"{report}\n{made}", args.json)
+    return 0
+
+
+def _generate(args: argparse.Namespace) -> int:
+    from grinder.data.fixture import fixture
+    from grinder.data.generator import generate_fixture, regenerate
+
+    if args.check is None:
+        if not args.character or not args.out:
+            raise ConfigError("generate needs a character and --out FOLDER, or --check")
+        made = generate_fixture(args.character, args.seed, args.out, parameters=_settings(args.set))
+        _print({"fixture": made.name, "content": made.content, "events": len(made)} if args.json else made, args.json)
+        return 0
+    if args.character or args.out or args.set:
+        raise ConfigError("generate --check takes fixtures and nothing else: all that is needed is in their manifests")
+    named = (fixture(name) for name in _names(args.check))
+    checked = [data for data in named if args.check or data.manifest.get("generator")]
+    if not checked:
+        raise NothingSelected("none of the fixtures here was generated; name one")
+    for data in checked:
+        regenerate(data)
+        report = {"fixture": data.name, "content": data.content, "equal": True}
+        _print(report if args.json else f"{data.name}: generated again, equal, {data.content}", args.json)
     return 0
 
 
@@ -343,14 +439,14 @@ def _counts(pairs: Sequence[str]) -> dict[str, int]:
     return out
 
 
-def _fixtures(names: Sequence[str]) -> Iterator[Fixture]:
-    from grinder.data.fixture import fixture, fixture_roots, fixtures_below
+def _names(names: Sequence[str]) -> Sequence[str]:
+    """The fixtures named, or all there are in the first place that has any."""
+    from grinder.data.fixture import fixture_roots, fixtures_below
 
     folders = [] if names else next(filter(None, map(fixtures_below, fixture_roots())), [])
     if not names and not folders:
         raise NothingSelected("there are no fixtures in ./fixtures and none came with grinder; name a folder")
-    for name in names or [f"./{folder}" if not folder.is_absolute() else str(folder) for folder in folders]:
-        yield fixture(name)
+    return names or [f"./{folder}" if not folder.is_absolute() else str(folder) for folder in folders]
 
 
 def _print(value: object, as_json: bool) -> None:

@@ -28,12 +28,19 @@ __all__ = ["PARAMS", "Config", "canonical_json", "checked"]
 PARAMS: Final = _record(
     "symbols equity bar_ns max_gap_ns maker_fee min_edge order_latency cancel_latency crosses penetration "
     "max_inventory_ratio max_inventory_atoms max_leverage max_open_orders max_open_orders_portfolio min_notional "
-    "order_rate order_burst dd_budget_pct dd_warn daily decides_in_kernel on_fill step levels"
+    "order_rate order_burst dd_budget_pct dd_warn daily decides_in_kernel on_fill step levels "
+    "atr_bars atr_sma return_bars range_eps range_cap ema_fast ema_slow"
 )
 """One row of settings as integers: ns, atoms, 1e-8 ratios; `crosses` 1: cross; `max_inventory_atoms` -1: use the ratio."""
 
+MAX_BARS: Final = 10_000
+"""The longest window of bars."""
 MAX_OPEN_ORDERS: Final = 200
 assert MAX_LEVELS + MAX_OPEN_ORDERS < LADDER_SLOTS  # every index a static ladder can reach has a slot
+
+
+WINDOWS: Final = ("atr_bars", "return_bars", "ema_fast", "ema_slow")
+"""Settings that are a number of bars."""
 
 
 def _decimal(value: object) -> Decimal:
@@ -108,7 +115,20 @@ class Config(BaseModel):
     min_edge: Ratio = Field(Decimal("0.0004"), ge=0, lt=1, description="least profit of a cycle over two maker fees (SPEC 7.8)")
     # Market and venue
     bar_interval_ms: int = Field(60_000, strict=True, ge=1, le=86_400_000, description="ms; bars (SPEC 4)")
+    atr_bars: int = Field(14, strict=True, ge=1, le=MAX_BARS, description="bars of the ATR (SPEC 4)")
+    atr_method: Literal["wilder", "sma"] = Field("wilder", description="how true ranges are averaged")
+    return_bars: int = Field(60, strict=True, ge=1, le=MAX_BARS, description="bars of returns, range score and efficiency ratio")
+    range_eps: Ratio = Field(Decimal("0.0001"), gt=0, le=1, description="added to the net return in the range score")
+    range_cap: Ratio = Field(Decimal(1000), gt=0, le=1_000_000, description="largest range score")
+    ema_fast: int = Field(12, strict=True, ge=1, le=MAX_BARS, description="bars of the fast average")
+    ema_slow: int = Field(48, strict=True, ge=1, le=MAX_BARS, description="bars of the slow average")
     max_gap_ms: int = Field(600_000, strict=True, ge=1, le=MAX_MS, description="ms; a longer silence is a gap (SPEC 3.4)")
+    max_jump: Ratio = Field(
+        Decimal("0.2"),
+        gt=0,
+        le=500,
+        description="of the last mid; a price further off is quarantined, two in a row refused (SPEC 2.2)",
+    )
     fill_model: Literal["mid_touch", "cross"] = Field("mid_touch", description="when a resting order fills (SPEC 9)")
     penetration: int = Field(0, strict=True, ge=0, le=1_000_000, description="ticks beyond the limit, `cross` only")
     order_latency_ms: Milliseconds = Field(0, description="ms until a place or amend is live (SPEC 3.3)")
@@ -152,6 +172,11 @@ class Config(BaseModel):
         fields = type(self).model_fields
         return {name: _plain(getattr(self, name)) for name in sorted(fields) if getattr(self, name) != fields[name].default}
 
+    @property
+    def bars_kept(self) -> int:
+        """Closed bars that features look back on."""
+        return max(self.return_bars + 1, self.atr_bars)
+
     def hash(self) -> str:
         """SHA-256 over the canonical JSON of `changed`: a new option, or another spelling, changes no hash."""
         return hashlib.sha256(canonical_json(self.changed())).hexdigest()
@@ -183,8 +208,9 @@ class Config(BaseModel):
         row["max_gap_ns"] = self.max_gap_ms * units.NS_PER_MS
         row["order_latency"] = self.order_latency_ms * units.NS_PER_MS
         row["cancel_latency"] = self.cancel_latency_ms * units.NS_PER_MS
-        for field in ("maker_fee", "min_edge", "step", "dd_budget_pct", "dd_warn"):
+        for field in ("maker_fee", "min_edge", "step", "dd_budget_pct", "dd_warn", "range_eps", "range_cap"):
             row[field] = units.parse_ratio(getattr(self, field), field)
+        row["atr_sma"] = self.atr_method == "sma"
         row["max_leverage"] = units.parse_ratio(self.max_effective_leverage)
         row["crosses"], row["penetration"] = self.fill_model == "cross", self.penetration
         row["max_inventory_atoms"] = NONE
@@ -194,7 +220,7 @@ class Config(BaseModel):
         else:
             inventory = units.exact_units(self.max_inventory_notional, atom, "max_inventory_notional")
             row["max_inventory_atoms"] = inventory
-        for field in ("max_open_orders", "max_open_orders_portfolio", "order_rate", "order_burst", "levels"):
+        for field in ("max_open_orders", "max_open_orders_portfolio", "order_rate", "order_burst", "levels", *WINDOWS):
             row[field] = getattr(self, field)
         row["min_notional"] = units.exact_units(self.min_notional, atom, "min_notional")
         row["daily"] = self.dd_window == "daily"

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from grinder._jit import kernel
-from grinder.plan import ladder_price
+from grinder.plan import grow_ladder, ladder_price, ladder_reach
 from grinder.records import BUY, NONE, SELL, SLOT, Adds, PlanKind, Role, SlotState, World
 from grinder.units import ONE, mul_div_ceil, mul_div_floor
 
@@ -70,25 +70,25 @@ def list_wanted(world, s):
     Returns how many there are.
     """
     n = 0
-    plan = world.plans[s]
+    plan, targets, cycles, wants = world.plans[s], world.targets[s], world.cycles[s], world.wanted
     if plan["kind"] == _GRID:
         _find_held(world, s)
         n = _want_entries(world, s, BUY, plan["levels_down"], plan["adds_down"], n)
         n = _want_entries(world, s, SELL, plan["levels_up"], plan["adds_up"], n)
     elif plan["kind"] == _TARGET:
         for t in range(world.symbols[s]["n_targets"]):
-            target = world.targets[s, t]
+            target = targets[t]
             if target["done"] == 0:
-                n = _want(world, n, target["side"], target["role"], target["key"], target["px"], target["qty"])
+                n = _want(wants, n, target["side"], target["role"], target["key"], target["px"], target["qty"])
     for c in range(world.symbols[s]["n_cycles"]):
-        cycle = world.cycles[s, c]
-        n = _want(world, n, -cycle["side"], _TAKE_PROFIT, cycle["id"], cycle["tp_px"], cycle["left"])
+        cycle = cycles[c]
+        n = _want(wants, n, -cycle["side"], _TAKE_PROFIT, cycle["id"], cycle["tp_px"], cycle["left"])
     return n
 
 
 @kernel
-def _want(world, n, side, role, key, px, qty):
-    row = world.wanted[n]
+def _want(wants, n, side, role, key, px, qty):
+    row = wants[n]
     row["side"], row["role"], row["key"], row["px"], row["qty"], row["order"] = side, role, key, px, qty, NONE
     return n + 1
 
@@ -98,22 +98,25 @@ def _want_entries(world, s, side, levels, adds, n):
     """The `levels` nearest ladder indices that no cycle holds."""
     if adds != _FULL or world.plans[s]["reduce_only"] != 0:
         return n
-    found, index = 0, 0
+    ladder, cycles, wants = world.ladder[s, 0 if side > 0 else 1], world.cycles[s], world.wanted
+    n_cycles = world.symbols[s]["n_cycles"]
+    found, index, known = 0, 0, ladder_reach(world.plans[s], side)
     while found < levels:
         index += 1
-        price = ladder_price(world, s, side, index)
-        if price == 0:
-            break
-        if not _is_held(world, s, side, index):
-            n = _want(world, n, side, _ENTRY, index, price, world.ladder[s, 0 if side > 0 else 1][index]["qty"])
+        if index > known:
+            if not grow_ladder(world, s, side):
+                break
+            known = index
+        if not _is_held(cycles, n_cycles, side, index):
+            n = _want(wants, n, side, _ENTRY, index, ladder[index]["px"], ladder[index]["qty"])
             found += 1
     return n
 
 
 @kernel
-def _is_held(world, s, side, index):
-    for c in range(world.symbols[s]["n_cycles"]):
-        if world.cycles[s, c]["side"] == side and world.cycles[s, c]["index"] == index:
+def _is_held(cycles, n_cycles, side, index):
+    for c in range(n_cycles):
+        if cycles[c]["side"] == side and cycles[c]["index"] == index:
             return True
     return False
 
@@ -121,23 +124,26 @@ def _is_held(world, s, side, index):
 @kernel
 def _find_held(world, s):
     """Give each open cycle the one index it holds under the plan in force: the nearest `i` with `2|e - p_i| < |p_i - p_(i-1)|`."""
+    cycles = world.cycles[s]
     for c in range(world.symbols[s]["n_cycles"]):
-        cycle = world.cycles[s, c]
-        cycle["index"] = 0
-        side, entry = cycle["side"], cycle["px"]
-        before = ladder_price(world, s, side, 0)
-        index = 1
-        while True:
-            price = ladder_price(world, s, side, index)
-            if price == 0:
-                break
-            if 2 * abs(entry - price) < abs(price - before):
-                cycle["index"] = index
-                break
-            if side * (entry - price) > 0:  # the ladder has passed the entry: every later index is farther from it
-                break
-            before = price
-            index += 1
+        cycles[c]["index"] = _nearest_index(world, s, cycles[c]["side"], cycles[c]["px"])
+
+
+@kernel
+def _nearest_index(world, s, side, entry):
+    ladder = world.ladder[s, 0 if side > 0 else 1]
+    index, known = 0, ladder_reach(world.plans[s], side)
+    while True:
+        index += 1
+        if index > known:
+            if not grow_ladder(world, s, side):
+                return 0
+            known = index
+        price = ladder[index]["px"]
+        if 2 * abs(entry - price) < abs(price - ladder[index - 1]["px"]):
+            return index
+        if side * (entry - price) > 0:  # the ladder has passed the entry: every later index is farther from it
+            return 0
 
 
 def slots(world: World, s: int) -> np.ndarray:

@@ -5,9 +5,10 @@ Only declared records are hashed, never the engine's private layout.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = ["Chain", "Difference", "Digest", "first_difference"]
 
 LINK_BYTES = 8
 """Bytes of each link that a golden keeps: enough to locate a difference."""
+_DIGITS = 2 * LINK_BYTES
 
 
 class Chain:
@@ -37,27 +39,35 @@ class Chain:
     def feed(self, records: np.ndarray) -> None:
         """Add records, in order, all of windows not yet closed."""
         if len(records):
-            self._open = np.concatenate([self._open, records])
+            self._open = np.concatenate([self._open, records]) if len(self._open) else records
             self.count += len(records)
 
     def close_windows(self, events: int) -> None:
         """Make the links of all windows that lie whole below event index `events`."""
-        while (len(self.links) + 1) * WINDOW <= events:
-            self._link((len(self.links) + 1) * WINDOW)
+        self._link(events // WINDOW, events // WINDOW * WINDOW)
 
     def finish(self, events: int) -> None:
         """Close the last, partial window of a run of `events` events."""
-        self.close_windows(events)
-        if len(self.links) * WINDOW < events:
-            self._link(events)
+        self._link(-(-events // WINDOW), events)
 
-    def _link(self, end: int) -> None:
-        body = self.root + bytes(8)
-        if len(self._open):
-            inside = int(np.searchsorted(self._open["event"], end))
-            window, self._open = self._open[:inside], self._open[inside:]
-            body = self.root + inside.to_bytes(8, "little") + window.tobytes()
-        self.links.append(hashlib.sha256(body).digest())
+    def _link(self, windows: int, events: int) -> None:
+        """Make links until there are `windows`, the last of which ends before event index `events`."""
+        first = len(self.links)
+        if self.count == 0:  # a stage without a record has the same links in every run
+            self.links += _empty_links(windows)[first:]
+            return
+        ends = np.minimum(np.arange(first + 1, windows + 1) * WINDOW, events)
+        cuts = np.searchsorted(self._open["event"], ends)
+        row, body, link, start, add = self._open.itemsize, self._open.tobytes(), self.root, 0, self.links.append
+        for stop in (cuts * row).tolist():
+            if start == stop:
+                link = sha256(link + _NO_RECORDS).digest()
+            else:
+                link = sha256(link + ((stop - start) // row).to_bytes(8, "little") + body[start:stop]).digest()
+                start = stop
+            add(link)
+        if start:
+            self._open = self._open[start // row :]
 
     @property
     def root(self) -> bytes:
@@ -80,7 +90,27 @@ class Chain:
 
     def copy(self) -> Chain:
         """An independent chain in the same state."""
-        return Chain.restore(self.stage, self.count, self.state())
+        chain = Chain(self.stage)
+        chain.links, chain.count, chain._open = self.links.copy(), self.count, self._open
+        return chain
+
+
+_NO_RECORDS = bytes(8)
+_EMPTY: list[bytes] = []
+_LOCK = Lock()
+
+
+def _empty_links(windows: int) -> list[bytes]:
+    """The first links of a chain without records, kept from run to run."""
+    with _LOCK:
+        while len(_EMPTY) < windows:
+            _EMPTY.append(sha256((_EMPTY[-1] if _EMPTY else bytes(32)) + _NO_RECORDS).digest())
+    return _EMPTY[:windows]
+
+
+def _prefixes(links: Sequence[bytes]) -> str:
+    """The first LINK_BYTES of every link, hexadecimal."""
+    return np.frombuffer(b"".join(links), np.uint8).reshape(-1, 32)[:, :LINK_BYTES].tobytes().hex()
 
 
 @dataclass(frozen=True)
@@ -95,7 +125,8 @@ class Digest:
     events: int
     counts: dict[str, int]
     roots: dict[str, str]
-    links: dict[str, tuple[str, ...]]
+    links: dict[str, str]
+    """by stage, the first LINK_BYTES of every link, hexadecimal"""
 
     @classmethod
     def of(cls, config: str, data: str, events: int, chains: Mapping[str, Chain]) -> Digest:
@@ -106,7 +137,7 @@ class Digest:
             events,
             {stage: chain.count for stage, chain in chains.items()},
             {stage: chain.root.hex() for stage, chain in chains.items()},
-            {stage: tuple(link[:LINK_BYTES].hex() for link in chain.links) for stage, chain in chains.items()},
+            {stage: _prefixes(chain.links) for stage, chain in chains.items()},
         )
 
     @property
@@ -117,7 +148,7 @@ class Digest:
             for stage in STAGES
         ]
         body = {"format": FORMAT_VERSION, "config": self.config, "input": self.input, "stages": stages}
-        return hashlib.sha256(canonical_json(body)).hexdigest()
+        return sha256(canonical_json(body)).hexdigest()
 
     def __str__(self) -> str:
         return self.value
@@ -129,7 +160,7 @@ class Digest:
                 "version": STAGE_VERSIONS[stage],
                 "count": self.counts[stage],
                 "root": self.roots[stage],
-                "links": "".join(self.links[stage]),
+                "links": self.links[stage],
             }
             for stage in STAGES
         }
@@ -146,23 +177,19 @@ class Digest:
     def from_dict(cls, body: Mapping[str, Any]) -> Digest:
         """The digest that `to_dict` wrote. Raises KeyError, TypeError or ValueError where it is damaged."""
         stages = body["stages"]
-        width = 2 * LINK_BYTES
         digest = cls(
             body["config"],
             body["input"],
             int(body["events"]),
             {stage: int(stages[stage]["count"]) for stage in STAGES},
             {stage: str(stages[stage]["root"]) for stage in STAGES},
-            {
-                stage: tuple(stages[stage]["links"][i : i + width] for i in range(0, len(stages[stage]["links"]), width))
-                for stage in STAGES
-            },
+            {stage: str(stages[stage]["links"]) for stage in STAGES},
         )
         if digest.value != body["digest"]:
             raise ValueError("its digest is not that of its stages: the file was edited or is of another format version")
-        windows = -(-digest.events // WINDOW)
+        digits = -(-digest.events // WINDOW) * _DIGITS
         for stage, links in digest.links.items():
-            if len(links) != windows or (links and links[-1] != digest.roots[stage][:width]):
+            if len(links) != digits or (links and links[-_DIGITS:] != digest.roots[stage][:_DIGITS]):
                 raise ValueError(f"the links of stage {stage} are not those of {digest.events} events, the last one its root")
         return digest
 
@@ -192,5 +219,5 @@ def first_difference(a: Digest, b: Digest) -> Difference | None:
     if not stages:
         return Difference("config" if a.config != b.config else "input", -1, ())
     left, right = a.links[stages[0]], b.links[stages[0]]
-    window = next((w for w, (x, y) in enumerate(zip(left, right, strict=False)) if x != y), min(len(left), len(right)))
-    return Difference(stages[0], window, stages)
+    same = next((i for i, (x, y) in enumerate(zip(left, right, strict=False)) if x != y), min(len(left), len(right)))
+    return Difference(stages[0], same // _DIGITS, stages)

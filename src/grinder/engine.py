@@ -12,12 +12,14 @@ import numpy as np
 
 from grinder._jit import kernel
 from grinder.execution import reconcile
-from grinder.fills import match, next_touch
+from grinder.features.bars import ALL_ABSENT
+from grinder.fills import match, next_touch, touches_symbol
+from grinder.index import first_due, last_row
 from grinder.ledger import book_funding, mark, open_ledger, roll_window
 from grinder.market import open_market
 from grinder.orders import apply_due_changes, set_touches
 from grinder.policies.static import decide_static
-from grinder.records import LADDER_SLOTS, NEVER, WORLD_DTYPES, Cause, EdgeKind, Events, World, world_shapes
+from grinder.records import LADDER_SLOTS, NEVER, WORLD_DTYPES, Cause, EdgeKind, Events, PlanKind, World, world_shapes
 from grinder.tape import Tape, has_room
 
 __all__ = ["DECIDE", "DONE", "FAULT", "FAULTS", "FULL", "act", "initial_world", "rows_per_event"]
@@ -41,21 +43,24 @@ FAULTS: Final[dict[int, str]] = {
 _ROLL: Final = int(EdgeKind.ROLL)
 _FUNDING: Final = int(EdgeKind.FUNDING)
 _BAR: Final = int(EdgeKind.BAR)
+_GAP: Final = int(EdgeKind.GAP)
 _GAP_BAR: Final = int(EdgeKind.GAP_BAR)
 _FIRST: Final = int(EdgeKind.FIRST)
+_NO_PLAN: Final = int(PlanKind.NONE)
 _CAUSE_BAR: Final = int(Cause.BAR)
 _CAUSE_TRIP: Final = int(Cause.TRIP)
 
 
 def initial_world(params: Any, first_ts: int) -> World:
     """The state before the first event."""
-    symbols = int(params[0]["symbols"])
-    shapes = world_shapes(symbols, int(params[0]["max_open_orders"]))
+    p = params[0]
+    symbols = int(p["symbols"])
+    shapes = world_shapes(symbols, int(p["max_open_orders"]), int(max(p["return_bars"] + 1, p["atr_bars"])))
     world = World(*(np.zeros(shapes[name], WORLD_DTYPES[name]) for name in World._fields))
     run = world.run[0]
     run["next_due"] = NEVER
     run["tokens"] = int(params[0]["order_burst"]) * 1_000_000_000
-    world.symbols["last_row"] = -1
+    world.features["absent"] = ALL_ABSENT
     world.symbols["trip_low"], world.symbols["trip_high"] = -NEVER, NEVER
     for s in range(symbols):
         set_touches(world, s)
@@ -71,12 +76,15 @@ def rows_per_event(world: World) -> int:
 
 
 @kernel
-def act(world: World, events: Events, base: int, at: int, stop: int, params, instruments, edges, cursor, n_edges, tape: Tape, rows):
+def act(
+    world: World, events: Events, index, base: int, at: int, stop: int, params, instruments, edges, closes, cursor, n_edges,
+    tape: Tape, rows
+):  # fmt: skip
     """Act on events [at, stop) until done, or until Python has something to do.
 
     Args:
-        events, base, at, stop: as for `observe`, which has seen all of them.
-        edges, cursor, n_edges: what it found, and the first not yet handled.
+        events, index, base, at, stop: as for `observe`, which has seen all of them.
+        edges, closes, cursor, n_edges: what it found, and the first not yet handled.
         tape, rows: where records go, and the most rows that one event can add.
 
     Returns:
@@ -86,13 +94,13 @@ def act(world: World, events: Events, base: int, at: int, stop: int, params, ins
     while at < stop:
         if run["in_step"] == 0:
             limit = edges[cursor]["event"] - base if cursor < n_edges else stop
-            limit = _first_due(events.ts, at, limit, run["next_due"])
-            at = next_touch(world, params, events, at, limit)
+            limit = first_due(events.ts, at, limit, run["next_due"])
+            at = next_touch(world, params, events, index, at, limit)
             if at == stop:
                 break
             if not has_room(tape, rows):
                 return at, cursor, FULL
-            cursor = _begin_step(world, events, base, at, params, instruments, edges, cursor, n_edges, tape)
+            cursor = _begin_step(world, events, index, base, at, params, instruments, edges, closes, cursor, n_edges, tape)
             run["in_step"] = 1
         if not _finish_step(world, params, instruments, tape, base + at, events.ts[at]):
             return at, cursor, DECIDE
@@ -100,49 +108,34 @@ def act(world: World, events: Events, base: int, at: int, stop: int, params, ins
         if run["fault"] != 0:
             return at, cursor, FAULT
         at += 1
-    _load_quotes(world, events)
+    _load_l1(world, events, index, stop)
     return at, cursor, DONE
 
 
 @kernel
-def _first_due(ts, at, stop, due):
-    """First row in [at, stop) at or after `due`, else `stop`: galloping, then bisecting, since times never fall."""
-    if at == stop or ts[stop - 1] < due:
-        return stop
-    width, low = 1, at
-    while low + width < stop and ts[low + width - 1] < due:
-        low += width
-        width *= 2
-    high = min(low + width, stop) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if ts[middle] < due:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@kernel
-def _load_quotes(world, events):
-    """Bring every symbol's L1 state up to the last row seen of it."""
+def _load_l1(world, events, index, stop):
+    """Bring every symbol's L1 state up to row `stop`, exclusive."""
     for s in range(len(world.symbols)):
-        symbol = world.symbols[s]
-        i = symbol["last_row"]
+        i = last_row(events, index, s, stop) if stop > 0 else -1
         if i >= 0:
-            symbol["bid_px"], symbol["bid_qty"] = events.bid_px[i], events.bid_qty[i]
-            symbol["ask_px"], symbol["ask_qty"] = events.ask_px[i], events.ask_qty[i]
-            symbol["mid2"] = symbol["bid_px"] + symbol["ask_px"]
-            symbol["last_row"] = -1
+            _set_l1(world.symbols[s], events, i)
 
 
 @kernel
-def _begin_step(world, events, base, i, params, instruments, edges, cursor, n_edges, tape):
+def _set_l1(symbol, events, i):
+    symbol["bid_px"], symbol["bid_qty"] = events.bid_px[i], events.bid_qty[i]
+    symbol["ask_px"], symbol["ask_qty"] = events.ask_px[i], events.ask_qty[i]
+    symbol["mid2"] = symbol["bid_px"] + symbol["ask_px"]
+
+
+@kernel
+def _begin_step(world, events, index, base, i, params, instruments, edges, closes, cursor, n_edges, tape):
     """Steps 1 to 4 of SPEC 3.2 for row `i`: clock, book, fills, ledger. Returns the next edge."""
     event, ts, s = base + i, events.ts[i], events.symbol[i]
     # 1. Clock: what is due takes effect, at the state before the event.
-    _load_quotes(world, events)
-    apply_due_changes(world, tape, event, ts)
+    _load_l1(world, events, index, i)
+    if ts >= world.run[0]["next_due"]:
+        apply_due_changes(world, tape, event, ts)
     end = cursor
     while end < n_edges and edges[end]["event"] == event:
         if edges[end]["kind"] == _ROLL:
@@ -150,22 +143,22 @@ def _begin_step(world, events, base, i, params, instruments, edges, cursor, n_ed
         end += 1
     # 2. Book.
     symbol = world.symbols[s]
-    symbol["last_row"] = i
-    _load_quotes(world, events)
-    _take_edges(world, instruments, edges, cursor, end)
+    _set_l1(symbol, events, i)
+    _take_edges(world, instruments, edges, closes, cursor, end)
     # 3. Fills.
     if events.fault[i] == 0 and symbol["mid2"] != 0:
-        match(world, params, instruments, tape, event, ts, s)
+        if touches_symbol(symbol, params[0], symbol["bid_px"], symbol["ask_px"]):
+            match(world, params, instruments, tape, event, ts, s)
         if symbol["mid2"] <= symbol["trip_low"] or symbol["mid2"] >= symbol["trip_high"]:
             symbol["cause"] |= _CAUSE_TRIP
     # 4. Ledger.
-    if _has_cause(world):
+    if _has_cause(world.symbols):
         mark(world, params, instruments, tape, event, ts)
     return end
 
 
 @kernel
-def _take_edges(world, instruments, edges, cursor, end):
+def _take_edges(world, instruments, edges, closes, cursor, end):
     """What the edges of one event ask of steps 3 to 7: funding on the position held, marks, decisions."""
     for e in range(cursor, end):
         edge = edges[e]
@@ -174,6 +167,8 @@ def _take_edges(world, instruments, edges, cursor, end):
             book_funding(world, instruments, edge["symbol"], edge["a"], edge["b"])
         elif kind == _BAR or kind == _GAP_BAR:
             world.symbols[edge["symbol"]]["cause"] |= _CAUSE_BAR
+        if kind == _BAR or kind == _GAP:
+            world.features[edge["symbol"]] = closes[edge["a"]]
         if kind == _BAR or kind == _FIRST:
             world.symbols[edge["symbol"]]["decide"] = 1
         if kind == _FIRST:
@@ -181,9 +176,9 @@ def _take_edges(world, instruments, edges, cursor, end):
 
 
 @kernel
-def _has_cause(world):
-    for s in range(len(world.symbols)):
-        if world.symbols[s]["cause"] != 0:
+def _has_cause(symbols):
+    for s in range(len(symbols)):
+        if symbols[s]["cause"] != 0:
             return True
     return False
 
@@ -197,9 +192,11 @@ def _finish_step(world, params, instruments, tape, event, ts):
         if symbol["decide"] != 0:
             if p["decides_in_kernel"] == 0:
                 return False
-            decide_static(world, params, instruments, tape, event, ts, s)
+            if world.plans[s]["kind"] == _NO_PLAN:  # `static` decides once
+                decide_static(world, params, instruments, tape, event, ts, s)
             symbol["decide"], symbol["reflex"] = 0, 1
         if symbol["reflex"] != 0:
             symbol["reflex"] = 0
-            reconcile(world, params, instruments, tape, event, ts, s)
+            if symbol["settled"] == 0:
+                reconcile(world, params, instruments, tape, event, ts, s)
     return True

@@ -113,6 +113,13 @@ class InputFault(DataError):
         return f"{text} ({self.cure})" if self.cure else text
 
 
+def cause(error: BaseException, most: int = 200) -> str:
+    """Another library's error as a short piece of a message: its kind and what it says, never the whole of a file."""
+    text = " ".join(str(error).split())
+    shown = text if len(text) <= most else text[:most] + "..."
+    return f"{type(error).__name__}: {shown}" if shown else type(error).__name__
+
+
 def _rebuild_fault(reason: str, file: object, row: int | None, column: str | None, value: object, cure: str) -> InputFault:
     return InputFault(reason, file=file, row=row, column=column, value=value, cure=cure)
 

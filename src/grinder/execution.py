@@ -39,35 +39,48 @@ _TOKEN: Final = 1_000_000_000
 def reconcile(world, params, instruments, tape, event, ts, s):
     """Send what turns the symbol's open orders into its wanted ones: CANCEL, AMEND, PLACE, each in the order of SPEC 8."""
     wanted = list_wanted(world, s)
-    _match_wanted(world, s, wanted)
+    _match_wanted(world.orders[s], world.symbols[s]["n_orders"], world.wanted, wanted)
     intents = _collect(world, s, wanted)
     _sort(world.intents, intents)
     for k in range(intents):
         _send(world, params, instruments, tape, event, ts, s, world.intents[k])
+    world.symbols[s]["settled"] = 1 if intents == 0 and _at_rest(world, s) else 0
 
 
 @kernel
-def _match_wanted(world, s, wanted):
-    """Pair wanted and open orders: take-profits and reduce-only by key; entries by price, then by key."""
+def _at_rest(world, s):
+    """Whether every order rests where it is wanted: then nothing is to be done until a fill, a change or a plan."""
+    orders, wants = world.orders[s], world.wanted
     for j in range(world.symbols[s]["n_orders"]):
-        world.orders[s, j]["wanted"] = NONE
+        if orders[j]["change"] != _NO_CHANGE or orders[j]["px"] != wants[orders[j]["wanted"]]["px"]:
+            return False
+    return True
+
+
+@kernel
+def _match_wanted(orders, n_orders, wants, wanted):
+    """Pair wanted and open orders: take-profits and reduce-only by key; entries by price, then by key."""
+    for j in range(n_orders):
+        orders[j]["wanted"] = NONE
     for by_price in (True, False):
         for w in range(wanted):
-            want = world.wanted[w]
+            want = wants[w]
             if want["order"] == NONE and (want["role"] == _ENTRY or not by_price):
-                _pair(world, s, w, by_price)
+                j = _find_order(orders, n_orders, want, by_price)
+                if j != NONE:
+                    orders[j]["wanted"], want["order"] = w, j
+                    orders[j]["key"] = want["key"]
 
 
 @kernel
-def _pair(world, s, w, by_price):
-    want = world.wanted[w]
-    for j in range(world.symbols[s]["n_orders"]):
-        order = world.orders[s, j]
+def _find_order(orders, n_orders, want, by_price):
+    """The oldest order not yet paired that `want` matches, or -1."""
+    for j in range(n_orders):
+        order = orders[j]
         if order["wanted"] == NONE and order["side"] == want["side"] and order["role"] == want["role"]:
             if (coming_px(order) == want["px"]) if by_price else (order["key"] == want["key"]):
-                order["wanted"], want["order"] = w, j
-                order["key"] = want["key"]
-                return
+                return j
+    return NONE
 
 
 @kernel
@@ -75,39 +88,36 @@ def _collect(world, s, wanted):
     """Intents of the symbol, unsorted: cancels of unmatched orders, amends of unequal pairs, places of unmatched wants."""
     n = 0
     mid2 = world.symbols[s]["mid2"]
+    orders, wants, intents = world.orders[s], world.wanted, world.intents
     for j in range(world.symbols[s]["n_orders"]):
-        order = world.orders[s, j]
+        order = orders[j]
         if order["change"] != _NO_CHANGE:
             continue  # one change in flight at a time: its taking effect is a reflex, which looks again
         if order["wanted"] == NONE:
-            n = _intend(world, n, mid2, _CANCEL, j, order["side"], order["role"], order["key"], order["px"], order["qty"])
-        elif _differs(world, s, order, world.wanted[order["wanted"]]):
-            want = world.wanted[order["wanted"]]
-            n = _intend(world, n, mid2, _AMEND, j, want["side"], want["role"], want["key"], want["px"], want["qty"])
+            n = _intend(intents, n, mid2, _CANCEL, j, order)
+        else:
+            want = wants[order["wanted"]]
+            if order["qty"] != want["qty"] or (order["px"] != want["px"] and _is_movable(world, s, want)):
+                n = _intend(intents, n, mid2, _AMEND, j, want)
     for w in range(wanted):
-        want = world.wanted[w]
-        if want["order"] == NONE:
-            n = _intend(world, n, mid2, _PLACE, NONE, want["side"], want["role"], want["key"], want["px"], want["qty"])
+        if wants[w]["order"] == NONE:
+            n = _intend(intents, n, mid2, _PLACE, NONE, wants[w])
     return n
 
 
 @kernel
-def _differs(world, s, order, want):
-    """Whether a pair needs an amend. A take-profit moved by post-only stays until its wanted price is passive."""
-    if order["qty"] != want["qty"]:
-        return True
-    if order["px"] == want["px"]:
-        return False
+def _is_movable(world, s, want):
+    """Whether an order goes to its wanted price. A take-profit moved by post-only stays until that price is passive."""
     return want["role"] == _ENTRY or _is_passive(want["side"], want["px"], _post_only_limit(world, s, want["side"], NONE))
 
 
 @kernel
-def _intend(world, n, mid2, kind, slot, side, role, key, px, qty):
-    row = world.intents[n]
-    row["kind"], row["slot"], row["side"], row["role"], row["key"] = kind, slot, side, role, key
-    row["px"], row["qty"] = px, qty
-    row["group"] = 1 if role == _ENTRY else 0
-    row["distance"] = abs(2 * px - mid2)
+def _intend(intents, n, mid2, kind, slot, what):
+    row = intents[n]
+    row["kind"], row["slot"], row["side"], row["role"], row["key"] = kind, slot, what["side"], what["role"], what["key"]
+    row["px"], row["qty"] = what["px"], what["qty"]
+    row["group"] = 1 if what["role"] == _ENTRY else 0
+    row["distance"] = abs(2 * what["px"] - mid2)
     return n + 1
 
 
@@ -269,8 +279,9 @@ def _same_side(world, s, side, slot, qty):
     Reduce-only orders count up to the opposite position, which is all that they can close.
     """
     total, closing = qty if slot == NONE else 0, 0
+    orders = world.orders[s]
     for j in range(world.symbols[s]["n_orders"]):
-        order = world.orders[s, j]
+        order = orders[j]
         if order["side"] == side:
             largest = max(order["qty"], coming_qty(order))
             largest = max(largest, qty) if j == slot else largest
@@ -300,10 +311,10 @@ def _too_many_orders(world, p, s):
     """Open and in-flight orders, and open cycles that wait for their take-profit, against both limits."""
     total, own = 0, 0
     for other in range(len(world.symbols)):
-        symbol = world.symbols[other]
+        symbol, orders = world.symbols[other], world.orders[other]
         count = symbol["n_cycles"]
         for j in range(symbol["n_orders"]):
-            if world.orders[other, j]["role"] != _TAKE_PROFIT:
+            if orders[j]["role"] != _TAKE_PROFIT:
                 count += 1
         total += count
         if other == s:
@@ -314,9 +325,9 @@ def _too_many_orders(world, p, s):
 @kernel
 def _reduce_only_orders(world, s):
     """Open and in-flight reduce-only orders: entries never stand in the way of an exit."""
-    count = 0
+    count, orders = 0, world.orders[s]
     for j in range(world.symbols[s]["n_orders"]):
-        if world.orders[s, j]["role"] != _ENTRY and world.orders[s, j]["role"] != _TAKE_PROFIT:
+        if orders[j]["role"] != _ENTRY and orders[j]["role"] != _TAKE_PROFIT:
             count += 1
     return count
 
@@ -324,13 +335,13 @@ def _reduce_only_orders(world, s):
 @kernel
 def _post_only_limit(world, s, side, slot):
     """The most aggressive price at which an order of `side` may rest: own orders never cross (SPEC 8)."""
-    symbol = world.symbols[s]
+    symbol, orders = world.symbols[s], world.orders[s]
     if side > 0:
         limit = min(symbol["ask_px"] - 1, (symbol["mid2"] - 1) // 2)
     else:
         limit = max(symbol["bid_px"] + 1, symbol["mid2"] // 2 + 1)
     for j in range(symbol["n_orders"]):
-        order = world.orders[s, j]
+        order = orders[j]
         if order["side"] == -side and j != slot:
             coming = coming_px(order)
             if side > 0:

@@ -6,11 +6,12 @@ from typing import Final
 
 from grinder._jit import kernel
 from grinder.cycle import close_cycle, open_cycle
+from grinder.index import BLOCK
 from grinder.ledger import book_fill
 from grinder.orders import put_order, remove_order, set_touches
 from grinder.records import BUY, NONE, SELL, IntentKind, OrderState, Role
 
-__all__ = ["match", "next_touch", "touches"]
+__all__ = ["match", "next_touch", "touches", "touches_symbol"]
 
 _CANCEL: Final = int(IntentKind.CANCEL)
 _ENTRY: Final = int(Role.ENTRY)
@@ -29,26 +30,57 @@ def touches(crosses, penetration, side, limit, bid, ask):
 
 
 @kernel
-def next_touch(world, params, events, at, stop):
+def next_touch(world, params, events, index, at, stop):
     """First row in [at, stop) whose L1 state touches a live order's limit or a trip of its symbol, else `stop`.
 
-    A linear scan that says what is right. It also keeps each symbol's last row, from which its L1 state is read.
+    Blocks whose extremes touch nothing are skipped; the others are scanned, which says what is right.
     """
+    i = at
+    while i < stop:
+        b = i // BLOCK
+        end = min(stop, (b + 1) * BLOCK)
+        if _touches_block(world, index, b):
+            i = _touch_row(world, params, events, i, end)
+            if i < end:
+                return i
+        i = end
+    return stop
+
+
+@kernel
+def _touches_block(world, index, b):
+    """Whether a row of the block may touch an order or trip: as bid <= ask, `cross` needs the mid to touch the limit too."""
+    symbols = world.symbols
+    for s in range(len(symbols)):
+        symbol, entry = symbols[s], index[s, b]
+        if entry["low"] <= max(2 * symbol["touch_buy"], symbol["trip_low"]):
+            return True
+        if entry["high"] >= min(2 * symbol["touch_sell"], symbol["trip_high"]):
+            return True
+    return False
+
+
+@kernel
+def _touch_row(world, params, events, at, stop):
     p = params[0]
-    crosses, penetration = p["crosses"], p["penetration"]
+    symbols, which, bids, asks = world.symbols, events.symbol, events.bid_px, events.ask_px
     for i in range(at, stop):
-        symbol = world.symbols[events.symbol[i]]
-        symbol["last_row"] = i
-        bid, ask = events.bid_px[i], events.ask_px[i]
+        symbol = symbols[which[i]]
+        bid, ask = bids[i], asks[i]
         mid2 = bid + ask
         if mid2 <= symbol["trip_low"] or mid2 >= symbol["trip_high"]:
             return i
-        if crosses != 0:
-            if ask <= symbol["touch_buy"] - penetration or bid >= symbol["touch_sell"] + penetration:
-                return i
-        elif mid2 <= 2 * symbol["touch_buy"] or mid2 >= 2 * symbol["touch_sell"]:
+        if touches_symbol(symbol, p, bid, ask):
             return i
     return stop
+
+
+@kernel
+def touches_symbol(symbol, p, bid, ask):
+    """Whether an L1 state touches the best live order of either side."""
+    if touches(p["crosses"], p["penetration"], BUY, symbol["touch_buy"], bid, ask):
+        return True
+    return touches(p["crosses"], p["penetration"], SELL, symbol["touch_sell"], bid, ask)
 
 
 @kernel
@@ -62,7 +94,7 @@ def match(world, params, instruments, tape, event, ts, s):
             touched = True
             j = _best_touched(world, params, s, side)
     if touched:
-        world.symbols[s]["reflex"] = 1
+        world.symbols[s]["reflex"], world.symbols[s]["settled"] = 1, 0
         if filled > 0 and params[0]["on_fill"] != 0:
             world.symbols[s]["decide"] = 1
         set_touches(world, s)

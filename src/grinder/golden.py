@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from grinder.data.expectations import wrong_expectation
 from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.digest import Difference, Digest, first_difference
-from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism
+from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism, cause
 from grinder.records import WINDOW, Regime
 from grinder.run import Run
 from grinder.session import replay
@@ -22,12 +23,6 @@ from grinder.session import replay
 __all__ = ["Verdict", "accept", "read_golden", "shortfalls", "verify"]
 
 GOLDEN: Final = "digest.json"
-EXPECTED: Final[dict[str, tuple[type, ...]]] = {
-    **dict.fromkeys(("fills", "buys", "sells", "cycles"), (int,)),
-    "realised": (int, bool),
-    "regimes": (list,),
-}
-"""What `[expect]` may hold, and of which type."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +105,13 @@ def shortfalls(data: Fixture, run: Run) -> tuple[str, ...]:
     `fills, buys, sells, cycles` are least counts, `realised = true` asks for realised PnL other than 0, `regimes` lists names
     that must occur.
     """
+    expect = data.manifest.get("expect", {})
+    wrong = wrong_expectation(expect)
+    if wrong:
+        raise IntegrityError(f"{data.path}: {wrong}")
     missing = []
     summary = run.summary()
-    for key, least in data.manifest.get("expect", {}).items():
-        if key not in EXPECTED:
-            raise IntegrityError(f"{data.path}: [expect] {key}: there is no such expectation; known are {', '.join(EXPECTED)}")
-        if type(least) not in EXPECTED[key]:
-            raise IntegrityError(f"{data.path}: [expect] {key} = {least!r}: counts are numbers, regimes a list")
+    for key, least in expect.items():
         if key == "realised":
             if least and summary["realised"] == 0:
                 missing.append("realised PnL other than 0")
@@ -142,7 +137,7 @@ def read_golden(data: Fixture) -> Digest:
     try:
         return Digest.from_dict(json.loads(file.read_text("utf-8")))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise IntegrityError(f"{file}: no readable golden: {error!r}") from None
+        raise IntegrityError(f"{file}: no readable golden: {cause(error)}") from None
 
 
 def accept(name: Fixture | str | os.PathLike[str], reason: str) -> tuple[Digest | None, Digest]:

@@ -22,7 +22,7 @@ def open_ledger(world, params):
     """Initial equity, the first drawdown window, no position."""
     run, p = world.run[0], params[0]
     run["cash"] = run["equity"] = p["equity"]
-    _start_window(world, p)
+    _start_window(run, world.symbols, p)
 
 
 @kernel
@@ -74,22 +74,24 @@ def _pay(world, symbol, amount):
 @kernel
 def mark(world, params, instruments, tape, event, ts):
     """Mark every symbol and the portfolio with the last accepted mids, record what had a cause, set the trips."""
-    causes = _revalue(world, params, instruments)
-    _put_rows(world, tape, event, ts, causes)
-    _set_trips(world, params, instruments)
+    run, symbols = world.run[0], world.symbols
+    causes = _revalue(run, symbols, params[0], instruments)
+    _put_rows(run, symbols, tape.ledger, tape.used[0], event, ts, causes)
+    _set_trips(run, symbols, params[0], instruments)
 
 
 @kernel
 def roll_window(world, params, instruments, tape, event, ts):
     """Start a new drawdown window at the mids before the event (SPEC 7.1); a mark of its own."""
-    _revalue(world, params, instruments)
-    _start_window(world, params[0])
-    for s in range(len(world.symbols)):
-        if world.symbols[s]["mid2"] != 0:
-            world.symbols[s]["cause"] |= _ROLL
-            world.symbols[s]["decide"] = 1
-    _put_rows(world, tape, event, ts, _ROLL)
-    _set_trips(world, params, instruments)
+    run, symbols = world.run[0], world.symbols
+    _revalue(run, symbols, params[0], instruments)
+    _start_window(run, symbols, params[0])
+    for s in range(len(symbols)):
+        if symbols[s]["mid2"] != 0:
+            symbols[s]["cause"] |= _ROLL
+            symbols[s]["decide"] = 1
+    _put_rows(run, symbols, tape.ledger, tape.used[0], event, ts, _ROLL)
+    _set_trips(run, symbols, params[0], instruments)
 
 
 @kernel
@@ -101,12 +103,11 @@ def _unrealised(symbol, half_tick_value):
 
 
 @kernel
-def _revalue(world, params, instruments):
+def _revalue(run, symbols, p, instruments):
     """Equity of each symbol and of the portfolio by both paths, peaks and drawdowns; returns all causes at once."""
-    run = world.run[0]
-    by_profit, position_value, causes = params[0]["equity"], 0, 0
-    for s in range(len(world.symbols)):
-        symbol, half = world.symbols[s], instruments[s]["half_tick_value"]
+    by_profit, position_value, causes = p["equity"], 0, 0
+    for s in range(len(symbols)):
+        symbol, half = symbols[s], instruments[s]["half_tick_value"]
         profit = symbol["realised"] + _unrealised(symbol, half) - symbol["fees"] + symbol["funding"]
         by_profit += profit
         position_value += symbol["mid2"] * half * symbol["position"]
@@ -123,9 +124,9 @@ def _revalue(world, params, instruments):
 
 
 @kernel
-def _start_window(world, p):
+def _start_window(run, symbols, p):
     """Peak, budgets and the inventory cap of a window that starts at the present equity (SPEC 7.1, 15)."""
-    run, n = world.run[0], len(world.symbols)
+    n = len(symbols)
     equity = max(0, run["equity"])
     run["window_equity"] = run["peak"] = run["equity"]
     run["drawdown"] = 0
@@ -134,17 +135,17 @@ def _start_window(world, p):
     if p["max_inventory_atoms"] == NONE:
         run["max_inventory"] = share_of(equity, p["max_inventory_ratio"])
     for s in range(n):
-        symbol = world.symbols[s]
+        symbol = symbols[s]
         symbol["peak"], symbol["drawdown"] = symbol["equity"], 0
         symbol["budget"] = run["budget"] // n + (1 if s < run["budget"] % n else 0)
 
 
 @kernel
-def _put_rows(world, tape, event, ts, causes):
+def _put_rows(run, symbols, ledger, used, event, ts, causes):
     """One `ledger` row for each symbol with a cause, then one for the portfolio; causes are used up."""
     cost, realised, unrealised, fees, funding = 0, 0, 0, 0, 0
-    for s in range(len(world.symbols)):
-        symbol = world.symbols[s]
+    for s in range(len(symbols)):
+        symbol = symbols[s]
         open_profit = symbol["equity"] - symbol["realised"] + symbol["fees"] - symbol["funding"]
         cost += symbol["cost"]
         realised += symbol["realised"]
@@ -152,37 +153,35 @@ def _put_rows(world, tape, event, ts, causes):
         fees += symbol["fees"]
         funding += symbol["funding"]
         if symbol["cause"] != 0:
-            row = _next_row(tape, event, ts, s, symbol["cause"])
+            row = _next_row(ledger, used, event, ts, s, symbol["cause"])
             row["position"], row["cost"], row["cash"] = symbol["position"], symbol["cost"], symbol["cash"]
             row["realised"], row["unrealised"] = symbol["realised"], open_profit
             row["fees"], row["funding"], row["equity"] = symbol["fees"], symbol["funding"], symbol["equity"]
             row["peak"], row["drawdown"], row["budget"] = symbol["peak"], symbol["drawdown"], symbol["budget"]
             symbol["cause"] = 0
-    run = world.run[0]
-    row = _next_row(tape, event, ts, NONE, causes)
+    row = _next_row(ledger, used, event, ts, NONE, causes)
     row["position"], row["cost"], row["cash"] = 0, cost, run["cash"]
     row["realised"], row["unrealised"], row["fees"], row["funding"] = realised, unrealised, fees, funding
     row["equity"], row["peak"], row["drawdown"], row["budget"] = run["equity"], run["peak"], run["drawdown"], run["budget"]
 
 
 @kernel
-def _next_row(tape, event, ts, s, cause):
-    row = tape.ledger[tape.used[0]["ledger"]]
-    tape.used[0]["ledger"] += 1
+def _next_row(ledger, used, event, ts, s, cause):
+    row = ledger[used["ledger"]]
+    used["ledger"] += 1
     row["event"], row["ts"], row["symbol"], row["cause"] = event, ts, s, cause
     return row
 
 
 @kernel
-def _set_trips(world, params, instruments):
+def _set_trips(run, symbols, p, instruments):
     """For each position the nearest mid2 that takes the portfolio past its next drawdown threshold, others held (SPEC 10)."""
-    run = world.run[0]
-    threshold = share_of(run["budget"], params[0]["dd_warn"])
+    threshold = share_of(run["budget"], p["dd_warn"])
     if run["drawdown"] > threshold:
         threshold = run["budget"]
     armed = run["drawdown"] <= threshold
-    for s in range(len(world.symbols)):
-        symbol = world.symbols[s]
+    for s in range(len(symbols)):
+        symbol = symbols[s]
         symbol["trip_low"], symbol["trip_high"] = -NEVER, NEVER
         if armed and symbol["position"] != 0:
             per_half_tick = abs(symbol["position"]) * instruments[s]["half_tick_value"]

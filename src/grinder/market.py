@@ -1,4 +1,4 @@
-"""Observe: what depends on the market alone. One pass over the events gives bars, gaps and the edges at which `act` has work.
+"""Observe: what depends on the market alone. A pass over the events gives bars, features and the edges at which `act` has work.
 
 It never sees an order, so it can be done once and shared (SPEC 3, 4; ADR-0001).
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Final
 
 from grinder._jit import kernel
+from grinder.features.bars import clear_features, close_features
+from grinder.index import BLOCK, first_due, is_tick, next_odd, next_tick
 from grinder.records import NEVER, NONE, EdgeKind, Events, Fault, InputKind, Stream, World
 from grinder.tape import Tape
 from grinder.units import NS_PER_DAY
 
 __all__ = ["observe", "open_market"]
 
-_BOOKS: Final = int(Stream.BOOKS)
-_QUOTES: Final = int(Stream.QUOTES)
 _FUNDING_STREAM: Final = int(Stream.FUNDING)
 _QUARANTINED: Final = int(InputKind.QUARANTINED)
 _GAP: Final = int(InputKind.GAP)
@@ -23,6 +23,7 @@ _FUNDING: Final = int(InputKind.FUNDING)
 _EDGE_ROLL: Final = int(EdgeKind.ROLL)
 _EDGE_FUNDING: Final = int(EdgeKind.FUNDING)
 _EDGE_BAR: Final = int(EdgeKind.BAR)
+_EDGE_GAP: Final = int(EdgeKind.GAP)
 _EDGE_GAP_BAR: Final = int(EdgeKind.GAP_BAR)
 _EDGE_FIRST: Final = int(EdgeKind.FIRST)
 assert min(Fault) == 0  # a fault column holds the code plus 1
@@ -30,8 +31,10 @@ assert min(Fault) == 0  # a fault column holds the code plus 1
 
 @kernel
 def open_market(world, params, first_ts):
-    """Set the clocks that `observe` needs before the first event: no bar open, the first roll at the next midnight."""
+    """Set what `observe` needs before the first event: no bar open, no L1 state, the first roll at the next midnight."""
     run = world.run[0]
+    for s in range(len(world.market)):
+        world.market[s]["last_row"] = -1
     run["next_bar_end"] = NEVER
     run["next_roll"] = NEVER
     if params[0]["daily"]:
@@ -39,46 +42,86 @@ def open_market(world, params, first_ts):
 
 
 @kernel
-def observe(world: World, events: Events, base: int, at: int, stop: int, params, edges, tape: Tape):
+def observe(world: World, events: Events, index, base: int, at: int, stop: int, params, instruments, edges, closes, tape: Tape):
     """Observe events [at, stop) until done or until a buffer may not hold the next one.
 
+    Rows at which something can happen are looked at one by one; the calm ones between them are folded into their bars.
+
     Args:
-        world: `market` and the two clocks of `run` are read and moved on; nothing else is touched.
-        events, base: a stretch of events and the run's index of its first row.
+        world: `market`, `filters`, `history` and the two clocks of `run` are read and moved on; nothing else is touched.
+        events, index, base: a stretch of events, its index, and the run's index of its first row.
         at, stop: rows of `events`.
-        edges: EDGE buffer, filled from 0.
+        edges, closes: EDGE and FEATURES buffers of one length, filled from 0.
 
     Returns:
-        (next row, number of edges). Writes `bars` and `input` records.
+        (next row, number of edges). Writes `bars`, `features` and `input` records.
     """
-    run, p = world.run[0], params[0]
-    symbols = p["symbols"]
-    n_edges = 0
-    quiet_rows = 2 * symbols + 4  # the most that one event can add to a buffer
-    for i in range(at, stop):
-        ts = events.ts[i]
-        fault, kind = events.fault[i], events.kind[i]
-        s = events.symbol[i]
-        market = world.market[s]
-        is_l1 = fault == 0 and (kind == _QUOTES or kind == _BOOKS)
-        gap = is_l1 and market["seen"] == 1 and ts - market["last_ts"] > p["max_gap_ns"]
-        first = is_l1 and market["seen"] == 0
-        due = ts >= run["next_bar_end"] or ts >= run["next_roll"]
-        if gap or first or due or fault != 0 or kind == _FUNDING_STREAM:
-            room = len(edges) - n_edges
-            room = min(room, len(tape.bars) - tape.used[0]["bars"], len(tape.input) - tape.used[0]["input"])
-            if room < quiet_rows:
-                return i, n_edges
-            n_edges = _edges_of(world, events, base, i, edges, n_edges, tape, gap, first)
-        if is_l1:
-            _tick(run, market, ts, events.bid_px[i] + events.ask_px[i], p["bar_ns"])
-    return stop, n_edges
+    run = world.run[0]
+    n_edges, i = 0, at
+    most = 2 * len(world.market) + 5  # rows that one event can add to a buffer
+    while i < stop:
+        if not _has_room(tape, len(edges) - n_edges, most):
+            break
+        n_edges = _observe_row(world, events, base, i, params, instruments, edges, n_edges, closes, tape)
+        i += 1
+        calm = _calm_until(world, events, index, i, stop, params[0])
+        if calm > i:
+            _fold(world, events, index, run, i, calm, params[0]["bar_ns"])
+            i = calm
+    for s in range(len(world.market)):
+        _keep_l1(world.market[s], events)
+    return i, n_edges
 
 
 @kernel
-def _tick(run, market, ts, mid2, bar_ns):
+def _has_room(tape, free_edges, most):
+    n = tape.used[0]
+    used = max(n["bars"], n["features"], n["input"])
+    return min(free_edges, len(tape.bars) - used) >= most
+
+
+@kernel
+def _observe_row(world, events, base, i, params, instruments, edges, n, closes, tape):
+    """Everything exogenous at row `i` in the order of SPEC 3.1: gap, bar ends, roll, then what the event itself is."""
+    event, ts, s, kind, fault = base + i, events.ts[i], events.symbol[i], events.kind[i], events.fault[i]
+    run, market, used = world.run[0], world.market[s], tape.used[0]
+    tick = is_tick(kind, fault)
+    if fault != 0:
+        _put_input(tape.input, used, event, ts, s, _QUARANTINED, fault - 1, kind)
+    if tick and market["seen"] == 1 and ts - market["last_ts"] > params[0]["max_gap_ns"]:
+        _put_input(tape.input, used, event, ts, s, _GAP, 0, ts - market["last_ts"])
+        clear_features(closes[n])
+        closes[n]["event"], closes[n]["ts"], closes[n]["symbol"] = event, ts, s
+        n = _put_edge(edges, n, event, s, _EDGE_GAP, n, 0)
+        if market["bar_end"] != 0:
+            _close_bar(run, world.market, tape.bars, used, event, ts, s)
+            n = _put_edge(edges, n, event, s, _EDGE_GAP_BAR, 0, 0)
+        world.filters[s]["bars"] = 0  # every window starts anew (SPEC 3.4)
+    while ts >= run["next_bar_end"]:
+        closing = _earliest_bar(world.market)
+        _keep_l1(world.market[closing], events)
+        _close_bar(run, world.market, tape.bars, used, event, ts, closing)
+        closes[n] = _put_features(world, params, instruments, tape.features, used, event, ts, closing)
+        n = _put_edge(edges, n, event, closing, _EDGE_BAR, n, 0)
+    if ts >= run["next_roll"]:
+        run["next_roll"] = (ts // NS_PER_DAY + 1) * NS_PER_DAY
+        n = _put_edge(edges, n, event, NONE, _EDGE_ROLL, 0, 0)
+    if tick and market["seen"] == 0:
+        market["seen"] = 1
+        n = _put_edge(edges, n, event, s, _EDGE_FIRST, 0, 0)
+    if kind == _FUNDING_STREAM and fault == 0:
+        row = _funding_row(events.funding, i)
+        _put_input(tape.input, used, event, ts, s, _FUNDING, 0, row["rate"])
+        n = _put_edge(edges, n, event, s, _EDGE_FUNDING, row["rate"], row["mark_px"])
+    if tick:
+        _tick(run, market, ts, events.bid_px[i] + events.ask_px[i], i, params[0]["bar_ns"])
+    return n
+
+
+@kernel
+def _tick(run, market, ts, mid2, i, bar_ns):
     """One accepted L1 update enters its bar `[kI, (k+1)I)`."""
-    market["last_ts"] = ts
+    market["last_ts"], market["last_row"] = ts, i
     if market["bar_end"] == 0:
         start = ts // bar_ns * bar_ns
         market["bar_start"], market["bar_end"] = start, start + bar_ns
@@ -91,58 +134,107 @@ def _tick(run, market, ts, mid2, bar_ns):
 
 
 @kernel
-def _edges_of(world, events, base, i, edges, n, tape, gap, first):
-    """Everything exogenous at row `i` in the order of SPEC 3.1: gap, bar ends, roll, then what the event itself is."""
-    event, ts, s = base + i, events.ts[i], events.symbol[i]
-    market = world.market[s]
-    run = world.run[0]
-    if events.fault[i] != 0:
-        _put_input(tape, event, ts, s, _QUARANTINED, events.fault[i] - 1, events.kind[i])
-    if gap:
-        _put_input(tape, event, ts, s, _GAP, 0, ts - market["last_ts"])
-        if market["bar_end"] != 0:
-            _close_bar(world, tape, event, ts, s)
-            n = _put_edge(edges, n, event, s, _EDGE_GAP_BAR, 0, 0)
-    while ts >= run["next_bar_end"]:
-        closing = _earliest_bar(world)
-        _close_bar(world, tape, event, ts, closing)
-        n = _put_edge(edges, n, event, closing, _EDGE_BAR, 0, 0)
-    if ts >= run["next_roll"]:
-        run["next_roll"] = (ts // NS_PER_DAY + 1) * NS_PER_DAY
-        n = _put_edge(edges, n, event, NONE, _EDGE_ROLL, 0, 0)
-    if first:
-        market["seen"] = 1
-        n = _put_edge(edges, n, event, s, _EDGE_FIRST, 0, 0)
-    if events.kind[i] == _FUNDING_STREAM and events.fault[i] == 0:
-        row = _funding_row(events.funding, i)
-        _put_input(tape, event, ts, s, _FUNDING, 0, row["rate"])
-        n = _put_edge(edges, n, event, s, _EDGE_FUNDING, row["rate"], row["mark_px"])
-    return n
+def _calm_until(world, events, index, at, stop, p):
+    """The first row from `at` that can do more than move an open bar, else `stop`.
+
+    Such are: the first one due for a timer, quarantined and funding rows, and L1 updates that open a bar or may end a gap.
+    """
+    run, markets = world.run[0], world.market
+    due = min(run["next_bar_end"], run["next_roll"])
+    for s in range(len(markets)):
+        market = markets[s]
+        if market["seen"] == 1 and market["bar_end"] != 0:
+            due = min(due, market["last_ts"] + p["max_gap_ns"] + 1)
+    stop = first_due(events.ts, at, stop, due)
+    for s in range(len(markets)):
+        if markets[s]["bar_end"] == 0:
+            stop = next_tick(events, index, s, at, stop)
+    return next_odd(events, index, at, stop)
 
 
 @kernel
-def _earliest_bar(world):
+def _fold(world, events, index, run, at, stop, bar_ns):
+    """Calm rows [at, stop) enter the open bars: whole blocks by their extremes, the rows around them one by one."""
+    head = min(stop, (at + BLOCK - 1) // BLOCK * BLOCK)
+    tail = max(head, stop // BLOCK * BLOCK)
+    _fold_rows(world, events, run, at, head, bar_ns)
+    for s in range(len(world.market)):
+        _fold_blocks(world.market[s], events, index, s, head // BLOCK, tail // BLOCK)
+    _fold_rows(world, events, run, tail, stop, bar_ns)
+
+
+@kernel
+def _fold_rows(world, events, run, at, stop, bar_ns):
+    # arrays on their own: taking them out of their tuples at every row would count references each time
+    markets, ts, symbol, kind, fault = world.market, events.ts, events.symbol, events.kind, events.fault
+    bid, ask = events.bid_px, events.ask_px
+    for i in range(at, stop):
+        if is_tick(kind[i], fault[i]):
+            _tick(run, markets[symbol[i]], ts[i], bid[i] + ask[i], i, bar_ns)
+
+
+@kernel
+def _fold_blocks(market, events, index, s, first, end):
+    """Blocks [first, end) of a symbol, all of whose rows repeat an L1 state of the open bar."""
+    last = -1
+    for b in range(first, end):
+        entry = index[s, b]
+        if entry["ticks"] > 0:
+            market["high"] = max(market["high"], entry["high"])
+            market["low"] = min(market["low"], entry["low"])
+            market["ticks"] += entry["ticks"]
+            last = b
+    if last >= 0:
+        i = min(len(events.ts), (last + 1) * BLOCK) - 1
+        while events.symbol[i] != s or not is_tick(events.kind[i], events.fault[i]):
+            i -= 1
+        market["last_ts"], market["last_row"] = events.ts[i], i
+        market["close"] = events.bid_px[i] + events.ask_px[i]
+
+
+@kernel
+def _keep_l1(market, events):
+    """Note the last accepted L1 update, whose row is in this stretch."""
+    i = market["last_row"]
+    if i >= 0:
+        market["bid_px"], market["bid_qty"] = events.bid_px[i], events.bid_qty[i]
+        market["ask_px"], market["ask_qty"] = events.ask_px[i], events.ask_qty[i]
+        market["last_row"] = -1
+
+
+@kernel
+def _earliest_bar(markets):
     """The symbol whose open bar ends first; ties by symbol."""
     best, end = -1, NEVER
-    for s in range(len(world.market)):
-        market = world.market[s]
+    for s in range(len(markets)):
+        market = markets[s]
         if market["bar_end"] != 0 and market["bar_end"] < end:
             best, end = s, market["bar_end"]
     return best
 
 
 @kernel
-def _close_bar(world, tape, event, ts, s):
-    market = world.market[s]
-    row = tape.bars[tape.used[0]["bars"]]
-    tape.used[0]["bars"] += 1
+def _close_bar(run, markets, bars, used, event, ts, s):
+    market = markets[s]
+    row = bars[used["bars"]]
+    used["bars"] += 1
     row["event"], row["ts"], row["symbol"] = event, ts, s
     row["start"], row["ticks"] = market["bar_start"], market["ticks"]
     row["open"], row["high"] = market["open"], market["high"]
     row["low"], row["close"] = market["low"], market["close"]
     market["bar_end"] = 0
-    earliest = _earliest_bar(world)
-    world.run[0]["next_bar_end"] = world.market[earliest]["bar_end"] if earliest >= 0 else NEVER
+    earliest = _earliest_bar(markets)
+    run["next_bar_end"] = markets[earliest]["bar_end"] if earliest >= 0 else NEVER
+
+
+@kernel
+def _put_features(world, params, instruments, features, used, event, ts, s):
+    """Record the features of the bar that just closed."""
+    row = features[used["features"]]
+    used["features"] += 1
+    row["event"], row["ts"], row["symbol"] = event, ts, s
+    close_features(world.market[s], world.filters[s], world.history[s], params[0], instruments[s]["tick_value"], row)
+    return row
 
 
 @kernel
@@ -159,9 +251,9 @@ def _funding_row(funding, i):
 
 
 @kernel
-def _put_input(tape, event, ts, s, kind, code, value):
-    row = tape.input[tape.used[0]["input"]]
-    tape.used[0]["input"] += 1
+def _put_input(records, used, event, ts, s, kind, code, value):
+    row = records[used["input"]]
+    used["input"] += 1
     row["event"], row["ts"], row["symbol"] = event, ts, s
     row["kind"], row["code"], row["value"] = kind, code, value
 

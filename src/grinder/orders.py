@@ -39,7 +39,7 @@ def _apply_symbol(world, tape, event, ts, s, due):
         if order["live"] == 0 and order["live_ts"] == due:
             order["live"] = 1
         if order["change"] != _NO_CHANGE and order["change_ts"] == due:
-            symbol["reflex"] = 1
+            symbol["reflex"], symbol["settled"] = 1, 0
             state = _OPEN if order["live"] != 0 else _PENDING
             if order["change"] == _CANCEL:
                 put_order(tape, event, ts, s, order["id"], state, _CANCELLED, order["px"], order["qty"], order["live_ts"])
@@ -56,8 +56,9 @@ def _apply_symbol(world, tape, event, ts, s, due):
 def _earliest_change(world):
     due = NEVER
     for s in range(len(world.symbols)):
+        orders = world.orders[s]
         for j in range(world.symbols[s]["n_orders"]):
-            order = world.orders[s, j]
+            order = orders[j]
             if order["live"] == 0:
                 due = min(due, order["live_ts"])
             if order["change"] != _NO_CHANGE:
@@ -89,10 +90,10 @@ def coming_qty(order):
 @kernel
 def set_touches(world, s):
     """Note the best live limits of a symbol, which are all that `next_touch` has to look at."""
-    symbol = world.symbols[s]
+    symbol, orders = world.symbols[s], world.orders[s]
     symbol["touch_buy"], symbol["touch_sell"] = -FAR, FAR
     for j in range(symbol["n_orders"]):
-        order = world.orders[s, j]
+        order = orders[j]
         if order["live"] != 0:
             if order["side"] > 0:
                 symbol["touch_buy"] = max(symbol["touch_buy"], order["px"])

@@ -71,12 +71,18 @@ def _set_reach(plan, side, kept, micro):
 
 
 @kernel
+def ladder_reach(plan, side):
+    """The highest ladder index whose price is known."""
+    return plan["ladder_down"] if side > 0 else plan["ladder_up"]
+
+
+@kernel
 def grow_ladder(world, s, side):
     """Add one rung past the last known; returns whether there was one to add."""
     column = 0 if side > 0 else 1
     plan = world.plans[s]
     ladder = world.ladder[s, column]
-    kept = plan["ladder_down"] if side > 0 else plan["ladder_up"]
+    kept = ladder_reach(plan, side)
     micro = plan["micro_down"] if side > 0 else plan["micro_up"]
     while kept + 1 < LADDER_SLOTS:
         before = micro
@@ -97,7 +103,7 @@ def grow_ladder(world, s, side):
 def ladder_price(world, s, side, index):
     """Price in ticks of a ladder index (0 is the rounded center), or 0 where the ladder ends."""
     plan = world.plans[s]
-    while (plan["ladder_down"] if side > 0 else plan["ladder_up"]) < index:
+    while ladder_reach(plan, side) < index:
         if not grow_ladder(world, s, side):
             return _NO_PRICE
     return world.ladder[s, 0 if side > 0 else 1][index]["px"]

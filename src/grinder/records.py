@@ -14,12 +14,16 @@ from typing import Final, NamedTuple
 import numpy as np
 
 __all__ = [
+    "BAR",
     "BUY",
     "CYCLE",
     "EDGE",
     "FAR",
+    "FEATURES",
+    "FILTER",
     "FORMAT_VERSION",
     "FUNDING",
+    "INDEX",
     "INSTRUMENT",
     "INTENT",
     "LADDER_SLOTS",
@@ -45,6 +49,7 @@ __all__ = [
     "EdgeKind",
     "Events",
     "Fault",
+    "Feature",
     "InputKind",
     "IntentKind",
     "Mode",
@@ -204,6 +209,33 @@ class Cause(IntFlag):
     TRIP = 1 << 6
 
 
+class Feature(IntFlag):
+    """Bits of the mask of absent features, in the order of their columns (SPEC 4, 16.2)."""
+
+    TR = 1 << 0
+    ATR = 1 << 1
+    NATR = 1 << 2
+    SUM_ABS_RETURNS = 1 << 3
+    NET_RETURN = 1 << 4
+    RANGE_SCORE = 1 << 5
+    EFFICIENCY_RATIO = 1 << 6
+    TREND_STRENGTH = 1 << 7
+    SPREAD_BPS = 1 << 8
+    IMBALANCE_L1 = 1 << 9
+    THIN_L1 = 1 << 10
+    DEPTH_BID = 1 << 11
+    DEPTH_ASK = 1 << 12
+    DEPTH_IMBALANCE = 1 << 13
+    IMPACT = 1 << 14
+    SPREAD_AT_DEPTH = 1 << 15
+    SLOPE_BID = 1 << 16
+    SLOPE_ASK = 1 << 17
+    WALLS_BID = 1 << 18
+    WALLS_ASK = 1 << 19
+    WALL_DIST_BID = 1 << 20
+    WALL_DIST_ASK = 1 << 21
+
+
 class SlotState(IntEnum):
     """A ladder level's life as the ladder sees it (SPEC 8)."""
 
@@ -227,19 +259,16 @@ class EdgeKind(IntEnum):
     ROLL = 0
     FUNDING = 1
     BAR = 2
-    GAP_BAR = 3
-    FIRST = 4
+    GAP = 3
+    GAP_BAR = 4
+    FIRST = 5
 
 
-_FEATURES = (
-    "absent tr atr natr sum_abs_returns net_return range_score efficiency_ratio trend_strength spread_bps imbalance_l1 "
-    "thin_l1 depth_bid depth_ask depth_imbalance impact spread_at_depth slope_bid slope_ask walls_bid walls_ask "
-    "wall_dist_bid wall_dist_ask"
-)
+_FEATURES: Final = ("absent", *(str(feature.name).lower() for feature in Feature))
 STAGES: Final[dict[str, tuple[str, ...]]] = {
     "input": ("kind", "code", "value"),
     "bars": ("start", "open", "high", "low", "close", "ticks"),
-    "features": tuple(_FEATURES.split()),
+    "features": _FEATURES,
     "gates": ("gate", "from", "to", "reasons"),
     "regimes": ("from", "to", "reasons"),
     "plans": tuple(
@@ -273,11 +302,29 @@ def stage_dtype(stage: str) -> np.dtype:
     return _record(("event", "ts", "symbol", *STAGES[stage]))
 
 
-MARKET: Final = _record("seen last_ts bar_start bar_end open high low close ticks")
-"""What `observe` carries per symbol: the open bar (`bar_end` 0: none) and the last accepted L1 update."""
+MARKET: Final = _record("seen last_ts bar_start bar_end open high low close ticks bid_px bid_qty ask_px ask_qty last_row")
+"""What `observe` carries per symbol: the open bar (`bar_end` 0: none) and the last accepted L1 update.
+
+While a stretch of events is observed that update's row stands in `last_row`, which is -1 between two stretches.
+"""
+
+BAR: Final = _record("close tr")
+"""A closed bar in the history of a symbol, half ticks."""
+
+FILTER: Final = np.dtype([("bars", "<i8"), ("close", "<i8"), ("atr", "<f8"), ("fast", "<f8"), ("slow", "<f8")])
+"""Bars closed since the last gap, the last close, and the averages after them; `atr` is a sum until its window is full."""
+assert FILTER.itemsize == 8 * len(FILTER.fields or ())
+
+FEATURES: Final = stage_dtype("features")
+"""Features at a symbol's last bar close: the mask of absent ones, then 1e-8 units, money in atoms; 0 where absent."""
+
+INDEX: Final = _record("low high ticks odd last")
+"""Of one symbol's rows in a block: extremes of mid2, accepted L1 updates, rows that are quarantined or funding, and its last
+row in this block or before."""
 
 EDGE: Final = _record("event symbol kind a b")
-"""One piece of exogenous work: event index in the run, symbol (-1: all), EdgeKind, two values (funding: rate, mark)."""
+"""One piece of exogenous work: event index in the run, symbol (-1: all), EdgeKind, two values (funding: rate, mark; bar: row
+of its features)."""
 
 INSTRUMENT: Final = _record("tick_value half_tick_value perpetual hard_cap quantity")
 """Per symbol constants: atoms per tick and lot, half of it, 1 for a perpetual, largest position, static quantity in lots."""
@@ -293,9 +340,10 @@ RUN: Final = _record(
 SYMBOL: Final = _record(
     "bid_px bid_qty ask_px ask_qty mid2 anchor2 position cost cash realised unrealised fees funding turnover "
     "fills cycles_done equity peak drawdown budget touch_buy touch_sell trip_low trip_high "
-    "n_orders n_cycles n_targets decide reflex cause last_row"
+    "n_orders n_cycles n_targets decide reflex cause settled"
 )
-"""One symbol: L1, position and money, touch and trip prices, counts, and what the event in hand asks of it."""
+"""One symbol: L1, position and money, touch and trip prices, counts, what the event in hand asks of it, and whether its open
+orders are the wanted ones (`settled`)."""
 
 ORDER: Final = _record("id side role key px qty live live_ts change change_px change_qty change_ts wanted")
 """An open or in-flight order; `qty` is what remains, `change` an IntentKind in flight or -1, `wanted` scratch of the matching."""
@@ -348,13 +396,20 @@ class Events(NamedTuple):
 class World(NamedTuple):
     """All state between two events: what comes out at the end of a replay can go in at the start of the next.
 
-    Shapes: S symbols, N orders, cycles and targets per symbol.
+    Shapes: S symbols, N orders, cycles and targets per symbol, R bars of history. `market`, `filters` and `history` belong to
+    `observe`, which runs ahead of `act`; the rest belongs to `act`.
     """
 
     run: np.ndarray
     """RUN, (1,)"""
     market: np.ndarray
     """MARKET, (S,)"""
+    filters: np.ndarray
+    """FILTER, (S,)"""
+    history: np.ndarray
+    """BAR, (S, R), a ring: bar number k since the last gap is at k % R"""
+    features: np.ndarray
+    """FEATURES, (S,), as of the event in hand"""
     symbols: np.ndarray
     """SYMBOL, (S,)"""
     orders: np.ndarray
@@ -374,19 +429,19 @@ class World(NamedTuple):
 
 
 WORLD_DTYPES: Final = dict(
-    zip(World._fields, (RUN, MARKET, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, WANTED, INTENT), strict=True)
+    zip(World._fields, (RUN, MARKET, FILTER, BAR, FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, WANTED, INTENT), strict=True)
 )
 """The record type of each part of the world."""
 
 
-def world_shapes(symbols: int, max_open_orders: int) -> dict[str, tuple[int, ...]]:
-    """The shape of each part of the world.
+def world_shapes(symbols: int, max_open_orders: int, bars: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each part of the world, with a history of `bars` bars.
 
     A symbol has room for `max_open_orders` entries and take-profits, as many reduce-only orders, and two to spare.
     """
     room = 2 * max_open_orders + 2
     ladders = 2 * MAX_LEVELS
-    per_symbol = dict.fromkeys(("market", "symbols", "plans"), (symbols,))
+    per_symbol = dict.fromkeys(("market", "filters", "features", "symbols", "plans"), (symbols,))
     tables = dict.fromkeys(("orders", "cycles", "targets"), (symbols, room))
     scratch = {"wanted": (ladders + 2 * room,), "intents": (ladders + 3 * room + 1,)}
-    return {"run": (1,), "ladder": (symbols, 2, LADDER_SLOTS), **per_symbol, **tables, **scratch}
+    return {"run": (1,), "history": (symbols, bars), "ladder": (symbols, 2, LADDER_SLOTS), **per_symbol, **tables, **scratch}

@@ -20,8 +20,8 @@ from grinder.config import Config
 from grinder.cycle import slots
 from grinder.data.instrument import Instrument
 from grinder.digest import Chain, Digest
-from grinder.errors import ConfigError, DataError, IntegrityError
-from grinder.records import LADDER_SLOTS, STAGES, WORLD_DTYPES, Events, Role, World, stage_dtype, world_shapes
+from grinder.errors import ConfigError, DataError, IntegrityError, cause
+from grinder.records import LADDER_SLOTS, NEVER, STAGES, WORLD_DTYPES, Events, Role, World, stage_dtype, world_shapes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -303,7 +303,7 @@ def load(path: str | os.PathLike[str]) -> Run:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
             return _rebuild({name: arrays[name] for name in arrays.files})
     except Exception as error:  # whatever zipfile, zlib, numpy or pydantic trips over, the file is what is wrong
-        raise IntegrityError(f"{file}: no readable saved run: {error!r}") from None
+        raise IntegrityError(f"{file}: no readable saved run: {cause(error)}") from None
 
 
 def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
@@ -314,7 +314,7 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
     instruments = tuple(Instrument(**item) for item in meta["instruments"])
     world = World(*(np.ascontiguousarray(arrays[f"world.{name}"]) for name in World._fields))
     config = Config(**meta["config"])
-    _check_world(world, len(instruments), config.max_open_orders)
+    _check_world(world, len(instruments), config)
     if meta["seal"] != _seal(world, digest):
         raise ValueError("its state is not the one that was saved")
     return Run(
@@ -333,16 +333,21 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
     )
 
 
-def _check_world(world: World, symbols: int, max_open_orders: int) -> None:
+def _check_world(world: World, symbols: int, config: Config) -> None:
     """Whether kernels, which check no bounds, can work on a state that was read from a file."""
-    shapes = world_shapes(symbols, max_open_orders)
+    shapes = world_shapes(symbols, config.max_open_orders, config.bars_kept)
     if {name: (getattr(world, name).dtype, getattr(world, name).shape) for name in WORLD_DTYPES} != {
         name: (WORLD_DTYPES[name], shapes[name]) for name in WORLD_DTYPES
     }:
         raise ValueError("its state is laid out as another version of grinder does")
     room = world.orders.shape[1]
     bounds = [(world.symbols[name], 0, room) for name in ("n_orders", "n_cycles", "n_targets")]
-    bounds += [(world.symbols["last_row"], -1, -1), (world.run["in_step"], 0, 0), (world.run["fault"], 0, 0)]
+    bounds += [
+        (world.market["last_row"], -1, -1),
+        (world.filters["bars"], 0, NEVER),
+        (world.run["in_step"], 0, 0),
+        (world.run["fault"], 0, 0),
+    ]
     reach = ("levels_down", "levels_up", "ladder_down", "ladder_up", "wanted_down", "wanted_up")
     bounds += [(world.plans[name], 0, LADDER_SLOTS - 1) for name in reach]
     if any(((values < low) | (values > high)).any() for values, low, high in bounds):

@@ -19,9 +19,10 @@ from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.digest import Chain, Digest
 from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_event
 from grinder.errors import ConfigError, LedgerError
+from grinder.index import empty_index, make_index
 from grinder.market import observe
 from grinder.policies.own import Policy, commit, params_of, policy as as_policy, view_of
-from grinder.records import EDGE, STAGES, Events, World, stage_dtype
+from grinder.records import EDGE, FEATURES, STAGES, Events, World, stage_dtype
 from grinder.run import Run, Table
 from grinder.tape import empty_tape
 
@@ -58,8 +59,13 @@ def replay(
         DataError: the data break a rule of SPEC 2.2. LedgerError: a proof of the engine failed.
     """
     _check_types(config, policy, until, resume, chunk)
-    data = fixture if isinstance(fixture, Fixture) else named_fixture(fixture)
+    data = fixture if isinstance(fixture, Fixture) else named_fixture(fixture, config)
     settings = data.config if config is None else config.over(data.config)
+    if settings.max_jump != data.config.max_jump:
+        raise ConfigError(
+            f"max_jump is {settings.max_jump:f}, but {data.name} was loaded with {data.config.max_jump:f}, which decided what is "
+            "quarantined: load it with that config, as in gr.fixture(name, config) or Fixture.from_arrays(..., config=config)"
+        )
     chosen = policy if policy is None or isinstance(policy, Policy) else as_policy(policy)
     params, instruments = settings.params(data.instruments, data.price_range)
     if chosen is None and (instruments["quantity"] == 0).any():
@@ -67,8 +73,8 @@ def replay(
         raise ConfigError(f"quantity of {missing} is missing: the static grid needs it, such as Config(quantity='0.01')")
     if chosen is not None:
         params[0]["decides_in_kernel"], params[0]["on_fill"] = 0, chosen.on_fill
-    stop = len(data) if until is None else until
-    session = _Session(data, settings, chosen, params, instruments, resume)
+    stop, chunk = int(len(data) if until is None else until), int(chunk)
+    session = _Session(data, settings, chosen, params, instruments, resume, chunk)
     if not session.position <= stop <= len(data) or chunk < 1:
         raise ConfigError(f"until is {stop}, chunk {chunk}: allowed are {session.position} to {len(data)}, and at least 1")
     if progress:
@@ -96,7 +102,7 @@ class _Session:
     """One replay under way: the world, the tape, and what was drained from it."""
 
     def __init__(
-        self, data: Fixture, settings: Config, policy: Policy | None, params: Any, instruments: Any, resume: Run | None
+        self, data: Fixture, settings: Config, policy: Policy | None, params: Any, instruments: Any, resume: Run | None, chunk: int
     ) -> None:
         self.data, self.settings, self.policy = data, settings, policy
         self.params, self.instruments = params, instruments
@@ -115,18 +121,34 @@ class _Session:
         self.rows = rows_per_event(self.world)
         self.tape = empty_tape(max(8192, 2 * self.rows))
         self.edges = np.zeros(max(4096, 8 * len(data.instruments)), EDGE)
+        self.closes = np.zeros(len(self.edges), FEATURES)
+        self.index = empty_index(len(data.instruments), min(len(data), chunk))
 
     def run_chunk(self, base: int, events: Events) -> None:
         """Observe and act on a stretch of events, handing decisions to the policy where they are due."""
         at = seen = cursor = n_edges = 0
         size = len(events.ts)
+        make_index(events, self.index)
         while at < size:
             if at == seen:
-                seen, n_edges = observe(self.world, events, base, at, size, self.params, self.edges, self.tape)
+                seen, n_edges = observe(
+                    self.world,
+                    events,
+                    self.index,
+                    base,
+                    at,
+                    size,
+                    self.params,
+                    self.instruments,
+                    self.edges,
+                    self.closes,
+                    self.tape,
+                )
                 cursor = 0
             at, cursor, reason = act(
-                self.world, events, base, at, seen, self.params, self.instruments, self.edges, cursor, n_edges, self.tape, self.rows
-            )
+                self.world, events, self.index, base, at, seen, self.params, self.instruments, self.edges, self.closes, cursor,
+                n_edges, self.tape, self.rows,
+            )  # fmt: skip
             if reason == DECIDE:
                 self._decide(base + at, int(events.ts[at]))
                 continue
@@ -146,7 +168,8 @@ class _Session:
             when = np.datetime64(ts, "ns")
             error.add_note(f"policy {self.policy.name}, symbol {self.data.symbols[s]}, event {event}, {when} UTC")
             raise
-        self.world.symbols[s]["decide"], self.world.symbols[s]["reflex"] = 0, 1
+        symbol = self.world.symbols[s]
+        symbol["decide"], symbol["reflex"], symbol["settled"] = 0, 1, 0
 
     def _drain(self, position: int) -> None:
         """Empty the tape into tables and chains; every window that ended before `position` is closed."""
@@ -166,7 +189,8 @@ class _Session:
             chain.finish(stop)
         digest = Digest.of(self.settings.hash(), self.data.content, stop, closed)
         tables = {
-            stage: Table(stage, np.concatenate([np.zeros(0, stage_dtype(stage)), *parts])) for stage, parts in self.drained.items()
+            stage: Table(stage, np.concatenate(parts) if parts else np.zeros(0, stage_dtype(stage)))
+            for stage, parts in self.drained.items()
         }
         return Run(
             name=self.data.name,

@@ -147,6 +147,7 @@ def parse_ratio(text: str | int | Decimal, name: str = "ratio") -> int:
     return int(scaled)
 
 
+@kernel
 def quantise(value: float, low: int, high: int) -> int:
     """The one door from float to integer: `floor(value * 1e8 + 0.5)`, clamped to [low, high] (SPEC 1.4).
 

@@ -15,22 +15,25 @@ import zlib
 from array import array
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import chain
 from math import gcd
 from pathlib import Path
-from typing import Any, Final, SupportsInt
+from typing import Any, Final
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from grinder.data.merging import merge
+from grinder.data.validation import check_stream, quarantined
 from grinder.errors import ConfigError, InputFault, NumberError
-from grinder.units import MAX_PRICE_TICKS, NS_PER_MS, format_units, parse_decimal
+from grinder.records import Events, Fault, Stream
+from grinder.units import MAX_PRICE_TICKS, NS_PER_MS, format_units, parse_decimal, parse_ratio
 
-__all__ = ["MAX_LINE_BYTES", "ImportReport", "Recording", "read_recording"]
+__all__ = ["MAX_LINE_BYTES", "ImportReport", "Recording", "judge", "read_recording", "stream_columns"]
 
 Columns = dict[str, NDArray[np.int64]]
 Progress = Callable[[int, int], None]
@@ -53,6 +56,10 @@ _QUOTE: Final = ("row", "ts_local", "ts_exchange", "update_id", *_BEST)
 _TRADE: Final = ("row", "ts_local", "ts_exchange", "id", "px", "qty", "aggressor")
 _DEPTH: Final = ("row", "ts_local", "ts_exchange", "first_id", "update_id", "previous_id", "start", "bids", "asks")
 _FIELDS: Final = dict(zip(_DEPTH[1:6], ("local_ns", "T or E", "U", "u", "pu"), strict=True)) | {"id": "t"}
+_JSON_NAMES: Final = {("quotes", name): field for name, field in zip(_BEST, "bBaA", strict=True)} | {
+    ("trades", "px"): "p",
+    ("trades", "qty"): "q",
+}
 _pack_quote, _pack_trade, _pack_depth = (struct.Struct(f"={len(names)}q").pack for names in (_QUOTE, _TRADE, _DEPTH))
 
 
@@ -60,9 +67,10 @@ _pack_quote, _pack_trade, _pack_depth = (struct.Struct(f"={len(names)}q").pack f
 class ImportReport:
     """What an import read, dropped and found; every line is in a stream, a snapshot or dropped.
 
-    `gaps` and `disagreeing` list pairs (row of the books, line of the file), both from 0. `quarantined` counts rows
-    that stay in the data for the replay to quarantine, each under its first reason. `crossed` counts quotes and books
-    with bid > ask. `reordered` counts the rows of each stream that stand elsewhere than in the file. `ts_range` is ns.
+    `gaps` and `disagreeing` list pairs (row of the books, line of the file), both from 0. `quarantined` counts the rows that
+    stay in the data for the replay to quarantine, by `stream.reason` as `validation.quarantined` does, from the same rules:
+    `crossed` is the number of those that are crossed, `disagreeing` lists the books unlike the quotes. `reordered` counts the
+    rows of each stream that stand elsewhere than in the file. `ts_range` is ns.
     `lag_ms` is the lower median of local minus exchange time over all rows, floored to ms; None on the local clock.
     """
 
@@ -147,6 +155,7 @@ def read_recording(
     lot_size: str | None = None,
     clock: str | None = None,
     top_n: int = 10,
+    max_jump: str = "20%",
     progress: Progress | None = None,
 ) -> Recording:
     """Reads a raw recording of lines `local_ns json`, gzipped or plain (told by its first bytes).
@@ -159,6 +168,7 @@ def read_recording(
             (quantity) of the recording.
         clock: "exchange" (field T, else E) or "local"; None takes "exchange" if every row has such a time.
         top_n: levels a side of a book row, 1 to 1000.
+        max_jump: the ratio from which on a price is a jump (SPEC 2.2), as in `Config`.
         progress: called now and then with (bytes done, bytes in all) of the file as stored.
 
     Books follow Binance's procedure: a diff that the snapshot covers is dropped, the next one must overlap the
@@ -168,8 +178,8 @@ def read_recording(
     Trades that did not happen in the book (`X` other than MARKET: insurance fund, auto-deleveraging) are dropped and
     counted.
 
-    A book disagrees when there are quotes at its exact `ts` and none has its best bid price and best ask price.
-    Quantities are left out: a quote may be newer than a diff of the same millisecond and differ rightly.
+    A book may lack a side: its price and quantity are 0 there. A book disagrees when there are quotes at its exact `ts` and
+    none has its best prices. Quantities are left out: a quote may be newer than a diff of the same millisecond and differ rightly.
 
     Raises:
         InputFault: the file cannot be read, is damaged, or has a row that SPEC 2.2 rejects.
@@ -181,7 +191,7 @@ def read_recording(
         raise ConfigError(f"top_n {top_n!r} is no number of levels: use 1 to 1000")
     parser = _Parser(Path(path), symbol, tick_size, lot_size)
     parser.read(progress)
-    return _assemble(parser, clock, top_n)
+    return _assemble(parser, clock, top_n, parse_ratio(max_jump, "max_jump"))
 
 
 class _BadText(ValueError):
@@ -286,7 +296,9 @@ class _Parser:
     def fault(
         self, reason: str, row: int | None = None, column: str | None = None, value: object = None, cure: str = ""
     ) -> InputFault:
-        shown = value if len(repr(value)) <= 80 else repr(value)[:77] + "..."
+        shown = value
+        if len(repr(value)) > 80:
+            shown = value[:60] + b"..." if isinstance(value, bytes) else f"{value}"[:60] + "..."
         return InputFault(reason, file=self.path, row=row, column=column, value=shown, cure=cure)
 
     def _stream(self, name: str) -> tuple[Handler, str]:
@@ -417,7 +429,7 @@ def _lines(path: Path) -> Iterator[tuple[list[bytes], int, int]]:
         raise InputFault(f"cannot be read: {error.strerror}", file=path, cure="give a readable file") from None
 
 
-def _assemble(parser: _Parser, clock: str | None, top_n: int) -> Recording:
+def _assemble(parser: _Parser, clock: str | None, top_n: int, max_jump: int) -> Recording:
     """Codes become units, the books are rebuilt, and each stream gets its clock and its order."""
     tick_size, prices = _decode(parser, parser.price, MAX_PRICE_TICKS)
     lot_size, lots = _decode(parser, parser.quantity, _MAX_LOTS)
@@ -431,7 +443,8 @@ def _assemble(parser: _Parser, clock: str | None, top_n: int) -> Recording:
         raise parser.fault("no_ticks: no quote, trade or book", cure="record bookTicker, trade, or depth with a snapshot")
     clock = _stamp(parser, streams, clock)
     reordered = {name: _order(columns, "id" if name == "trades" else "update_id") for name, columns in streams.items()}
-    report = _report(parser, streams, clock, reordered, (tick_size, lot_size))
+    events = _judge(parser, streams, max_jump, {"px": tick_size, "qty": lot_size})
+    report = _report(parser, streams, events, clock, reordered, (tick_size, lot_size))
     for columns in streams.values():
         for name in columns.keys() & {"row", "gap"}:
             del columns[name]
@@ -586,35 +599,50 @@ def _order(columns: Columns, key: str) -> int:
     return int(np.count_nonzero(columns["row"] != np.sort(columns["row"])))
 
 
-def _disagreeing(quotes: Columns, books: Columns) -> NDArray[np.bool_]:
-    """The books at whose `ts` there are quotes, but none with both of their best prices."""
-    near = np.isin(quotes["ts"], books["ts"])
-    seen = set(zip(*(quotes[name][near].tolist() for name in ("ts", "bid_px", "ask_px")), strict=True))
-    best = (books["ts"], books["bid_px"][:, 0], books["ask_px"][:, 0])
-    unseen = [row not in seen for row in zip(*(column.tolist() for column in best), strict=True)]
-    return np.isin(books["ts"], quotes["ts"]) & np.array(unseen, np.bool_)
+def stream_columns(columns: Columns) -> Columns:
+    """One stream of a recording under a fixture's column names: symbol 0, the levels of a book as columns of their own."""
+    out: Columns = {"ts": columns["ts"], "symbol": np.zeros(len(columns["ts"]), np.int64)}
+    for name, values in columns.items():
+        if values.ndim == 2:
+            out |= {f"{name}_{level}": np.ascontiguousarray(values[:, level]) for level in range(values.shape[1])}
+        else:
+            out[name] = values
+    return out
+
+
+def judge(streams: Mapping[str, Columns], max_jump: int) -> Events:
+    """Columns of one symbol, none of them empty, as a replay of just these streams sees them by the rules of SPEC 2.2."""
+    faults = {name: check_stream(name, streams, 1, name) for name in streams}
+    return merge(streams, faults, 1, {name: name for name in streams}, max_jump)
+
+
+def _judge(parser: _Parser, streams: dict[str, Columns], max_jump: int, units: dict[str, str]) -> Events:
+    """All streams of a recording judged; where they are rejected, the fault names the line, its field and the value's text."""
+    try:
+        return judge({name: stream_columns(columns) for name, columns in streams.items() if len(columns["ts"])}, max_jump)
+    except InputFault as fault:
+        line, column = int(streams[str(fault.file)]["row"][int(str(fault.row))]), str(fault.column)
+        what = next((what for what in units if what in column), None)
+        value, cure = fault.value, fault.cure
+        if what and "crossed" not in fault.reason:
+            cure = f"in units of {units[what]}: {cure}"
+        if what:
+            value = format_units(int(str(value)), units[what])
+        column = _JSON_NAMES.get((str(fault.file), column), column)
+        raise InputFault(fault.reason, file=parser.path, row=line, column=column, value=value, cure=cure) from None
 
 
 def _report(
-    parser: _Parser, streams: dict[str, Columns], clock: str, reordered: dict[str, int], units: tuple[str, str]
+    parser: _Parser,
+    streams: dict[str, Columns],
+    events: Events,
+    clock: str,
+    reordered: dict[str, int],
+    units: tuple[str, str],
 ) -> ImportReport:
-    quotes, trades, books = streams.values()
-    repeated = np.zeros(len(quotes["ts"]), np.bool_)
-    repeated[1:] = np.all([quotes[name][1:] == quotes[name][:-1] for name in ("ts", *_BEST)], axis=0)
-    empty = (quotes["bid_qty"] == 0) & (quotes["ask_qty"] == 0)
-    crossed = quotes["bid_px"] > quotes["ask_px"]
-    bid, ask = books["bid_px"][:, 0], books["ask_px"][:, 0]
-    book_empty, book_crossed = (bid == 0) & (ask == 0), (bid > ask) & (ask > 0)
-    unlike = _disagreeing(quotes, books)
-    quarantined: dict[str, SupportsInt] = {
-        "quote_repeated": np.count_nonzero(repeated),
-        "quote_empty": np.count_nonzero(empty & ~repeated),
-        "quote_crossed": np.count_nonzero(crossed & ~empty & ~repeated),
-        "trade_id_repeated": len(trades["id"]) - len(np.unique(trades["id"])),
-        "book_empty": np.count_nonzero(book_empty),
-        "book_crossed": np.count_nonzero(book_crossed),
-        "book_unlike_quotes": np.count_nonzero(unlike & ~book_empty & ~book_crossed),
-    }
+    books = streams["books"]
+    counts = quarantined(events)
+    unlike = events.fault[events.kind == Stream.BOOKS] == Fault.BOOK_UNLIKE_QUOTES + 1
     lags = np.concatenate([columns["ts_local"] - columns["ts_exchange"] for columns in streams.values()])
     middle = (len(lags) - 1) // 2
     times = np.concatenate([columns["ts"] for columns in streams.values()])
@@ -628,9 +656,9 @@ def _report(
         rows={name: len(columns["ts"]) for name, columns in streams.items()},
         snapshots=len(parser.snapshots) // (8 * len(_DEPTH)),
         dropped=dict(sorted((+parser.dropped).items())),
-        quarantined={reason: int(count) for reason, count in quarantined.items() if count},
+        quarantined=counts,
         gaps=pairs(books["gap"] == 1),
-        crossed=int(np.count_nonzero(crossed) + np.count_nonzero(book_crossed)),
+        crossed=sum(count for name, count in counts.items() if name.endswith(".crossed")),
         disagreeing=pairs(unlike),
         ts_range=(int(times.min()), int(times.max())),
         reordered=reordered,

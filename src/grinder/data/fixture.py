@@ -22,13 +22,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grinder._jit import kernel
-from grinder.config import Config, canonical_json
+from grinder.config import Config, canonical_json, checked
+from grinder.data.expectations import wrong_expectation
 from grinder.data.instrument import Instrument
+from grinder.data.merging import merge
 from grinder.data.validation import Columns, check_stream
-from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError
-from grinder.records import FUNDING, Events, Stream
+from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError, cause
+from grinder.records import FAR, Events, Stream
+from grinder.units import parse_ratio
 
-__all__ = ["EXTRA_COLUMNS", "Fixture", "canonical_columns", "fixture", "fixture_roots", "fixtures_below", "write_fixture"]
+__all__ = [
+    "EXTRA_COLUMNS",
+    "Fixture",
+    "canonical_columns",
+    "find_fixture",
+    "fixture",
+    "fixture_roots",
+    "fixtures_below",
+    "write_fixture",
+]
 
 SCHEMA: Final = 1
 ROW_GROUP: Final = 1 << 18
@@ -71,7 +83,7 @@ class Fixture:
         instruments: one for each symbol, in ASCII order.
         events: all streams merged in the order (ts, stream rank, symbol, row); arrays of equal length.
         content: SHA-256 of instruments and decoded streams; the digest's input hash.
-        config: the settings that a replay uses unless told otherwise.
+        config: the settings that a replay uses unless told otherwise; `max_jump` has been applied to the events.
         price_range: smallest and largest price of each instrument, in ticks.
         manifest: `fixture.toml` as read; empty for a fixture made in memory.
         path: its folder, or None.
@@ -138,7 +150,9 @@ class Fixture:
         Args:
             instruments: one for each symbol, in any order.
             quotes, books, trades, funding: columns of equal length by name, ordered by `ts` (ns). `symbol` is an
-                array of indices into `instruments` as given, or of names; with one instrument it may be missing.
+                array of indices into `instruments` as given, or of names; with one instrument it may be missing. A level that a
+                book lacks has price and quantity 0; a trade's `aggressor` is +1 (buyer), -1 (seller) or 0, unknown.
+            config: the settings of replays; its `max_jump` decides which rows are quarantined.
 
         Raises:
             InputFault: a row that SPEC 2.2 rejects.
@@ -153,8 +167,11 @@ class Fixture:
         return _assemble(name, instruments, streams, config or Config(), {}, None)
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str]) -> Fixture:
+    def open(cls, folder: str | os.PathLike[str], config: Config | None = None) -> Fixture:
         """Load a fixture's folder, checking row counts and byte hashes against its manifest.
+
+        Args:
+            config: settings on top of the manifest's; `max_jump` decides which rows are quarantined, so it has to be known here.
 
         Raises:
             FixtureNotFound, IntegrityError, InputFault, ConfigError.
@@ -163,12 +180,12 @@ class Fixture:
         manifest = read_manifest(path)
         try:
             instruments = [Instrument(**item) for item in manifest["instruments"]]
-            config = Config(**manifest.get("config", {}))
+            settings = checked(config, Config(**manifest.get("config", {})))
+            streams = {stream: _read_stream(path, stream, entry) for stream, entry in manifest["streams"].items()}
+            made = _assemble(manifest["name"], instruments, streams, settings, manifest, path)
         except ConfigError as error:
             error.add_note(f"in {path / 'fixture.toml'}")
             raise
-        streams = {stream: _read_stream(path, stream, entry) for stream, entry in manifest["streams"].items()}
-        made = _assemble(manifest["name"], instruments, streams, config, manifest, path)
         if made.content != manifest["content_sha256"]:
             raise IntegrityError(
                 f"{path / 'fixture.toml'}: content_sha256 is {manifest['content_sha256']}, the data hash to {made.content}; "
@@ -181,7 +198,9 @@ def _columns(columns: Mapping[str, Any], instruments: Sequence[Instrument], stre
     """Canonical int64 columns of user arrays, symbols renumbered to their ASCII rank."""
     rank = {name: i for i, name in enumerate(sorted(instrument.symbol for instrument in instruments))}
     out = {name: _int64(values, stream, name) for name, values in columns.items() if name != "symbol"}
-    if "symbol" in columns:
+    if "symbol" in columns and np.asarray(columns["symbol"]).dtype.kind in "iu":
+        out["symbol"] = _ranks(np.asarray(columns["symbol"]), np.array([rank[one.symbol] for one in instruments], np.int64), stream)
+    elif "symbol" in columns:
         given = np.asarray(columns["symbol"])
         known = rank if given.dtype.kind in "UOT" else {str(i): rank[one.symbol] for i, one in enumerate(instruments)}
         names, places = np.unique(given.astype(str), return_inverse=True)
@@ -194,6 +213,16 @@ def _columns(columns: Mapping[str, Any], instruments: Sequence[Instrument], stre
         out["symbol"] = np.zeros(len(out["ts"]), np.int64)
     _check_names(stream, out, stream)
     return out
+
+
+def _ranks(given: NDArray[Any], rank: NDArray[np.int64], stream: str) -> NDArray[np.int64]:
+    """The ASCII rank of each index into the instruments as given."""
+    bad = (given < 0) | (given >= len(rank))
+    if bad.any():
+        row, cure = int(np.argmax(bad)), f"known are 0 to {len(rank) - 1}"
+        raise InputFault("wrong symbol", file=stream, row=row, column="symbol", value=str(given[row]), cure=cure)
+    ranked: NDArray[np.int64] = rank[given]
+    return ranked
 
 
 def _int64(values: Any, stream: str, name: str) -> NDArray[np.int64]:
@@ -228,26 +257,29 @@ def _assemble(
     ordered = tuple(sorted(instruments, key=lambda instrument: instrument.symbol))
     if not ordered:
         raise ConfigError("a fixture needs an instrument")
+    if len(ordered) > np.iinfo(np.int16).max:
+        raise ConfigError(f"{len(ordered)} instruments are more than the 32,767 that events can number: make several fixtures")
     if len({instrument.symbol for instrument in ordered}) != len(ordered):
         raise ConfigError("two instruments have the same symbol")
     if len({(instrument.quote, instrument.quote_decimals) for instrument in ordered}) != 1:
         raise ConfigError("the instruments of a fixture need one quote currency and one quote_decimals: the account is kept in it")
+    if not streams:
+        raise DataError(f"{path or name}: no_ticks: there is not one stream; an empty fixture is never a success")
     where = {stream: (path / manifest["streams"][stream]["file"] if path else stream) for stream in streams}
     faults = {stream: check_stream(stream, streams, len(ordered), where[stream]) for stream in streams}
     for row, s in enumerate(streams["funding"]["symbol"].tolist() if "funding" in streams else ()):
         if ordered[s].kind != "perpetual":
             spot = ordered[s].symbol
-            raise InputFault("funding of a spot instrument", file=where["funding"], row=row, column="symbol", value=spot)
-    if not any(len(columns["ts"]) for columns in streams.values()):
-        raise DataError(f"{path or name}: no_ticks: there is not one event; an empty file is never a success")
-    events = _merge(streams, faults)
+            cure = 'only a perpetual has funding: set kind = "perpetual" or leave the row out'
+            raise InputFault("funding of a spot instrument", file=where["funding"], row=row, column="symbol", value=spot, cure=cure)
+    events = merge(streams, faults, len(ordered), where, parse_ratio(config.max_jump))
     hashes = {
         stream: {"rows": len(streams[stream]["ts"]), "sha256": content_hash(streams[stream], _hashed(stream, streams[stream]))}
         for stream in sorted(streams)
     }
     identity = {"instruments": [instrument.model_dump() for instrument in ordered], "streams": hashes}
     content = hashlib.sha256(canonical_json(identity)).hexdigest()
-    return Fixture(name, ordered, events, content, config, _price_range(events, ordered), manifest, path)
+    return Fixture(name, ordered, events, content, config, _price_range(events, ordered, path or name), manifest, path)
 
 
 def _hashed(stream: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -255,66 +287,28 @@ def _hashed(stream: str, names: Iterable[str]) -> tuple[str, ...]:
     return canonical_columns(stream, max(1, sum(1 for name in names if name.startswith("bid_px_"))))
 
 
-def _price_range(events: Events, instruments: Sequence[Instrument]) -> tuple[tuple[int, int], ...]:
+def _price_range(events: Events, instruments: Sequence[Instrument], where: object) -> tuple[tuple[int, int], ...]:
     """Smallest bid and largest ask or funding mark of each symbol, in ticks."""
-    out = []
-    paid = events.symbol[events.funding["row"]]
+    low, high = np.full(len(instruments), FAR), np.zeros(len(instruments), np.int64)
+    _widen(events.symbol, events.bid_px, events.ask_px, low, high)
     for s, instrument in enumerate(instruments):
-        rows = (events.symbol == s) & (events.ask_px > 0)
-        if not rows.any():
-            raise DataError(f"{instrument.symbol} has no accepted quote or book: every symbol of a replay needs an L1 state")
-        low = np.minimum(events.bid_px[rows], events.ask_px[rows]).min()
-        high = np.maximum(events.bid_px[rows], events.ask_px[rows]).max()
-        out.append((int(low), int(max([high, *events.funding["mark_px"][paid == s]]))))
-    return tuple(out)
-
-
-def _merge(streams: Mapping[str, Columns], faults: Mapping[str, NDArray[np.int8]]) -> Events:
-    """All streams in the order (ts, stream rank, symbol, row), L1 columns carried forward."""
-    names = sorted(streams, key=lambda stream: Stream[stream.upper()])
-    ts = np.concatenate([streams[name]["ts"] for name in names])
-    symbol = np.concatenate([streams[name]["symbol"] for name in names])
-    kind = np.repeat([int(Stream[name.upper()]) for name in names], [len(streams[name]["ts"]) for name in names])
-    order = np.lexsort((symbol, kind, ts))  # stable: rows of a stream keep their order
-    columns = [_l1_column(streams, names, column)[order] for column in ("bid_px", "bid_qty", "ask_px", "ask_qty")]
-    fault = np.concatenate([faults[name] for name in names])[order].astype(np.int8)
-    kinds = kind[order].astype(np.int8)
-    symbols = symbol[order].astype(np.int16)
-    if fault.any() or not np.isin(kinds, (Stream.QUOTES, Stream.BOOKS)).all():
-        _carry(symbols, kinds, fault, *columns)
-    bid_px, bid_qty, ask_px, ask_qty = columns
-    funding = np.zeros(0, FUNDING)
-    if "funding" in streams:
-        rows = np.flatnonzero(kinds == Stream.FUNDING)
-        place = order[rows]  # funding is the first stream, so its rows are their own places
-        funding = np.zeros(len(rows), FUNDING)
-        funding["row"], funding["rate"] = rows, streams["funding"]["rate"][place]
-        funding["mark_px"] = streams["funding"]["mark_px"][place]
-    return Events(ts[order], symbols, kinds, fault, bid_px, bid_qty, ask_px, ask_qty, funding)
-
-
-def _l1_column(streams: Mapping[str, Columns], names: Sequence[str], column: str) -> NDArray[np.int64]:
-    parts = []
-    for name in names:
-        source = {"quotes": column, "books": f"{column}_0"}.get(name)
-        parts.append(streams[name][source] if source else np.zeros(len(streams[name]["ts"]), np.int64))
-    return np.concatenate(parts)
+        if high[s] == 0:
+            raise DataError(
+                f"{where}: {instrument.symbol} has no accepted quote or book, but every symbol of a replay needs an L1 state: "
+                "give it quotes, or leave the instrument out"
+            )
+    np.maximum.at(high, events.symbol[events.funding["row"]], events.funding["mark_px"])
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 
 @kernel
-def _carry(symbol, kind, fault, bid_px, bid_qty, ask_px, ask_qty):
-    """Give trades, funding and quarantined rows the L1 state that their symbol has at that moment."""
-    last = np.full(int(symbol.max()) + 1, -1)
+def _widen(symbol, bid_px, ask_px, low, high):
+    """Widen each symbol's range by its prices; 0 is no L1 state yet."""
     for i in range(len(symbol)):
-        s = symbol[i]
-        if fault[i] == 0 and (kind[i] == 1 or kind[i] == 2):
-            last[s] = i
-        else:
-            j = last[s]
-            bid_px[i] = bid_px[j] if j >= 0 else 0
-            bid_qty[i] = bid_qty[j] if j >= 0 else 0
-            ask_px[i] = ask_px[j] if j >= 0 else 0
-            ask_qty[i] = ask_qty[j] if j >= 0 else 0
+        if ask_px[i] > 0:
+            s = symbol[i]
+            low[s] = min(low[s], bid_px[i], ask_px[i])
+            high[s] = max(high[s], bid_px[i], ask_px[i])
 
 
 def _cut(events: Events, start: int, stop: int) -> Events:
@@ -331,18 +325,18 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """`fixture.toml` of a folder, its shape checked."""
     file = path / "fixture.toml"
     if not file.is_file():
-        raise FixtureNotFound(f"{path}: there is no fixture.toml, so this is no fixture")
+        raise FixtureNotFound(f"{path}: there is no fixture.toml, so this is no fixture; give the folder that holds one")
     try:
         manifest = tomllib.loads(file.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # of which TOML and UTF-8 errors are kinds
-        raise IntegrityError(f"{file}: no valid TOML: {error}") from None
-    allowed = {"schema", "name", "shows", "content_sha256", "instruments", "config", "streams", "source", "expect"}
+        raise IntegrityError(f"{file}: no valid TOML: {cause(error)}") from None
+    allowed = {"schema", "name", "shows", "content_sha256", "instruments", "config", "streams", "source", "generator", "expect"}
     for key in sorted(set(manifest) - allowed):
         raise IntegrityError(f"{file}: unknown key {key!r}; allowed are {', '.join(sorted(allowed))}")
     for key, kind in (("schema", int), ("name", str), ("content_sha256", str), ("instruments", list), ("streams", dict)):
         if type(manifest.get(key)) is not kind:
             raise IntegrityError(f"{file}: {key} is missing or no {kind.__name__}")
-    for key in ("config", "source", "expect"):
+    for key in ("config", "source", "generator", "expect"):
         if type(manifest.get(key, {})) is not dict:
             raise IntegrityError(f"{file}: {key} is no table")
     if manifest["schema"] != SCHEMA:
@@ -370,7 +364,7 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
 
     file = path / entry["file"]
     if not file.is_file():
-        raise IntegrityError(f"{file}: is missing, the manifest lists it")
+        raise IntegrityError(f"{file}: is missing, the manifest lists it; restore it")
     with file.open("rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
     if found != entry["bytes_sha256"]:
@@ -382,23 +376,25 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
         names = [name for name in schema if name not in EXTRA_COLUMNS]
         for name in names:
             if not schema[name].is_integer():
-                raise InputFault("not an integer column", file=file, column=name, value=schema[name])
+                cure = "write prices as ticks, quantities as lots and times as ns; what has no whole number has no place"
+                raise InputFault("not an integer column", file=file, column=name, value=schema[name], cure=cure)
         rows = whole.select(pl.len()).collect().item()
         if rows != entry["rows"]:
-            raise IntegrityError(f"{file}: holds {rows} rows, the manifest says {entry['rows']}")
+            raise IntegrityError(f"{file}: holds {rows} rows, the manifest says {entry['rows']}; restore the file")
         out = {name: np.empty(rows, np.int64) for name in names}
         done = 0
         for frame in whole.select(names).cast(pl.Int64).collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
             for name in names:
                 if frame[name].null_count():
                     row = done + int(frame[name].is_null().arg_max() or 0)
-                    raise InputFault("a value is missing", file=file, row=row, column=name)
+                    cure = "every row has every value; fetch the data again or leave the row out"
+                    raise InputFault("a value is missing", file=file, row=row, column=name, cure=cure)
                 out[name][done : done + frame.height] = frame[name].to_numpy()
             done += frame.height
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        raise IntegrityError(f"{file}: no readable Parquet: {error}") from None
+        raise IntegrityError(f"{file}: no readable Parquet: {cause(error)}; restore the file") from None
     if done != rows:
-        raise IntegrityError(f"{file}: gave {done} of its {rows} rows")
+        raise IntegrityError(f"{file}: gave {done} of its {rows} rows; restore the file")
     return out
 
 
@@ -411,6 +407,7 @@ def write_fixture(
     source: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     expect: Mapping[str, Any] | None = None,
+    generator: Mapping[str, Any] | None = None,
     compression_level: int = 19,
 ) -> Fixture:
     """Write a fixture folder: Parquet, hashes, manifest. All or nothing: it appears whole under its name.
@@ -419,7 +416,8 @@ def write_fixture(
         folder: its last part is the fixture's name, `[a-z0-9_]{1,64}`; must not exist.
         streams: canonical integer columns by stream (`canonical_columns`), `symbol` as ASCII rank, plus any of EXTRA_COLUMNS.
         shows: one sentence on what the fixture is for. source: provenance. config: settings as in `Config`.
-        expect: what a replay must at least show, checked by `verify`. compression_level: of zstd; 9 is 20 times as fast as 19.
+        expect: what a replay must at least show, checked by `verify`. generator: what makes the streams again, if anything does.
+        compression_level: of zstd; 9 is 20 times as fast as 19.
 
     Raises:
         ConfigError, InputFault, DataError: the data break a rule; nothing is written.
@@ -432,6 +430,9 @@ def write_fixture(
     if target.exists():
         raise ConfigError(f"{target} exists already; remove it or choose another name")
     settings = Config(**(config or {}))
+    wrong = wrong_expectation(expect or {})
+    if wrong:
+        raise ConfigError(f"fixture {target.name}: {wrong}")
     for stream in streams:
         if stream not in _STREAMS:
             raise ConfigError(f"there is no stream {stream!r}; there are {', '.join(_STREAMS)}")
@@ -446,7 +447,8 @@ def write_fixture(
         entries = {stream: _write_stream(staged, stream, columns, compression_level) for stream, columns in sorted(whole.items())}
         manifest: dict[str, Any] = {"schema": SCHEMA, "name": target.name, "shows": shows, "content_sha256": made.content}
         manifest["instruments"] = [instrument.model_dump() for instrument in made.instruments]
-        manifest |= {"config": dict(config or {}), "expect": dict(expect or {}), "source": dict(source or {}), "streams": entries}
+        manifest |= {"config": dict(config or {}), "expect": dict(expect or {}), "source": dict(source or {})}
+        manifest |= ({"generator": dict(generator)} if generator else {}) | {"streams": entries}
         (staged / "fixture.toml").write_text(to_toml(manifest), "utf-8")
         read_back = Fixture.open(staged)
         os.replace(staged, target)
@@ -512,21 +514,26 @@ def fixture_roots() -> list[Path]:
     return [Path("fixtures"), package.parents[1] / "fixtures", package / "fixtures"]
 
 
-def fixture(name: str | os.PathLike[str]) -> Fixture:
-    """The fixture of this name, or in this folder.
+def fixture(name: str | os.PathLike[str], config: Config | None = None) -> Fixture:
+    """The fixture of this name, or in this folder, with `config` on top of its own settings.
 
     A name is looked for in `./fixtures`, then among the fixtures that come with grinder. Text with a path separator is a folder.
 
     Raises:
         FixtureNotFound: listing where it looked and what there is.
     """
+    return Fixture.open(find_fixture(name), config)
+
+
+def find_fixture(name: str | os.PathLike[str]) -> Path:
+    """The folder of a fixture, as `fixture` looks for it."""
     text = os.fspath(name)
     if os.sep in text or text.startswith("."):
-        return Fixture.open(text)
+        return Path(text)
     if re.fullmatch(r"[a-z0-9_]{1,64}", text):
         for root in fixture_roots():
             if (root / text / "fixture.toml").is_file():
-                return Fixture.open(root / text)
+                return root / text
     known = sorted({path.name for root in fixture_roots() for path in fixtures_below(root)})
     raise FixtureNotFound(f"no fixture {text!r}; there are: {', '.join(known) or 'none'}; a folder is given as ./{text}")
 

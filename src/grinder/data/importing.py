@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
 from grinder.config import Config
 from grinder.data.archive import KINDS, Bars, read_archive
-from grinder.data.binance import ImportReport, Recording, read_recording
+from grinder.data.binance import ImportReport, judge, read_recording, stream_columns
 from grinder.data.fixture import Fixture, write_fixture
 from grinder.data.instrument import Instrument
 from grinder.data.lean import read_lean
 from grinder.data.series import FilesReport, Part, Rules, join
 from grinder.data.tabular import FIELDS, read_tabular
 from grinder.data.tardis import read_tardis
+from grinder.data.validation import quarantined
 from grinder.errors import ConfigError, InputFault
+from grinder.units import parse_ratio
 
 __all__ = ["FileOptions", "import_archive", "import_binance", "import_lean", "import_table", "import_tardis"]
 
@@ -76,7 +76,7 @@ def import_binance(
 
     Args:
         path: the recording, gzipped or not. out: the fixture's folder, which must not exist.
-        kind: "spot" or "perpetual". streams: which of the recording's streams to keep.
+        kind: "spot" or "perpetual". streams: which of the recording's streams to keep; one without a row is left out.
         config, expect, shows, origin: go into the manifest; see `write_fixture`.
         options: `symbol`, `tick_size`, `lot_size`, `clock`, `top_n` as for `read_recording`.
 
@@ -89,10 +89,13 @@ def import_binance(
     for stream in streams:
         if stream not in ("quotes", "trades", "books"):
             raise ConfigError(f"a recording has no stream {stream!r}; it has quotes, trades and books")
-    recording = read_recording(path, progress=progress, **options)
+    max_jump = f"{Config(**(config or {})).max_jump:f}"
+    recording = read_recording(path, progress=progress, max_jump=max_jump, **options)
     instrument = Instrument(symbol=recording.symbol, kind=kind, tick_size=recording.tick_size, lot_size=recording.lot_size)
-    columns = {stream: _stream_columns(recording, stream) for stream in streams}
+    columns = {stream: stream_columns(getattr(recording, stream)) for stream in streams if recording.report.rows[stream]}
     report = recording.report
+    if columns and not columns.keys() >= {stream for stream, rows in report.rows.items() if rows}:
+        report = replace(report, quarantined=quarantined(judge(columns, parse_ratio(max_jump))))  # streams judge each other
     source = {
         "file": Path(path).name,
         "origin": origin,
@@ -109,18 +112,6 @@ def import_binance(
         expect=expect,
     )
     return made, report
-
-
-def _stream_columns(recording: Recording, stream: str) -> dict[str, NDArray[np.int64]]:
-    """One stream under the fixture's column names; the levels of a book as columns of their own."""
-    given = getattr(recording, stream)
-    out: dict[str, NDArray[np.int64]] = {"ts": given["ts"], "symbol": np.zeros(len(given["ts"]), np.int64)}
-    for name, values in given.items():
-        if values.ndim == 2:
-            out |= {f"{name}_{level}": np.ascontiguousarray(values[:, level]) for level in range(values.shape[1])}
-        else:
-            out[name] = values
-    return out
 
 
 # Importers of files (SPEC 2.2, 2.3)

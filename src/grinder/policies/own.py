@@ -23,7 +23,50 @@ from grinder.records import BUY, MAX_LEVELS, SELL, Adds, Mode, PlanKind, Reason,
 from grinder.tape import Tape
 from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, MICRO, MONEY_LIMIT, ONE
 
-__all__ = ["GridPlan", "Policy", "TargetState", "View", "WantedOrder", "commit", "params_of", "policy", "static", "view_of"]
+__all__ = [
+    "Features",
+    "GridPlan",
+    "Policy",
+    "TargetState",
+    "View",
+    "WantedOrder",
+    "commit",
+    "params_of",
+    "policy",
+    "static",
+    "view_of",
+]
+
+
+class Features(NamedTuple):
+    """The features of SPEC 4 as integers in 1e-8 of their unit, money in atoms; 0 where absent.
+
+    `absent` is a mask of `Feature`: windows that are not full yet, and what needs a book.
+    """
+
+    absent: int
+    tr: int
+    atr: int
+    natr: int
+    sum_abs_returns: int
+    net_return: int
+    range_score: int
+    efficiency_ratio: int
+    trend_strength: int
+    spread_bps: int
+    imbalance_l1: int
+    thin_l1: int
+    depth_bid: int
+    depth_ask: int
+    depth_imbalance: int
+    impact: int
+    spread_at_depth: int
+    slope_bid: int
+    slope_ask: int
+    walls_bid: int
+    walls_ask: int
+    wall_dist_bid: int
+    wall_dist_ask: int
 
 
 class View(NamedTuple):
@@ -62,6 +105,8 @@ class View(NamedTuple):
     """the configured quantity, lots; 0 if there is none"""
     plan: int
     """id of the plan in force, -1 if there is none"""
+    features: Features
+    """as of the symbol's last bar close"""
     orders: np.ndarray
     """ORDER records, open and in flight"""
     cycles: np.ndarray
@@ -200,6 +245,7 @@ def view_of(world: World, instruments: Any, event: int, ts: int, s: int) -> View
         tick_value=int(instruments[s]["tick_value"]),
         quantity=int(instruments[s]["quantity"]),
         plan=int(world.plans[s]["id"]) if world.plans[s]["kind"] else -1,
+        features=Features(*world.features[s].item()[3:]),  # without event, ts and symbol
         orders=world.orders[s, : symbol["n_orders"]].copy(),
         cycles=world.cycles[s, : symbol["n_cycles"]].copy(),
     )

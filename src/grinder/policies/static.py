@@ -19,12 +19,11 @@ _STEP_TICK_FLOOR: Final = int(Reason.STEP_TICK_FLOOR)
 
 @kernel
 def decide_static(world, params, instruments, tape, event, ts, s):
-    """Make the one plan of a symbol at its first mid; every later decision finds it unchanged and records nothing."""
+    """Make the one plan of a symbol, around its first mid; every later decision would be the same."""
     plan, p = world.plans[s], params[0]
-    if plan["kind"] == _GRID:
-        return
     mid2 = world.symbols[s]["anchor2"]
     floor = tick_floor(mid2)
+    world.symbols[s]["settled"] = 0
     plan["id"], plan["kind"] = world.run[0]["next_plan"], _GRID
     world.run[0]["next_plan"] += 1
     plan["regime"], plan["mode"] = _RANGE, _NORMAL

@@ -1,0 +1,530 @@
+"""Market days made of integers alone: a pure function of parameters and a seed, equal to the bit on every machine (SPEC 2.3).
+
+A day is made in three steps, each a prefix of itself when fewer seconds are asked for:
+
+1. *Draws*: splitmix64 of (seed, stream, counter), as numpy arrays. There is no state, so a draw never depends on how many were
+   taken before it.
+2. *Walk*: each second moves the log2 volatility (a slow part, bursts that excite further bursts, shocks, the time of day), the
+   level and the pace; each beat of 100 ms moves the fair price, which reverts to the level, and says how many quotes come.
+3. *Quotes*: those of a beat form a burst within some milliseconds. A burst that moves the price lets one side lead and the other
+   follow, as when levels are swept; the others change one size. Spread widens and sizes thin out with volatility.
+
+Units: price in 1e-6 ticks, log2 and multipliers in 1/65536, times in ns, beats or seconds as named.
+
+The parameters follow the real recording `binance_btcusdt_6m`. It holds 190 quotes a second and a day here about two, so that the
+mid is seen to change less often; the other statistics do not depend on the pace. tests/test_generator.py measures this table:
+
+                                               recording   range_day   trend_day   vol_shock
+    quotes with a spread of one tick                 94%         93%         92%         49%
+    spread, 99th percentile (ticks)                   29          44          32         253
+    quotes at the time of the one before             48%         48%         48%         48%
+    deviation of gaps over their mean                2.9         2.5         2.4         2.5
+    600 ms steps that change the mid                 39%         21%         20%         24%
+    correlation of successive moves' signs          0.56        0.45        0.44        0.43
+    deviation of 1 s returns (bp)                    1.2         1.2         0.8         2.3
+    deviation of 10 s returns (bp)                   3.8         3.7         2.6         7.2
+    kurtosis of 1 s returns                           22          25          45          57
+    kurtosis of 10 s returns                           5           5           9          22
+    bid sizes, 5th percentile (lots)                  19         109         105          47
+    bid sizes, median (lots)                        2677        2425        2438        1621
+    bid sizes, 95th percentile (lots)              11288       10460       10419        8377
+    bids at a multiple of ten ticks                  20%         19%         19%         18%
+    asks at a multiple of ten ticks                  22%         19%         19%         18%
+
+Of `vol_shock` the spreads, sizes and returns are those of the shocks.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grinder._jit import kernel
+from grinder.data.fixture import Fixture, write_fixture
+from grinder.data.instrument import Instrument
+from grinder.errors import ConfigError, DataError, IntegrityError
+from grinder.records import _record
+
+__all__ = ["CHARACTERS", "PARAMETERS", "VERSION", "Character", "Parameter", "generate_fixture", "generate_quotes", "regenerate"]
+
+VERSION: Final = 1
+"""Of the algorithm: it rises when the same parameters and seed give other columns."""
+
+DAY_S: Final = 86_400
+BEATS: Final = 10
+LAST_BEAT: Final = DAY_S * BEATS - 1
+DAY_MS: Final = DAY_S * 1000
+"""Beats a second."""
+MICRO: Final = 1_000_000
+ONE: Final = 1 << 16
+MAX_BURST: Final = 12
+"""Most quotes of a beat; at 2 ms apiece they end before the next beat but one."""
+LOG2_MIN: Final = -3 * ONE
+LOG2_MAX: Final = 6 * ONE
+FAST_MAX: Final = 3 * ONE
+"""However bursts pile up, volatility is at most eight times what it was."""
+SNAP_TICKS: Final = 10
+SIZE_SPAN: Final = 64
+"""No size is over this many times the mean."""
+
+_HOURS: Final = (-24, -10, -14, -30, -40, -34, -18, 10, 22, 12, 0, -4, 16, 50, 66, 56, 36, 18, 4, -4, -6, -18, -26, -32)
+"""Pace and volatility at each hour of the day in UTC, 0.01 doublings: quiet nights, the opens of London and New York."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One integer of the generator: its default, the range it may have, and what it says. Its unit ends its name."""
+
+    default: int
+    low: int
+    high: int
+    says: str
+
+
+PARAMETERS: Final[dict[str, Parameter]] = {
+    "start_day": Parameter(19_725, 14_245, 47_481, "days since 1970-01-01; the day in UTC"),
+    "price_ticks": Parameter(618_000, 10_000, 100_000_000, "first fair price"),
+    "quotes_per_day": Parameter(130_000, 5_000, 400_000, "quotes of a day without bursts of volatility"),
+    "volatility_minute_bp100": Parameter(690, 1, 5_000, "standard deviation of a calm minute's return, 0.01 bp"),
+    "slow_log2_pct": Parameter(30, 0, 150, "standard deviation of slow changes of volatility, 0.01 doublings"),
+    "slow_minutes": Parameter(150, 1, 1_440, "how long slow changes of volatility last"),
+    "bursts_per_day": Parameter(60, 0, 2_000, "bursts of volatility that no other excited"),
+    "burst_log2_pct": Parameter(60, 0, 300, "mean height of a burst, 0.01 doublings"),
+    "burst_decay_seconds": Parameter(240, 1, 7_200, "how long a burst lasts"),
+    "burst_cluster_pct": Parameter(300, 0, 2_000, "how much likelier bursts are while volatility is doubled"),
+    "intraday_pct": Parameter(100, 0, 300, "strength of the time of day"),
+    "revert_minutes": Parameter(40, 1, 10_000, "how long the price takes back to its level"),
+    "level_minute_bp100": Parameter(120, 0, 2_000, "standard deviation of a minute's change of the level, 0.01 bp"),
+    "level_revert_minutes": Parameter(180, 1, 10_000, "how long the level takes back to the first price"),
+    "leg_pairs": Parameter(0, 0, 6, "pairs of trend legs, one up and one down in either order"),
+    "leg_minutes": Parameter(120, 1, 360, "mean length of a leg, a quarter more or less; it fits its share of the day"),
+    "leg_minute_bp100": Parameter(250, 0, 3_000, "drift of a leg, 0.01 bp a minute"),
+    "shocks": Parameter(0, 0, 12, "volatility shocks"),
+    "shock_quiet_minutes": Parameter(150, 0, 1_000, "no shock before"),
+    "shock_log2_pct": Parameter(400, 0, 600, "height of a shock's volatility, 0.01 doublings"),
+    "shock_decay_minutes": Parameter(50, 1, 600, "how long a shock's volatility lasts"),
+    "shock_move_bp": Parameter(120, 0, 1_000, "how far a shock drives the price; half of it stays"),
+    "shock_attack_seconds": Parameter(150, 1, 3_600, "how long it drives"),
+    "shock_book_log2_pct": Parameter(300, 0, 600, "stress of the book at a shock, 0.01 doublings"),
+    "shock_book_minutes": Parameter(10, 1, 600, "how long the book takes to recover"),
+    "spread_wide_pct": Parameter(2, 0, 100, "share of calm bursts that leave a spread over one tick"),
+    "spread_wide_ticks": Parameter(8, 0, 10_000, "mean extra spread of those"),
+    "spread_stress_ticks": Parameter(12, 0, 10_000, "mean extra spread for each doubling of stress, itself doubling"),
+    "size_lots": Parameter(3_700, 1, 10_000_000, "mean calm size of a side"),
+    "size_thin_pct": Parameter(100, 0, 300, "halvings of sizes for a doubling of stress"),
+    "pace_swing_log2_pct": Parameter(110, 0, 300, "standard deviation of the pace, 0.01 doublings"),
+    "pace_swing_seconds": Parameter(12, 1, 3_600, "how long the pace stays"),
+    "pace_volatility_pct": Parameter(60, 0, 150, "doublings of the pace for a doubling of volatility"),
+    "burst_quotes_pct": Parameter(260, 100, 600, "mean quotes of a burst, in percent"),
+    "burst_spread_pct": Parameter(22, 0, 100, "share of a burst's quotes that come 1 or 2 ms after the one before"),
+    "move_pct": Parameter(60, 1, 100, "share of calm bursts that move the price"),
+    "round_pct": Parameter(26, 0, 100, "share of moves that stop at a price that is a multiple of 10 ticks"),
+    "gap_max_ms": Parameter(9_000, 100, 600_000, "longest silence"),
+}
+"""What a day is made of. Every value is an integer; `[generator]` of a manifest holds all of them."""
+
+NAMES: Final = tuple(PARAMETERS)
+_INSTRUMENT: Final = Instrument(symbol="BTCUSDT", kind="perpetual", tick_size="0.1", lot_size="0.001")
+
+
+@dataclass(frozen=True)
+class Character:
+    """A kind of day: what it is for, the parameters that differ from the defaults, and how to replay it."""
+
+    shows: str
+    parameters: Mapping[str, int]
+    config: Mapping[str, Any]
+    expect: Mapping[str, Any]
+
+
+_GRID: Final = {"min_edge": "4bp", "quantity": "0.01"}
+_EXPECT: Final = {"fills": 300, "buys": 100, "sells": 100, "cycles": 100, "realised": True}
+CHARACTERS: Final[dict[str, Character]] = {
+    "range_day": Character(
+        "A ranging day: the price returns to its level again and again, and a grid earns",
+        {},
+        _GRID | {"step": "12bp", "levels": 12},
+        _EXPECT,
+    ),
+    "trend_day": Character(
+        "A trending day: long legs up and down with pauses and pullbacks, which leave a grid with inventory",
+        {
+            "start_day": 19_726,
+            "volatility_minute_bp100": 500,
+            "revert_minutes": 90,
+            "level_minute_bp100": 180,
+            "level_revert_minutes": 10_000,
+            "leg_pairs": 2,
+            "leg_minutes": 215,
+            "leg_minute_bp100": 185,
+        },
+        _GRID | {"step": "12bp", "levels": 45, "quantity": "0.003", "max_open_orders": 200},
+        _EXPECT,
+    ),
+    "vol_shock": Character(
+        "A quiet day with volatility shocks: each drives the price, widens the spread, thins the book out and fades",
+        {
+            "start_day": 19_727,
+            "quotes_per_day": 80_000,
+            "volatility_minute_bp100": 420,
+            "revert_minutes": 200,
+            "level_revert_minutes": 600,
+            "shocks": 6,
+            "shock_log2_pct": 340,
+            "shock_decay_minutes": 70,
+        },
+        _GRID | {"step": "20bp", "levels": 15},
+        _EXPECT,
+    ),
+}
+"""The kinds of day that `grinder generate` knows."""
+
+
+def complete(parameters: Mapping[str, int]) -> dict[str, int]:
+    """All parameters in their order: those given, checked, over the defaults.
+
+    Raises:
+        ConfigError: naming the parameter, its value and its range.
+    """
+    for name, value in parameters.items():
+        if name not in PARAMETERS:
+            raise ConfigError(f"generator: there is no parameter {name!r}; there are {', '.join(NAMES)}")
+        known = PARAMETERS[name]
+        if type(value) is not int or not known.low <= value <= known.high:
+            raise ConfigError(
+                f"generator: {name} = {value!r}: allowed are whole numbers from {known.low} to {known.high}: {known.says}"
+            )
+    return {name: parameters.get(name, known.default) for name, known in PARAMETERS.items()}
+
+
+def generate_quotes(parameters: Mapping[str, int], seed: int, *, seconds: int = DAY_S) -> dict[str, NDArray[np.int64]]:
+    """Quotes of one UTC day.
+
+    Args:
+        parameters: those that differ from the defaults of `PARAMETERS`.
+        seed: 0 to 2**63 - 1. Equal parameters and seeds give equal columns, wherever and however they are computed.
+        seconds: how much of the day; fewer give its first rows.
+
+    Returns:
+        int64 columns of equal length: ts (ns), bid_px, ask_px (ticks), bid_qty, ask_qty (lots). `ts` never falls and stays within
+        the day, bid < ask, sizes are at least 1, and no row equals the one before it.
+
+    Raises:
+        ConfigError: a parameter, the seed or the length is out of its range.
+    """
+    given = complete(parameters)
+    for name, value, low, high in (("seed", seed, 0, 2**63 - 1), ("seconds", seconds, 1, DAY_S)):
+        if type(value) is not int or not low <= value <= high:
+            raise ConfigError(f"generator: {name} = {value!r}: allowed are whole numbers from {low} to {high}")
+    beats = seconds * BEATS
+    day = np.array([(*given.values(), *_derived(given))], _DAY)
+    plan = [column[:seconds] for column in (_clock(given), *_schedule(given, seed))]
+    plan += [_draws(seed, stream, seconds) for stream in ("slow", "burst", "level", "pace")]
+    plan += [_draws(seed, stream, beats) for stream in ("price", "arrival")]
+    beat_columns = [np.zeros(beats, np.int64) for _ in ("fair", "stress", "burst")]
+    _walk(day, *plan, *beat_columns)
+    rows = int(beat_columns[-1].sum())
+    columns = {name: np.zeros(rows, np.int64) for name in ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty")}
+    draws = [_draws(seed, stream, beats) for stream in ("move", "spread")]
+    draws += [_draws(seed, stream, rows) for stream in ("size", "order")]
+    _quote(day, *beat_columns, *draws, *columns.values())
+    columns["ts"] += given["start_day"] * DAY_S * 1_000_000_000
+    return columns
+
+
+def generate_fixture(
+    character: str, seed: int, out: str | os.PathLike[str], *, parameters: Mapping[str, int] | None = None
+) -> Fixture:
+    """Write a fixture folder with one day of quotes of a BTCUSDT-like perpetual.
+
+    Args:
+        character: a key of `CHARACTERS`. seed: see `generate_quotes`. out: the folder, which must not exist.
+        parameters: on top of the character's.
+
+    Returns:
+        The fixture as read back from disk; its manifest's `[generator]` holds all that `regenerate` needs.
+
+    Raises:
+        ConfigError: a name or value that is not allowed; nothing is written.
+    """
+    if character not in CHARACTERS:
+        raise ConfigError(f"there is no character {character!r}; there are {', '.join(CHARACTERS)}")
+    kind = CHARACTERS[character]
+    given = complete({**kind.parameters, **(parameters or {})})
+    columns = generate_quotes(given, seed)
+    return write_fixture(
+        out,
+        [_INSTRUMENT],
+        {"quotes": {**columns, "symbol": np.zeros(len(columns["ts"]), np.int64)}},
+        shows=kind.shows,
+        config=kind.config,
+        expect=kind.expect,
+        generator={"character": character, "version": VERSION, "seed": seed, **given},
+    )
+
+
+def regenerate(data: Fixture) -> Fixture:
+    """Make a generated fixture again from its manifest alone and compare the content.
+
+    Raises:
+        DataError: it was not generated. IntegrityError: another version of the generator made it, or the content differs.
+    """
+    where = f"{data.path / 'fixture.toml' if data.path else data.name}: [generator]"
+    given = dict(data.manifest.get("generator", {}))
+    if not given:
+        raise DataError(f"{where} is missing: this fixture was not generated")
+    version, seed = given.pop("version", None), given.pop("seed", None)
+    given.pop("character", None)
+    if version != VERSION:
+        raise IntegrityError(f"{where} version = {version!r}; this grinder generates version {VERSION}")
+    missing = [name for name in NAMES if name not in given]
+    if missing:
+        raise IntegrityError(f"{where} lacks {', '.join(missing)}")
+    try:
+        columns = generate_quotes(given, seed)
+    except ConfigError as error:
+        raise IntegrityError(f"{where} cannot be generated: {error}") from None
+    made = Fixture.from_arrays(data.instruments, quotes=columns, config=data.config, name=data.name)
+    if made.content != data.content:
+        raise IntegrityError(f"{where} gives content {made.content}, the fixture holds {data.content}: one of the two was changed")
+    return made
+
+
+# Draws and schedules: numpy, integers
+
+
+_STREAMS: Final = ("slow", "burst", "level", "pace", "price", "arrival", "move", "spread", "size", "order", "schedule")
+
+
+def _draws(seed: int, stream: str, count: int) -> NDArray[np.int64]:
+    """`count` draws of 63 bits: splitmix64 of the counter, from a start that is splitmix64 of seed and stream."""
+    start = _splitmix(np.array([seed], np.uint64) ^ _splitmix(np.array([_STREAMS.index(stream) + 1], np.uint64)))
+    return (_splitmix(np.arange(count, dtype=np.uint64) + start) >> np.uint64(1)).astype(np.int64)
+
+
+def _splitmix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64; arrays of unsigned integers wrap, and say nothing of it."""
+    x = x * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _clock(given: Mapping[str, int]) -> NDArray[np.int64]:
+    """The time of day's share of log2 volatility and pace at each second, linear between hours."""
+    hour, second = np.divmod(np.arange(DAY_S, dtype=np.int64), 3600)
+    table = np.array([*_HOURS, _HOURS[0]], np.int64)
+    between: NDArray[np.int64] = table[hour] * (3600 - second) + table[hour + 1] * second
+    return between * given["intraday_pct"] * ONE // (3600 * 100 * 100)
+
+
+def _schedule(given: Mapping[str, int], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """What is to happen, at each second: drift of legs and push of shocks (1e-6 ticks a second), 1 where a shock begins."""
+    drift, push, kick = (np.zeros(DAY_S, np.int64) for _ in range(3))
+    draws = iter(_draws(seed, "schedule", 4096).tolist())  # a leg takes at most 3 + 2 * 75
+    slots = max(1, 2 * given["leg_pairs"])
+    side = 1
+    for i in range(2 * given["leg_pairs"]):
+        coin, stretch, place = (next(draws) for _ in range(3))
+        side = -side if i % 2 else 2 * (coin & 1) - 1  # the second of a pair undoes the first
+        length = min(DAY_S // slots, given["leg_minutes"] * 60 * (75 + stretch % 51) // 100)
+        begin = at = DAY_S * i // slots + place % (DAY_S // slots - length + 1)
+        rate = side * given["price_ticks"] * given["leg_minute_bp100"] // 60
+        while at < begin + length:  # impulses of 6 to 20 minutes, and pauses and pullbacks between them
+            end = min(at + 360 + next(draws) % 840, begin + length)
+            drift[at:end] = rate * (next(draws) % 281 - 40) // 100
+            at = end
+    quiet = given["shock_quiet_minutes"] * 60
+    for i in range(given["shocks"]):
+        coin, place = (next(draws) for _ in range(2))
+        room = (DAY_S - quiet) // given["shocks"]
+        begin = quiet + i * room + place % (room // 3)
+        kick[begin] = 1
+        rate = given["price_ticks"] * given["shock_move_bp"] * 100 // given["shock_attack_seconds"]
+        push[begin : begin + given["shock_attack_seconds"]] += (2 * (coin & 1) - 1) * rate
+    return drift, push, kick
+
+
+def _derived(given: Mapping[str, int]) -> list[int]:
+    """Constants of the kernels: chances in 2**-31, and the steps that give the deviations asked for, `deviation * sqrt(2 / length)`
+    where a part decays."""
+    slow, pace = given["slow_minutes"] * 60, given["pace_swing_seconds"]
+    ticks = given["price_ticks"]
+    swing = given["pace_swing_log2_pct"] ** 2
+    usual = 10_000 + swing * 24 // 100 + swing * swing * 3 // 1_000_000  # 1e4 times the mean of 2**x: e**(0.24 x**2), nearly
+    return [
+        given["slow_log2_pct"] * math.isqrt((1 << 33) // slow) // 100,
+        given["pace_swing_log2_pct"] * math.isqrt((1 << 33) // pace) // 100,
+        ticks * given["volatility_minute_bp100"] * 1000 // 24_495,  # sqrt(600 beats) = 24.495
+        ticks * given["level_minute_bp100"] * 1000 // 7_746,  # sqrt(60 s) = 7.746
+        (given["bursts_per_day"] << 31) // DAY_S,
+        (given["quotes_per_day"] * 1_000_000 << 31) // (given["burst_quotes_pct"] * usual * DAY_S * BEATS),
+    ]
+
+
+_DAY: Final = _record((*NAMES, "slow_step", "pace_step", "beat_step", "level_step", "burst_chance", "quote_chance"))
+"""One row: all parameters and what `_derived` makes of them."""
+
+
+# Kernels: int64, nothing else
+
+
+@kernel
+def gauss(u):
+    """A draw as a normal deviate in 1/65536, from four of its 15 bit parts; at most 3.5 deviations."""
+    parts = (u & 32767) + (u >> 15 & 32767) + (u >> 30 & 32767) + (u >> 45 & 32767)
+    return (parts - 65_534) * 3_548 >> 10
+
+
+@kernel
+def expo(u):
+    """31 bits as an exponential deviate of mean 1 in 1/1024, at most 21: -ln, linear between powers of two."""
+    u = max(1, u & 0x7FFFFFFF)
+    e = 1
+    while u < 1 << 30:
+        u <<= 1
+        e += 1
+    return ((e << 10) - ((u - (1 << 30)) >> 20)) * 683 >> 10
+
+
+@kernel
+def exp2(x):
+    """2**x for x and result in 1/65536, x within LOG2_MIN..LOG2_MAX; linear between powers of two."""
+    x = min(max(x, LOG2_MIN), LOG2_MAX)
+    whole = (x >> 16) + 3
+    return ((ONE + (x & 65_535)) << whole) >> 3
+
+
+@kernel
+def _walk(day, clock, drift, push, kick, slow_u, burst_u, level_u, pace_u, price_u, arrival_u, fair, stress, burst):
+    """Fill, for each beat, the fair price (1e-6 ticks), the stress of the book (log2 in 1/65536) and how many quotes come."""
+    p = day[0]
+    start = p["price_ticks"] * MICRO
+    price = level = quoted = start
+    slow = fast = shock = book = pace = 0
+    gap = 0
+    gap_most = p["gap_max_ms"] // 100
+    for second in range(len(slow_u)):
+        slow += (p["slow_step"] * gauss(slow_u[second]) >> 16) - slow // (p["slow_minutes"] * 60)
+        chance = p["burst_chance"] * (100 + (p["burst_cluster_pct"] * fast >> 16)) // 100
+        fast -= fast // p["burst_decay_seconds"]
+        if burst_u[second] >> 32 < chance:
+            fast = min(fast + (p["burst_log2_pct"] * ONE // 100 * expo(burst_u[second]) >> 10), FAST_MAX)
+        shock -= shock // (p["shock_decay_minutes"] * 60)
+        book -= book // (p["shock_book_minutes"] * 60)
+        if kick[second] == 1:
+            shock = max(shock, p["shock_log2_pct"] * ONE // 100)
+            book = max(book, p["shock_book_log2_pct"] * ONE // 100)
+        pace += (p["pace_step"] * gauss(pace_u[second]) >> 16) - pace // p["pace_swing_seconds"]
+        own = slow + fast + shock
+        sigma = min(p["beat_step"] * exp2(own + clock[second]) >> 16, start >> 6)
+        strain = max(0, (own - ONE) >> 1) + book
+        rate = p["quote_chance"] * exp2(pace + clock[second] + p["pace_volatility_pct"] * own // 100) >> 16
+        level += (p["level_step"] * gauss(level_u[second]) >> 16) - (level - start) // (p["level_revert_minutes"] * 60)
+        level += drift[second] + push[second] // 2
+        level = min(max(level, start >> 1), start << 1)
+        forced = (drift[second] + push[second]) // BEATS
+        for beat in range(second * BEATS, (second + 1) * BEATS):
+            price += (sigma * gauss(price_u[beat]) >> 16) + forced + (level - price) // (p["revert_minutes"] * 600)
+            price = min(max(price, start >> 1), start << 1)
+            fair[beat], stress[beat] = price, strain
+            gap += 1
+            far = abs(price - quoted) > start >> 6
+            last = beat == LAST_BEAT
+            if arrival_u[beat] >> 32 < rate or gap >= gap_most or far or beat == 0 or last:
+                more = (p["burst_quotes_pct"] - 100) * expo(arrival_u[beat]) // 100
+                burst[beat] = min(1 + (more + 512 >> 10), MAX_BURST)
+                quoted, gap = price, 0
+
+
+@kernel
+def _quote(day, fair, stress, burst, move_u, spread_u, size_u, order_u, ts, bid_px, bid_qty, ask_px, ask_qty):
+    """Fill the rows of all bursts; `ts` in ns from the start of the day."""
+    p = day[0]
+    tick = p["price_ticks"]
+    bid, ask, bid_size, ask_size = tick, tick + 1, p["size_lots"], p["size_lots"]
+    now = 0
+    row = 0
+    for beat in range(len(burst)):
+        n = burst[beat]
+        if n == 0:
+            continue
+        u = move_u[beat]
+        mean = max(1, (p["size_lots"] << 16) // exp2(min(stress[beat] * p["size_thin_pct"] // 100, LOG2_MAX)))
+        spread = 1
+        if (spread_u[beat] >> 32 & 65_535) * 100 < p["spread_wide_pct"] << 16:
+            spread += 1 + (p["spread_wide_ticks"] * expo(spread_u[beat]) >> 10)
+        spread += p["spread_stress_ticks"] * ((exp2(stress[beat]) - ONE) >> 6) * expo(spread_u[beat]) >> 20
+        to = fair[beat] // MICRO
+        spread = min(spread, max(1, to >> 6))
+        # Where the burst leaves bid and ask
+        far = abs(2 * to - bid - ask) > tick >> 6
+        steps = 0
+        new_bid, new_ask = bid, ask
+        if far or (u & 65_535) * 100 < (p["move_pct"] * exp2(stress[beat])):
+            new_bid = to - ((spread - 1) >> 1)
+            if (u >> 16 & 65_535) * 100 < p["round_pct"] << 16:
+                nearest = (to + SNAP_TICKS // 2) // SNAP_TICKS * SNAP_TICKS
+                new_bid = nearest if to >= nearest else nearest - spread
+            new_ask = new_bid + spread
+            steps = min(n, 1 + (u >> 32 & 3))
+        elif spread < ask - bid:
+            steps = 1
+            if u >> 34 & 1:
+                new_bid = ask - spread
+            else:
+                new_ask = bid + spread
+        up = new_bid + new_ask > bid + ask
+        old_bid, old_ask = bid, ask
+        now = max(now, beat * 100 + (u >> 40 & 1023) * 100 // 1024)
+        if beat == 0:
+            now = 0
+        for i in range(n):
+            w = order_u[row]
+            before_bid, before_ask, before_bid_size, before_ask_size = bid, ask, bid_size, ask_size
+            if i > 0 and (w >> 17 & 65_535) * 100 < p["burst_spread_pct"] << 16:
+                now += 1 + (w >> 16 & 1)
+            now = min(now, DAY_MS - 1)
+            if i < steps:
+                # The leading side is a step ahead of the one that follows, until the last step brings both home.
+                lead = i + 1
+                follow = i if i < steps - 1 and w >> 61 & 3 == 0 else lead
+                bid = old_bid + (new_bid - old_bid) * (follow if up else lead) // steps
+                ask = old_ask + (new_ask - old_ask) * (lead if up else follow) // steps
+                if bid >= ask:
+                    bid, ask = new_bid, new_ask
+                bid_size = fresh(mean, size_u[row], w >> 52) if bid != before_bid else bid_size
+                ask_size = fresh(mean, size_u[row] >> 32, w >> 56) if ask != before_ask else ask_size
+            elif w & 1:
+                bid_size = resize(bid_size, mean, w, size_u[row])
+            else:
+                ask_size = resize(ask_size, mean, w, size_u[row])
+            if bid == before_bid and ask == before_ask and bid_size == before_bid_size and ask_size == before_ask_size:
+                bid_size += 1
+            ts[row] = now * 1_000_000
+            bid_px[row], bid_qty[row], ask_px[row], ask_qty[row] = bid, bid_size, ask, ask_size
+            row += 1
+
+
+@kernel
+def fresh(mean, u, w):
+    """The size of a level that has just become the best; one in sixteen is about to be gone."""
+    size = mean * expo(u) >> 10
+    return max(1, size >> 6 if w & 15 == 0 else size)
+
+
+@kernel
+def resize(size, mean, w, u):
+    """A side's size after an order came, left or traded: mostly by a part of the mean, now and then anew; up as it is small."""
+    if w >> 33 & 7 == 0:
+        return fresh(mean, u, w >> 52)
+    amount = 1 + (mean * expo(u) >> 13)
+    if (w >> 36 & 65_535) * (size + mean) < mean << 16:
+        return min(size + amount, mean * SIZE_SPAN)
+    return max(1, size - amount)

@@ -1,0 +1,158 @@
+"""Where a stretch of events can matter: extremes of each symbol's mid by blocks of 64 rows (DESIGN 1).
+
+`observe` folds whole blocks into bars, `act` skips the blocks in which no order or trip can be touched. The index only says
+where to look; what happens at a row is decided at the row.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from grinder._jit import kernel
+from grinder.records import FAR, INDEX, Events, Stream
+
+__all__ = ["BLOCK", "empty_index", "first_due", "is_odd", "is_tick", "last_row", "make_index", "next_odd", "next_tick"]
+
+BLOCK: Final = 64
+_FUNDING: Final = int(Stream.FUNDING)
+_BOOKS: Final = int(Stream.BOOKS)
+_QUOTES: Final = int(Stream.QUOTES)
+
+
+def empty_index(symbols: int, rows: int) -> np.ndarray:
+    """INDEX (S, B) with room for `rows` rows of events."""
+    return np.zeros((symbols, -(-rows // BLOCK)), INDEX)
+
+
+@kernel
+def is_tick(kind, fault):
+    """Whether a row is an accepted L1 update."""
+    return fault == 0 and (kind == _QUOTES or kind == _BOOKS)
+
+
+@kernel
+def is_odd(kind, fault):
+    """Whether a row is quarantined or funding, which `observe` looks at one by one."""
+    return fault != 0 or kind == _FUNDING
+
+
+@kernel
+def make_index(events: Events, index):
+    """Fill the index of a stretch of events."""
+    rows, whole = len(events.ts), 0
+    if index.shape[0] == 1:
+        whole = rows // BLOCK
+        _index_blocks(events.kind, events.fault, events.bid_px, events.ask_px, index, whole)
+    for b in range(whole, (rows + BLOCK - 1) // BLOCK):
+        _index_rows(events, index, b, min(rows, (b + 1) * BLOCK))
+
+
+@kernel
+def _index_blocks(kind, fault, bid, ask, index, blocks):
+    """Whole blocks of one symbol: loops of fixed length without branches, which become vector instructions."""
+    for b in range(blocks):
+        i = b * BLOCK
+        low = high = bid[i] + ask[i]
+        for k in range(BLOCK):
+            mid2 = bid[i + k] + ask[i + k]
+            low = mid2 if mid2 < low else low
+            high = mid2 if mid2 > high else high
+        unlike = 0
+        for k in range(BLOCK):
+            unlike |= fault[i + k] | (kind[i + k] ^ _QUOTES)
+        ticks, odd = BLOCK, 0
+        if unlike != 0:  # not all of them are accepted quotes
+            ticks = 0
+            for k in range(BLOCK):
+                ticks += (fault[i + k] == 0) & ((kind[i + k] == _QUOTES) | (kind[i + k] == _BOOKS))
+                odd += (fault[i + k] != 0) | (kind[i + k] == _FUNDING)
+        entry = index[0, b]
+        entry["low"], entry["high"], entry["ticks"], entry["odd"] = low, high, ticks, odd
+        entry["last"] = i + BLOCK - 1
+
+
+@kernel
+def _index_rows(events, index, b, stop):
+    for s in range(index.shape[0]):
+        entry = index[s, b]
+        entry["low"], entry["high"], entry["ticks"], entry["odd"] = 2 * FAR, -2 * FAR, 0, 0
+        entry["last"] = index[s, b - 1]["last"] if b > 0 else -1
+    for i in range(b * BLOCK, stop):
+        entry = index[events.symbol[i], b]
+        mid2 = events.bid_px[i] + events.ask_px[i]
+        entry["low"], entry["high"] = min(entry["low"], mid2), max(entry["high"], mid2)
+        entry["last"] = i
+        if is_odd(events.kind[i], events.fault[i]):
+            entry["odd"] += 1
+        elif is_tick(events.kind[i], events.fault[i]):
+            entry["ticks"] += 1
+
+
+@kernel
+def last_row(events, index, s, stop):
+    """The symbol's last row before `stop`, whose L1 columns are its state then; -1 if it has none in this stretch."""
+    if index.shape[0] == 1:
+        return stop - 1
+    symbol = events.symbol
+    for i in range(stop - 1, (stop - 1) // BLOCK * BLOCK - 1, -1):
+        if symbol[i] == s:
+            return i
+    b = (stop - 1) // BLOCK
+    return index[s, b - 1]["last"] if b > 0 else -1
+
+
+@kernel
+def next_tick(events, index, s, at, stop):
+    """The symbol's first accepted L1 update in rows [at, stop), else `stop`."""
+    symbol, kind, fault = events.symbol, events.kind, events.fault
+    i = at
+    while i < stop:
+        b = i // BLOCK
+        end = min(stop, (b + 1) * BLOCK)
+        if index[s, b]["ticks"] > 0:
+            while i < end:
+                if symbol[i] == s and is_tick(kind[i], fault[i]):
+                    return i
+                i += 1
+        i = end
+    return stop
+
+
+@kernel
+def next_odd(events, index, at, stop):
+    """The first row in [at, stop) that is quarantined or funding, else `stop`."""
+    kind, fault = events.kind, events.fault
+    i = at
+    while i < stop:
+        b = i // BLOCK
+        end = min(stop, (b + 1) * BLOCK)
+        odd = 0
+        for s in range(index.shape[0]):
+            odd += index[s, b]["odd"]
+        while i < end and odd > 0:
+            if is_odd(kind[i], fault[i]):
+                return i
+            i += 1
+        i = end
+    return stop
+
+
+@kernel
+def first_due(ts, at, stop, due):
+    """First row in [at, stop) at or after `due`, else `stop`: galloping, then bisecting, since times never fall."""
+    if at == stop or ts[stop - 1] < due:
+        return stop
+    width, low = 1, at
+    while low + width < stop and ts[low + width - 1] < due:
+        low += width
+        width *= 2
+    high = min(low + width, stop) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if ts[middle] < due:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -1,0 +1,135 @@
+"""What a stretch of quotes looks like, in floats: bars, features, shocks, and the statistics that days are compared by.
+
+Written from SPEC alone, with plain loops; nothing here is shared with the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+MINUTE = 60 * 10**9
+Quotes = Mapping[str, np.ndarray]
+
+
+class Day(NamedTuple):
+    """Features at the closes of 60 s bars, NaN before their window is full; TR in half ticks, NATR in bp."""
+
+    close: np.ndarray
+    tr: np.ndarray
+    natr: np.ndarray
+    efficiency: np.ndarray
+    strength: np.ndarray
+    shock: np.ndarray
+
+
+def bars(quotes: Quotes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """High, low and close of `bid + ask` in each minute that has a quote."""
+    mid2, minute = quotes["bid_px"] + quotes["ask_px"], quotes["ts"] // MINUTE
+    first = np.flatnonzero(np.diff(minute, prepend=minute[0] - 1))
+    last = np.append(first[1:], len(minute)) - 1
+    return np.maximum.reduceat(mid2, first), np.minimum.reduceat(mid2, first), mid2[last]
+
+
+def average(values: np.ndarray, n: int) -> np.ndarray:
+    """Exponential average over n bars, from the first value on."""
+    out = [float(values[0])]
+    for value in values[1:]:
+        out.append(out[-1] + 2 / (n + 1) * (value - out[-1]))
+    return np.array(out)
+
+
+def day(quotes: Quotes) -> Day:
+    high, low, close = bars(quotes)
+    n = len(close)
+    tr = (high - low).astype(float)
+    for i in range(1, n):
+        tr[i] = max(tr[i], abs(high[i] - close[i - 1]), abs(low[i] - close[i - 1]))
+    atr = np.full(n, np.nan)
+    atr[13] = tr[:14].mean()
+    for i in range(14, n):
+        atr[i] = (13 * atr[i - 1] + tr[i]) / 14
+    efficiency = np.full(n, np.nan)
+    path = np.abs(np.diff(close))
+    for i in range(60, n):
+        efficiency[i] = abs(close[i] - close[i - 60]) / max(1, path[i - 60 : i].sum())
+    strength = (average(close, 12) - average(close, 48)) / atr
+    natr = 1e4 * atr / close
+    shock = np.zeros(n, bool)
+    for i in range(3, n):
+        before = np.sort(natr[max(13, i - 98) : i - 2])
+        usual = before[(len(before) - 1) // 2] if len(before) >= 24 else np.inf
+        shock[i] = 1e4 * tr[i - 2 : i + 1].mean() / close[i] >= 4 * usual or tr[i] >= 6 * atr[i - 1]
+    return Day(close, tr, natr, efficiency, strength, shock)
+
+
+def trending(one: Day) -> tuple[float, float, float]:
+    """Shares of the bars past the 60th: in a trend either way, up, down (SPEC 6's entry conditions, bar by bar)."""
+    strength, efficient = one.strength[60:], one.efficiency[60:] > 0.35
+    up, down = (strength > 2) & efficient, (strength < -2) & efficient
+    return float((up | down).mean()), float(up.mean()), float(down.mean())
+
+
+def episodes(one: Day, apart: int = 45) -> list[int]:
+    """First bars of shocks, those within `apart` bars of the last shock's bar belonging to it."""
+    out, last = [], -apart - 1
+    for i in np.flatnonzero(one.shock).tolist():
+        if i - last > apart:
+            out.append(i)
+        last = i
+    return out
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def returns(quotes: Quotes, seconds: float) -> np.ndarray:
+    """Returns in bp over whole steps of `seconds`, of the mid then in force."""
+    ts, mid2 = quotes["ts"], quotes["bid_px"] + quotes["ask_px"]
+    grid = np.arange(ts[0], ts[-1] + 1, int(seconds * 10**9))
+    at = mid2[np.searchsorted(ts, grid, side="right") - 1]
+    return 1e4 * np.diff(at) / at[:-1]
+
+
+def kurtosis(values: np.ndarray) -> float:
+    centred = values - values.mean()
+    return float((centred**4).mean() / (centred**2).mean() ** 2)
+
+
+def statistics(quotes: Quotes) -> dict[str, str]:
+    """The statistics that do not depend on how many quotes a second there are, as text."""
+    ts, bid, ask = quotes["ts"], quotes["bid_px"], quotes["ask_px"]
+    spread, moves, gaps = ask - bid, np.diff(bid + ask), np.diff(ts)
+    signs = np.sign(moves[moves != 0])
+    second, ten = returns(quotes, 1), returns(quotes, 10)
+    sizes = np.percentile(quotes["bid_qty"], [5, 50, 95])
+    digits = np.bincount(bid % 10, minlength=10) / len(bid)
+    return {
+        "quotes with a spread of one tick": f"{(spread == 1).mean():.0%}",
+        "spread, 99th percentile (ticks)": f"{np.percentile(spread, 99):.0f}",
+        "quotes at the time of the one before": f"{(gaps == 0).mean():.0%}",
+        "deviation of gaps over their mean": f"{gaps.std() / gaps.mean():.1f}",
+        "600 ms steps that change the mid": f"{(returns(quotes, 0.6) != 0).mean():.0%}",
+        "correlation of successive moves' signs": f"{correlation(signs[1:], signs[:-1]):.2f}",
+        "deviation of 1 s returns (bp)": f"{second.std():.1f}",
+        "deviation of 10 s returns (bp)": f"{ten.std():.1f}",
+        "kurtosis of 1 s returns": f"{kurtosis(second):.0f}",
+        "kurtosis of 10 s returns": f"{kurtosis(ten):.0f}",
+        "bid sizes, 5th percentile (lots)": f"{sizes[0]:.0f}",
+        "bid sizes, median (lots)": f"{sizes[1]:.0f}",
+        "bid sizes, 95th percentile (lots)": f"{sizes[2]:.0f}",
+        "bids at a multiple of ten ticks": f"{digits[0]:.0%}",
+        "asks at a multiple of ten ticks": f"{np.mean(ask % 10 == 0):.0%}",
+    }
+
+
+def table(named: Mapping[str, Quotes]) -> str:
+    """One line a statistic, one column a stretch."""
+    columns = {name: statistics(quotes) for name, quotes in named.items()}
+    lines = [f"{'':<40}" + "".join(f"{name:>12}" for name in columns)]
+    for row in next(iter(columns.values())):
+        lines.append(f"{row:<40}" + "".join(f"{column[row]:>12}" for column in columns.values()))
+    return "\n".join(line.rstrip() for line in lines)

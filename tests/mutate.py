@@ -1,0 +1,705 @@
+"""The mutation lane: whatever bytes come in, a typed error with its place goes out, or data that obey every row rule.
+
+`python -m tests.mutate 20000 --seed 1` prints the seed, how often each outcome came, and every case that had no allowed one. A case
+is a function of (seed, number) alone: `python -m tests.mutate --case 4711 --seed 1` runs it again and says what it did.
+
+Cases run in a process of their own, with a limit on memory and on time. A target is an entry of TARGETS: files that are good, ways
+to change them, and what must hold afterwards. An importer adds its own there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from grinder.cli import main as command_line
+from grinder.config import Config
+from grinder.data.binance import read_recording
+from grinder.data.fixture import Fixture, to_toml, write_fixture
+from grinder.data.instrument import Instrument
+from grinder.errors import GrinderError, InputFault
+from grinder.golden import accept, read_golden
+from grinder.records import FORMAT_VERSION
+from grinder.run import load
+from grinder.session import replay
+from tests.oracles import rows
+from tests.test_binance import MS, SAMPLE, quote
+
+MEMORY = 4 << 30
+"""Bytes of address space of a worker."""
+SECONDS = 20
+"""What one case may take; each takes some milliseconds."""
+T0 = 1_700_000_000 * 10**9
+Rng = random.Random
+Files = dict[str, bytes]
+
+
+class Violation(Exception):
+    """What came out is none of what may."""
+
+
+def expect(holds: bool, what: str) -> None:
+    if not holds:
+        raise Violation(what)
+
+
+# Changes of bytes and text
+
+EXTREMES = (0, 1, -1, 2, 255, 2**31, 2**31 + 1, 2**35, 2**35 + 1, 2**53, 2**62, 2**63 - 1, 2**63, -(2**63), 2**64, 10**30)
+ODD = (
+    '""',
+    "nan",
+    "inf",
+    "-inf",
+    "1e400",
+    "-0",
+    "0.1",
+    "1e-9",
+    "00",
+    "1_0",
+    "true",
+    "[]",
+    "{}",
+    "null",
+    '"é"',
+    '"\\u0000"',
+    "9" * 400,
+)
+
+
+def mutate_bytes(rng: Rng, body: bytes) -> bytes:
+    """One blind change."""
+    if not body:
+        return bytes(rng.randrange(256) for _ in range(rng.randrange(40)))
+    at, to = sorted((rng.randrange(len(body) + 1), rng.randrange(len(body) + 1)))
+    near = min(len(body), at + rng.choice((1, 2, 8, 64)))
+    kind = rng.randrange(9)
+    if kind == 0:
+        i = rng.randrange(len(body))
+        return body[:i] + bytes([body[i] ^ (1 << rng.randrange(8))]) + body[i + 1 :]
+    if kind == 1:
+        return body[:at]
+    if kind == 2:
+        return body[:at] + body[near:]
+    if kind == 3:
+        return body[:at] + bytes(rng.randrange(256) for _ in range(rng.choice((1, 4, 30)))) + body[at:]
+    if kind == 4:
+        return body[:at] + body[at:near] * rng.choice((2, 3, 50)) + body[near:]
+    if kind == 5:
+        return body[to:] + body[:at] + body[at:to]
+    if kind == 6:
+        return body[:at] + bytes(near - at) + body[near:]
+    if kind == 7:
+        return body + body[at:to]
+    i = rng.randrange(len(body))
+    return body[:i] + rng.choice((b"\xff", b"\n", b"\0", b'"', b"-", b"9")) + body[i + 1 :]
+
+
+def mutate_text(rng: Rng, body: bytes) -> bytes:
+    """One change that knows what text is: a number, a word, a line."""
+    kind = rng.randrange(6)
+    if kind <= 2:
+        found = list(re.finditer(rb"-?\d+(\.\d+)?" if kind < 2 else rb'"[^"\n]*"', body))
+        if found:
+            token = rng.choice(found)
+            new = str(rng.choice(EXTREMES)) if rng.random() < 0.6 else rng.choice(ODD)
+            if token.group().startswith(b'"') and rng.random() < 0.5:
+                new = f'"{new}"'
+            return body[: token.start()] + new.encode() + body[token.end() :]
+    lines = body.split(b"\n")
+    i, j = rng.randrange(len(lines)), rng.randrange(len(lines))
+    if kind == 3:
+        lines[i], lines[j] = lines[j], lines[i]
+    elif kind == 4:
+        del lines[i]
+    else:
+        lines.insert(j, lines[i])
+    return b"\n".join(lines)
+
+
+# Fixture folders
+
+PAIR = [
+    Instrument(symbol="A", kind="perpetual", tick_size="0.1", lot_size="0.001"),
+    Instrument(symbol="B", kind="spot", tick_size="0.1", lot_size="0.001"),
+]
+SETTINGS = {"quantity": "0.002", "step": "20bp", "min_edge": "1bp"}
+Streams = dict[str, dict[str, list[int]]]
+
+
+@cache
+def streams(large: bool) -> Streams:
+    """Four good streams of two symbols, equal times among them; large enough, or not, for one crossed row to be quarantined."""
+    n = 1100 if large else 40
+    mid = [10_000 + 20 * (i % 37) - 15 * (i % 11) for i in range(n)]
+    times = [T0 + i // 3 * 10**9 for i in range(n)]
+    quotes = {"ts": times, "symbol": [i % 5 == 4 for i in range(n)], "bid_px": [m - 2 for m in mid], "ask_px": [m + 2 for m in mid]}
+    quotes |= {"bid_qty": [i % 9 for i in range(n)], "ask_qty": [1 + i % 7 for i in range(n)]}
+    few = range(0, n, 2 if not large else 50)
+    books = {"ts": [times[i] for i in few], "symbol": [int(quotes["symbol"][i]) for i in few]}
+    for level in range(3):
+        for side, sign in (("bid", -1), ("ask", 1)):
+            books[f"{side}_px_{level}"] = [mid[i] + sign * (2 + 3 * level) for i in few]
+            books[f"{side}_qty_{level}"] = [1 + (i + level) % 5 for i in few]
+    trades = {"ts": [times[i] for i in few], "symbol": books["symbol"], "id": list(few), "px": [mid[i] for i in few]}
+    trades |= {"qty": [1 + i % 4 for i in few], "aggressor": [i % 3 - 1 for i in few]}
+    funding = {
+        "ts": [T0 + i * 10**9 for i in range(6)],
+        "symbol": [0] * 6,
+        "rate": [i - 3 for i in range(6)],
+        "mark_px": [10_000 + i for i in range(6)],
+    }
+    made = {"quotes": quotes, "books": books, "trades": trades, "funding": funding}
+    return {name: {column: [int(value) for value in values] for column, values in given.items()} for name, given in made.items()}
+
+
+@cache
+def folder_files(large: bool) -> Files:
+    """A good fixture folder with its golden."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch) / "pair"
+        arrays = {name: {column: np.array(values) for column, values in given.items()} for name, given in streams(large).items()}
+        made = write_fixture(root, PAIR, arrays, shows="a pair", config=SETTINGS, expect={"fills": 0})
+        accept(made, "base of mutations")
+        return {path.name: path.read_bytes() for path in sorted(root.iterdir())}
+
+
+def mutate_columns(rng: Rng, given: Streams) -> dict[str, pl.DataFrame]:
+    """One to three changes of rows and values, as wrong tools and bad feeds make them."""
+    out = {name: {column: list(values) for column, values in columns.items()} for name, columns in given.items()}
+    types: dict[tuple[str, str], Any] = {}
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        name = rng.choice(sorted(out))
+        columns = out[name]
+        size = len(columns["ts"])
+        column, row, other = rng.choice(sorted(columns)), rng.randrange(size), rng.randrange(size)
+        kind = rng.randrange(16)
+        if kind <= 2:
+            columns[column][row] = rng.choice([value for value in EXTREMES if -(2**63) <= value < 2**63])
+        elif kind <= 5:
+            columns[column][row] += rng.choice((-1, 1, -3, 3, 2100, -2100, 10**9, -(10**9)))
+        elif kind == 6:
+            for values in columns.values():
+                values.insert(other, values[row])
+        elif kind == 7:
+            for values in columns.values():
+                values.insert(row + 1, values[row])
+        elif kind == 8:
+            for values in columns.values():
+                values[row], values[other] = values[other], values[row]
+        elif kind == 9:
+            keep = rng.choice((0, 1, row))
+            for values in columns.values():
+                del values[keep:]
+            if rng.random() < 0.2:
+                del out[name]
+        elif kind == 10:
+            for values in columns.values():
+                values.extend(values[row : row + 5])
+        elif kind == 11:
+            pairs = [(c, c.replace("bid", "ask")) for c in columns if c.startswith("bid") and c.replace("bid", "ask") in columns]
+            for bid, ask in pairs:
+                columns[bid][row], columns[ask][row] = columns[ask][row], columns[bid][row]
+        elif kind == 12:
+            side = rng.choice(("bid", "ask", ""))
+            for c in columns:
+                if c.startswith(("bid", "ask")) and side in c and (name == "books" or "qty" in c):
+                    columns[c][row] = 0
+        elif kind == 13:
+            types[name, column] = rng.choice(
+                (pl.Float64, pl.String, pl.UInt64, pl.Int32, pl.Int16, pl.Boolean, pl.Int128, pl.Decimal(30, 2), "null")
+            )
+        elif kind == 14:
+            columns[rng.choice(("mid", "ts_local", "bid_px_9", "BID_PX", "update_id"))] = list(columns[column])
+        else:
+            del columns[column]
+            if not columns:
+                del out[name]
+        if not out or any(not columns or not len(columns.get("ts", "")) for columns in out.values()):
+            break
+    return {
+        name: pl.DataFrame([_series(column, values, types.get((name, column))) for column, values in columns.items()])
+        for name, columns in out.items()
+    }
+
+
+def _series(column: str, values: list[int], dtype: Any) -> pl.Series:
+    if dtype == "null":
+        return pl.Series(column, [None, *values[1:]][: len(values)], pl.Int64)
+    whole = pl.Series(column, [(value + 2**63) % 2**64 - 2**63 for value in values], pl.Int64)
+    return whole if dtype is None else whole.cast(dtype, strict=False)
+
+
+def integers(frames: dict[str, pl.DataFrame]) -> Streams | None:
+    """The canonical columns as Python integers; None where one is no integer, is missing, or there is one too many."""
+    out: Streams = {}
+    for name, frame in frames.items():
+        plain = [c for c in frame.columns if c not in ("ts_exchange", "ts_local", "update_id")]
+        depth = sum(c.startswith("bid_px_") for c in plain)
+        wanted = (
+            set(streams(False)[name])
+            if name != "books"
+            else {"ts", "symbol"}
+            | {f"{side}_{what}_{i}" for side in ("bid", "ask") for what in ("px", "qty") for i in range(max(1, depth))}
+        )
+        if set(plain) != wanted:
+            return None
+        out[name] = {}
+        for column in plain:
+            if not frame[column].dtype.is_integer() or frame[column].null_count():
+                return None
+            out[name][column] = frame[column].to_list()
+            if any(not -(2**63) <= value < 2**63 for value in out[name][column]):
+                return None
+    return out
+
+
+def rehash(files: Files, frames: dict[str, pl.DataFrame] | None = None) -> Files:
+    """The manifest made to fit the files, so that a change gets past the hashes; with `frames` to their rows and content too."""
+    manifest = tomllib.loads(files["fixture.toml"].decode())
+    kept = {
+        name: entry for name, entry in manifest["streams"].items() if entry["file"] in files and (frames is None or name in frames)
+    }
+    for name, entry in kept.items():
+        entry["bytes_sha256"] = hashlib.sha256(files[entry["file"]]).hexdigest()
+        if frames is not None:
+            entry["rows"] = frames[name].height
+    manifest["streams"] = kept
+    plain = integers(frames) if frames is not None else None
+    if plain is not None:
+        manifest["content_sha256"] = rows.content_hash(plain, manifest["instruments"])
+    return files | {"fixture.toml": to_toml(manifest).encode()}
+
+
+def mutate_folder(rng: Rng) -> Files:
+    """A folder with something wrong: in its rows, its manifest, or its bytes, with the hashes made right or not."""
+    large = rng.random() < 0.15
+    files = dict(folder_files(large))
+    kind = rng.randrange(10)
+    if kind < 6:
+        frames = mutate_columns(rng, streams(large))
+        for name in streams(large):
+            files.pop(f"{name}.parquet")
+        for name, frame in frames.items():
+            buffer = io.BytesIO()
+            frame.write_parquet(
+                buffer, compression=rng.choice(("zstd", "snappy", "uncompressed")), row_group_size=rng.choice((7, 1 << 18))
+            )
+            files[f"{name}.parquet"] = buffer.getvalue()
+        return rehash(files, frames)
+    name = rng.choice(sorted(files)) if kind < 8 else "fixture.toml"
+    change = mutate_text if name.endswith(("toml", "json")) and rng.random() < 0.8 else mutate_bytes
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        files[name] = change(rng, files[name])
+    return files
+
+
+def damage_folder(rng: Rng) -> Files:
+    """A damaged Parquet file that the manifest's hash vouches for."""
+    files = dict(folder_files(False))
+    name = rng.choice([name for name in sorted(files) if name.endswith("parquet")])
+    for _ in range(rng.choice((1, 1, 2))):
+        files[name] = mutate_bytes(rng, files[name])
+    return rehash(files)
+
+
+def check_validate(root: Path, files: Files) -> str:
+    """`grinder fixture validate`: exit code 0 and the very data, or 3 and an error that names the file."""
+    folder = root / "pair"
+    folder.mkdir()
+    for name, body in files.items():
+        (folder / name).write_bytes(body)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command_line(["fixture", "validate", str(folder), "--json"])
+    found = json.loads(out.getvalue())
+    if code == 0:
+        expect(
+            found["valid"] and found["content"] == rows.content_hash(streams(False), [one.model_dump() for one in PAIR]),
+            "other data",
+        )
+        return "accepted"
+    expect(code == 3 and not found["valid"] and "pair/" in err.getvalue(), f"exit code {code}: {err.getvalue()}")
+    return "error: the reader's process ended" if "ends the reader" in err.getvalue() else str(found["error"])
+
+
+def check_folder(root: Path, files: Files) -> str:
+    """Open it, and compare what a replay would see with the oracle; replay it where it is small."""
+    folder = root / "pair"
+    folder.mkdir()
+    for name, body in files.items():
+        (folder / name).write_bytes(body)
+    try:
+        made = Fixture.open(folder)
+    except GrinderError as error:
+        located(error, "pair")
+        if isinstance(error, InputFault) and error.row is not None and "missing" not in error.reason:
+            expect(_judged(folder, files) is None, f"rejected, though no rule is broken: {error}")
+        return type(error).__name__
+    events = _judged(folder, files)
+    expect(events is not None, "accepted, though a rule is broken")
+    mine = list(zip(*(column.tolist() for column in made.events[:-1]), strict=True))
+    expect(mine == events, f"events differ: {[pair for pair in zip(mine, events or [], strict=False) if pair[0] != pair[1]][:2]}")
+    try:
+        read_golden(made)
+        run = replay(made, until=min(len(made), 200))
+    except GrinderError as error:
+        located(error, "")
+        return f"opened, then {type(error).__name__}"
+    expect(run.events == min(len(made), 200), "the replay stopped early")
+    return "accepted, rows quarantined" if rows.counts(events or []) else "accepted"
+
+
+def _judged(folder: Path, files: Files) -> list[tuple[int, ...]] | None:
+    """What the oracle says of the files' rows; None: reject."""
+    manifest = tomllib.loads(files["fixture.toml"].decode("utf-8-sig"))
+    frames = {name: pl.read_parquet((folder / entry["file"]).read_bytes()) for name, entry in manifest["streams"].items()}
+    plain = integers(frames)
+    instruments = sorted(manifest["instruments"], key=lambda one: one["symbol"])
+    max_jump = Fraction(Config(**manifest.get("config", {})).max_jump)
+    try:
+        return None if plain is None else rows.judge(plain, [one["kind"] == "perpetual" for one in instruments], max_jump)
+    except rows.Rejected:
+        return None
+
+
+def located(error: GrinderError, name: str) -> None:
+    """A typed error that names its place and has an exit code of its own."""
+    text = " ".join([str(error), *getattr(error, "__notes__", ())])
+    expect(name in text and len(text) > 15, f"no place in {text!r}")
+    expect(error.exit_code in (2, 3), f"exit code {error.exit_code}: {text!r}")
+    expect(len(text) < 3000, f"{len(text)} characters of error")
+
+
+# Raw recordings
+
+
+@cache
+def recording_text(large: bool) -> bytes:
+    """The sample of the importer's tests; with so many calm quotes after it that one crossed row is quarantined."""
+    calm = [quote(200 + i, MS + 100 + i, B=f"{1 + i % 9}.5") for i in range(1100)] if large else []
+    return ("\n".join([*SAMPLE, *calm]) + "\n").encode()
+
+
+def mutate_recording(rng: Rng) -> Files:
+    """Lines changed as text, as bytes, and inside or outside of gzip."""
+    large = rng.random() < 0.1
+    body = recording_text(large)
+    if large:  # the sample is where something happens
+        head, tail = body[:2600], body[2600:]
+        return {"raw": mutate_text(rng, head) + tail}
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        body = (mutate_text if rng.random() < 0.7 else mutate_bytes)(rng, body)
+    if rng.random() < 0.3:
+        body = gzip.compress(body, mtime=0)
+        if rng.random() < 0.5:
+            body = mutate_bytes(rng, body)
+    return {"raw": body}
+
+
+def check_recording(root: Path, files: Files) -> str:
+    """Import it by the command line: an exit code and nothing on disk, or a fixture that holds what the lines say."""
+    (root / "raw").write_bytes(files["raw"])
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command_line(
+            ["import", "binance", str(root / "raw"), "--out", str(root / "made"), "--kind", "perpetual", "--top", "3", "--json"]
+        )
+    if code:
+        text = err.getvalue()
+        expect(code in (2, 3) and text.startswith("grinder: "), f"exit code {code}: {text!r}")
+        expect("raw" in text or "made" in text or "instrument" in text, f"no place in {text!r}")
+        expect(len(text) < 3000, f"{len(text)} characters of error")
+        expect([path.name for path in root.iterdir()] == ["raw"], "something was left on disk")
+        return "error"
+    report = json.loads(out.getvalue())
+    made = Fixture.open(root / "made")
+    frames = {name: pl.read_parquet((root / "made" / f"{name}.parquet").read_bytes()) for name in made.manifest["streams"]}
+    plain = integers(frames)
+    expect(plain is not None, "columns that are no integers")
+    events = rows.judge(plain or {}, [True], Fraction(1, 5))
+    expect(list(zip(*(column.tolist() for column in made.events[:-1]), strict=True)) == events, "events differ")
+    expect(report["quarantined"] == rows.counts(events), f"report {report['quarantined']}, oracle {rows.counts(events)}")
+    _check_quotes(files["raw"], frames, report)
+    return "accepted, rows quarantined" if report["quarantined"] else "accepted"
+
+
+def _check_quotes(raw: bytes, frames: dict[str, pl.DataFrame], report: dict[str, Any]) -> None:
+    """Quotes and trades read from the text again, by another parser: the same numbers, none lost."""
+    text = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    seen: dict[str, list[tuple[Any, ...]]] = {"quotes": [], "trades": []}
+    tick, lot = Fraction(report["tick_size"]), Fraction(report["lot_size"])
+    for line in text.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        if not line.strip():
+            continue
+        local, _, body = line.partition(b" ")
+        event = json.loads(body)
+        data = event.get("data", {})
+        ts = (data.get("T", data.get("E")) or 0) * 10**6 if report["clock"] == "exchange" else int(local)
+        stream = event.get("stream", "").partition("@")[2]
+        if stream == "bookTicker":
+            seen["quotes"].append(
+                (ts, Fraction(data["b"]) / tick, Fraction(data["B"]) / lot, Fraction(data["a"]) / tick, Fraction(data["A"]) / lot)
+            )
+        elif stream == "trade" and data.get("X", "MARKET") == "MARKET":
+            seen["trades"].append((ts, data["t"], Fraction(data["p"]) / tick, Fraction(data["q"]) / lot, -1 if data["m"] else 1))
+    names = {"quotes": ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty"), "trades": ("ts", "id", "px", "qty", "aggressor")}
+    for name, columns in names.items():
+        mine = sorted(frames[name].select(columns).rows()) if name in frames else []
+        expect(mine == sorted(seen[name]), f"{name} are not what the lines say")
+
+
+def check_library(root: Path, files: Files) -> str:
+    """The same through the library, where the path is the only thing that names the file."""
+    (root / "raw").write_bytes(files["raw"])
+    try:
+        found = read_recording(root / "raw")
+    except GrinderError as error:
+        located(error, "raw")
+        return type(error).__name__
+    expect(
+        found.report.lines == sum(found.report.rows.values()) + found.report.snapshots + sum(found.report.dropped.values()),
+        "lines lost",
+    )
+    return "accepted"
+
+
+# Saved runs
+
+
+@cache
+def saved_run() -> tuple[bytes, str]:
+    """A run of the pair, as saved, and its digest."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        for name, body in folder_files(False).items():
+            (root / name).write_bytes(body)
+        run = replay(Fixture.open(root))
+        return run.save(root / "a.grinder").read_bytes(), run.digest.value
+
+
+def mutate_run(rng: Rng) -> Files:
+    """The archive's bytes, or one of its arrays with the archive made anew."""
+    body, _ = saved_run()
+    if rng.random() < 0.4:
+        for _ in range(rng.choice((1, 1, 3))):
+            body = mutate_bytes(rng, body)
+        return {"a.grinder": body}
+    with np.load(io.BytesIO(body)) as archive:
+        arrays = {name: archive[name].copy() for name in archive.files}
+    name = rng.choice([*sorted(arrays), "meta", "meta"])
+    array = arrays[name]
+    kind = rng.randrange(6)
+    if name == "meta" and kind < 5:
+        text = (mutate_text if rng.random() < 0.9 else mutate_bytes)(rng, array.tobytes().replace(b", ", b",\n"))
+        arrays[name] = np.frombuffer(text, np.uint8)
+    elif kind == 0:
+        del arrays[name]
+    elif kind == 1:
+        arrays[name] = array[: len(array) // 2]
+    elif kind == 2:
+        arrays[name] = np.concatenate([array, array])
+    elif kind == 3:
+        arrays[name] = array.astype(object) if rng.random() < 0.2 else np.zeros(3)
+    elif array.size:
+        view = array.reshape(-1).view(np.uint8)
+        at = rng.randrange(len(view) // 8) * 8 if len(view) >= 8 else 0
+        view[at : at + 8] = np.frombuffer(rng.choice((0, 1, -1, 2**62, -(2**63))).to_bytes(8, "little", signed=True), np.uint8)[
+            : len(view) - at
+        ]
+    out = io.BytesIO()
+    np.savez(out, allow_pickle=True, **arrays)
+    return {"a.grinder": out.getvalue()}
+
+
+def check_run(root: Path, files: Files) -> str:
+    """Load it: an error, or the run that was saved, whole enough to be shown and to go on."""
+    (root / "a.grinder").write_bytes(files["a.grinder"])
+    try:
+        run = load(root / "a.grinder")
+    except GrinderError as error:
+        located(error, "a.grinder")
+        return type(error).__name__
+    body = run.digest.to_dict()
+    expect(body["format"] == FORMAT_VERSION, "another format")
+    expect(run.digest.value == saved_run()[1], "another digest")
+    for stage, table in run.tables.items():
+        expect(len(table) == run.digest.counts[stage], f"{stage} has another length")
+    expect(run.digest.value in repr(run), "it cannot be shown")
+    json.dumps(run.to_dict())
+    return "accepted"
+
+
+# The lane
+
+
+@dataclass(frozen=True)
+class Target:
+    """Files that are good, changed by `mutate`, and what must hold of what comes out."""
+
+    name: str
+    mutate: Callable[[Rng], Files]
+    check: Callable[[Path, Files], str]
+    share: int
+
+
+TARGETS = [
+    Target("fixture folder", mutate_folder, check_folder, 20),
+    Target("fixture folder, vouched damage", damage_folder, check_validate, 1),
+    Target("binance recording, imported", mutate_recording, check_recording, 10),
+    Target("binance recording, read", mutate_recording, check_library, 6),
+    Target("saved run", mutate_run, check_run, 6),
+]
+"""An importer adds its entry; `share` is how often it is chosen."""
+
+
+def run_case(seed: int, number: int) -> tuple[str, str]:
+    """(target, outcome) of a case; an outcome that is not allowed begins with `VIOLATION`."""
+    rng = random.Random(f"{seed}/{number}")
+    target = rng.choices(TARGETS, [target.share for target in TARGETS])[0]
+    root = Path(tempfile.mkdtemp(prefix="mutate-"))
+    try:
+        files = target.mutate(rng)
+        with limited(SECONDS):
+            return target.name, target.check(root, files)
+    except Exception as error:
+        return target.name, f"VIOLATION {type(error).__name__}: {str(error)[:300]}"
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def limited(seconds: int) -> Iterator[None]:
+    """A TimeoutError where Python runs on for too long; what hangs below Python is the parent's to notice."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"over {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def work(seed: int, first: int, last: int) -> None:
+    """Run cases and print a line for each; the parent reads along."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    for number in range(first, last):
+        print(json.dumps([number, *run_case(seed, number)]), flush=True)
+
+
+def lane(seed: int, count: int, first: int = 0) -> tuple[Counter[tuple[str, str]], list[str]]:
+    """Run cases in processes of their own: outcomes by target, and the violations."""
+    outcomes: Counter[tuple[str, str]] = Counter()
+    bad: list[str] = []
+    at, stop = first, first + count
+    while at < stop:
+        command = [sys.executable, "-m", "tests.mutate", "--work", str(at), str(stop), "--seed", str(seed)]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+        ) as child:
+            at, died = _read(child, at, stop, outcomes, bad)
+        if died:
+            outcomes["any", "VIOLATION"] += 1
+            bad.append(f"case {at}: the process ended: {died}")
+            at += 1
+    return outcomes, bad
+
+
+def _read(child: subprocess.Popen[str], at: int, stop: int, outcomes: Counter[tuple[str, str]], bad: list[str]) -> tuple[int, str]:
+    assert child.stdout is not None
+    assert child.stderr is not None
+    timer = _Watch(child)
+    for line in child.stdout:
+        timer.rest()
+        if not line.startswith("["):
+            continue
+        number, target, outcome = json.loads(line)
+        at = number + 1
+        outcomes[target, outcome.split(" ")[0] if outcome.startswith("VIOLATION") else outcome] += 1
+        if outcome.startswith("VIOLATION"):
+            bad.append(f"case {number}, {target}: {outcome}")
+    timer.end()
+    code = child.wait()
+    return at, "" if at == stop and code == 0 else f"exit {code} {child.stderr.read()[-300:]}"
+
+
+class _Watch:
+    """Kills a child that says nothing for too long."""
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        import threading
+
+        self.child, self.last, self.over = child, time.monotonic(), threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while not self.over.wait(5):
+            if time.monotonic() - self.last > 120:
+                self.child.kill()
+                return
+
+    def rest(self) -> None:
+        self.last = time.monotonic()
+
+    def end(self) -> None:
+        self.over.set()
+
+
+def table(outcomes: Counter[tuple[str, str]]) -> str:
+    """Outcomes by target, as text."""
+    return "\n".join(f"{target:30} {outcome:30} {count:7,}" for (target, outcome), count in sorted(outcomes.items()))
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the lane; 1 if any case had an outcome that is not allowed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("count", type=int, nargs="?", default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--case", type=int)
+    parser.add_argument("--work", type=int, nargs=2)
+    args = parser.parse_args(words)
+    if args.work:
+        work(args.seed, *args.work)
+        return 0
+    if args.case is not None:
+        print(*run_case(args.seed, args.case), sep=": ")
+        return 0
+    begin = time.monotonic()
+    outcomes, bad = lane(args.seed, args.count, args.first)
+    print(f"seed {args.seed}: {sum(outcomes.values()):,} cases in {time.monotonic() - begin:.0f} s, {len(bad)} violations")
+    print(table(outcomes))
+    print(*bad[:50], sep="\n")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Streams merged, judged and carried forward, against the plain-Python oracle of rows (SPEC 2.1, 2.2)."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from grinder.config import Config
+from grinder.data.fixture import Fixture
+from grinder.data.instrument import Instrument
+from grinder.data.validation import quarantined
+from grinder.errors import DataError
+from tests.oracles import rows
+
+T0 = 1_700_000_000_000_000_000
+NAMES = ("A", "B", "C")
+L1 = ("bid_px", "bid_qty", "ask_px", "ask_qty")
+
+
+def tape(seed: int) -> tuple[dict[str, rows.Columns], list[bool], str]:
+    """Streams with equal times, several symbols, jumps, repeats, one-sided books; and a `max_jump`."""
+    rng = random.Random(seed)
+    symbols = rng.choice((1, 2, 3))
+    near = rng.choice((0, 0, 1, 4, 30))
+    out: dict[str, rows.Columns] = {}
+    perpetual = [rng.random() < 0.9 for _ in range(symbols)]
+    mid = [rng.randint(50, 150) for _ in range(symbols)]
+    for stream in ("funding", "books", "quotes", "trades"):
+        if rng.random() < 0.3 and stream != "quotes":
+            continue
+        ts, columns = T0, {}
+        for i in range(rng.choice((3, 30))):
+            ts += rng.choice((0, 0, 1, 5))
+            s = i if i < symbols and stream == "quotes" else rng.randrange(symbols)
+            middle = mid[s] + rng.randint(-near, near) * rng.choice((1, 1, 1, 5))
+            row = {"ts": ts, "symbol": s}
+            if stream == "funding":
+                row |= {"rate": rng.randint(-2, 2), "mark_px": max(1, middle)}
+            elif stream == "trades":
+                row |= {"id": rng.randint(0, 60), "px": max(1, middle), "qty": 1, "aggressor": rng.choice((-1, 0, 1))}
+            else:
+                for level in range(2) if stream == "books" else (None,):
+                    for side, sign in (("bid", -1), ("ask", 1)):
+                        suffix = "" if level is None else f"_{level}"
+                        row[f"{side}_px{suffix}"] = max(2 - (level or 0), middle + sign * (1 + 2 * (level or 0)))
+                        row[f"{side}_qty{suffix}"] = rng.randint(0, 2)
+                if stream == "books" and rng.random() < 0.2:
+                    gone = rng.choice(("bid", "ask", ""))
+                    row |= {name: 0 for name in row if name.startswith(("bid", "ask")) and gone in name}
+            for name, value in row.items():
+                columns.setdefault(name, []).append(value)
+        out[stream] = columns
+    return out, perpetual, rng.choice(("20%", "5%", "1%", "0.5", "500"))
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_against_the_oracle(block):
+    outcomes: Counter[str] = Counter()
+    for seed in range(block * 60, block * 60 + 60):
+        streams, perpetual, max_jump = tape(seed)
+        pairs = zip(NAMES, perpetual, strict=False)
+        coins = [Instrument(symbol=name, kind="perpetual" if has else "spot", tick_size="1", lot_size="1") for name, has in pairs]
+        config = Config(max_jump=max_jump)
+        try:
+            expected = rows.judge(streams, perpetual, Fraction(config.max_jump))
+        except rows.Rejected as reason:
+            with pytest.raises(DataError):
+                Fixture.from_arrays(coins, **streams, config=config)
+            outcomes[f"rejected: {str(reason)[:6]}"] += 1
+            continue
+        made = Fixture.from_arrays(coins, **streams, config=config)
+        assert list(zip(*(column.tolist() for column in made.events[:-1]), strict=True)) == expected, f"seed {seed}"
+        assert quarantined(made.events) == rows.counts(expected)
+        assert list(quarantined(made.events)) == list(rows.counts(expected)), "in the order of streams and reasons"
+        assert made.content == rows.content_hash(streams, [coin.model_dump() for coin in coins])
+        funding = [event for event in range(len(expected)) if expected[event][2] == 0]
+        assert made.events.funding["row"].tolist() == funding
+        outcomes.update(rows.counts(expected))
+        outcomes["accepted"] += 1
+    assert outcomes["accepted"] > 10
+    assert outcomes["rejected: second"] > 0
+
+
+def test_the_callers_arrays_are_left_alone():
+    """One clean stream is not even copied on its way to the events; one with a quarantined row is, before it is carried over."""
+    coin = Instrument(symbol="A", kind="spot", tick_size="1", lot_size="1")
+    quotes = {
+        "ts": T0 + np.arange(3),
+        "bid_px": np.array([9, 9, 9]),
+        "bid_qty": np.array([1, 0, 2]),
+        "ask_px": np.array([11, 10, 11]),
+    }
+    quotes["ask_qty"] = np.array([1, 0, 1])
+    before = {name: values.copy() for name, values in quotes.items()}
+    made = Fixture.from_arrays([coin], quotes=quotes)
+    assert made.events.ask_px.tolist() == [11, 11, 11]
+    made.events.bid_px[:] = 5
+    assert all((quotes[name] == before[name]).all() for name in before)
