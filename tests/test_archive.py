@@ -299,6 +299,19 @@ def test_overlapping_days_and_quarantine(tmp_path):
     assert made.events.fault.tolist() == [0, 0, 1, 3]
 
 
+def test_price_jumps_are_counted_and_two_in_a_row_told_as_of_their_line(tmp_path):
+    rows = [*QUOTE_ROWS, f"9,60000,1,60001,1,{T + 6},{T + 6}", f"10,42000,1,42000.2,1,{T + 7},{T + 7}"]
+    _, report = import_archive(ticker(tmp_path, rows, header=BOOK_TICKER), tmp_path / "x", kind="perpetual")
+    assert report.quarantined == {"quotes.jump": 1}
+    _, report = import_archive(ticker(tmp_path, rows), tmp_path / "y", kind="perpetual", config={"max_jump": "0.5"})
+    assert report.quarantined == {}
+    rows[3] = rows[3].replace("42000,", "60000,").replace("42000.2", "60002")
+    path = ticker(tmp_path, rows, header=BOOK_TICKER)
+    with pytest.raises(InputFault, match="second price jump in a row") as error:
+        import_archive(path, tmp_path / "z", kind="perpetual")
+    assert where(error) == (path.name, 4, "best_bid_price", 600000)
+
+
 def test_two_symbols_side_by_side(tmp_path):
     eth = csv(tmp_path / "ETHUSDT-bookTicker-2024-01-01.csv", [f"1,2000.01,1.5,2000.03,2.5,{T + 5},{T + 5}"])
     made, report = import_archive([eth, ticker(tmp_path)], tmp_path / "two", kind="perpetual", tick_size={"ETHUSDT": "0.001"})
