@@ -149,6 +149,16 @@ def test_funding_outside_the_quotes(tmp_path):
         import_archive(funding, tmp_path / "x", kind="perpetual")
 
 
+def test_marks_are_of_accepted_quotes(tmp_path):
+    """A quarantined quote (no quantity on either side) marks nothing."""
+    quotes = ticker(tmp_path, [QUOTE_ROWS[0], f"8,50000,0,50001,0,{T + 5},{T + 6}", f"9,42000.3,1,42000.5,1,{T + 9},{T + 9}"])
+    funding = csv(tmp_path / "BTCUSDT-fundingRate-2024-01.csv", [f"{T + 7},8,0.1", f"{T + 9},8,0.2"])
+    with pytest.raises(InputFault, match="neither its name nor a header"):
+        import_archive([quotes, csv(tmp_path / "x.csv", ["1"])], tmp_path / "x", kind="perpetual", symbol="BTCUSDT")
+    import_archive([quotes, funding], tmp_path / "x", kind="perpetual")
+    assert stored(tmp_path / "x", "funding")["mark_px"] == [420001, 420004]
+
+
 def test_klines_become_quotes(tmp_path):
     """Two bars by hand: the low is nearer to the first open, the high to the second; the odd spread of 3 becomes 4."""
     rows = [
@@ -287,6 +297,19 @@ def test_overlapping_days_and_quarantine(tmp_path):
     made, report = import_archive([two, one], tmp_path / "x", kind="perpetual")
     assert report.quarantined == {"quotes.duplicate": 1, "quotes.no_size": 1}
     assert made.events.fault.tolist() == [0, 0, 1, 3]
+
+
+def test_price_jumps_are_counted_and_two_in_a_row_told_as_of_their_line(tmp_path):
+    rows = [*QUOTE_ROWS, f"9,60000,1,60001,1,{T + 6},{T + 6}", f"10,42000,1,42000.2,1,{T + 7},{T + 7}"]
+    _, report = import_archive(ticker(tmp_path, rows, header=BOOK_TICKER), tmp_path / "x", kind="perpetual")
+    assert report.quarantined == {"quotes.jump": 1}
+    _, report = import_archive(ticker(tmp_path, rows), tmp_path / "y", kind="perpetual", config={"max_jump": "0.5"})
+    assert report.quarantined == {}
+    rows[3] = rows[3].replace("42000,", "60000,").replace("42000.2", "60002")
+    path = ticker(tmp_path, rows, header=BOOK_TICKER)
+    with pytest.raises(InputFault, match="second price jump in a row") as error:
+        import_archive(path, tmp_path / "z", kind="perpetual")
+    assert where(error) == (path.name, 4, "best_bid_price", 600000)
 
 
 def test_two_symbols_side_by_side(tmp_path):

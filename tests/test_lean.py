@@ -89,13 +89,13 @@ def test_names_that_do_not_tell(tmp_path, name, options, reason):
 
 def test_a_bar_without_a_side_is_left_out(tmp_path):
     """Lines of later faults count it."""
-    rows = [ROWS[0], "60000,,,,,,87490,87500,87464,87488,0.0335", ROWS[1]]
+    rows = [ROWS[0], "60000,,,,,,87490,87500,87464,87488,0.0335", "61000,87490,87500,87464,87488,0.0335,,,,,", ROWS[1]]
     _, report = import_lean(csv(tmp_path / NAME, rows), tmp_path / "btc", kind="perpetual")
-    assert report.dropped == {"bar_without_side": 1}
+    assert report.dropped == {"bar_without_side": 2}
     assert len(stored(tmp_path / "btc")["ts"]) == 8
     with pytest.raises(InputFault) as error:
         import_lean(csv(tmp_path / NAME, [*rows, "180000,5,4,3,5,1,6,7,5,6,1"]), tmp_path / "x", kind="perpetual")
-    assert where(error) == (NAME, 3, "bid open", 50)
+    assert where(error) == (NAME, 4, "bid open", 50)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from grinder.data.table import Table, Times, Unit
 from grinder.errors import ConfigError, InputFault
 from tests.files import NS, T, csv, gzipped, only, where, zipped
 
+WILD = 50_000_000_000  # the largest max_jump: 500 times
+
 
 def read(path, **options):
     from grinder.data.archive import Bars, read_archive
@@ -41,7 +43,7 @@ def decimal(count: int, places: int) -> str:
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(0, 6), st.lists(st.tuples(st.integers(1, 10**4), st.integers(1, 10**4)), min_size=1, max_size=30)),
+        st.tuples(st.integers(0, 6), st.lists(st.tuples(st.integers(50, 10**4), st.integers(1, 10**4)), min_size=1, max_size=30)),
         min_size=1,
         max_size=3,
     ),
@@ -57,13 +59,14 @@ def test_the_tick_is_the_finest_decimals_of_any_file(tmp_path_factory, days, blo
         patch.setattr(table, "ROOM", room)
         for day, (places, prices) in enumerate(days, 1):
             rows = []
-            for i, (bid, wide) in enumerate(prices):
+            for i, (price, spread) in enumerate(prices):
                 finer = min(i, places)
+                bid, wide = price * 10**finer + i, spread * 10**finer + 7 * i
                 rows.append(f"{at},{decimal(bid, finer)},1,{decimal(bid + wide, finer)},2,{T + at},{T + at}")
                 exact += [(Fraction(bid, 10**finer), Fraction(bid + wide, 10**finer))]
                 at += 1
             parts.append(read(ticker(folder, rows, day))[0])
-    made = join(parts[::-1], Rules())
+    made = join(parts[::-1], Rules(max_jump=WILD))
     size = Fraction(made.sizes["BTCUSDT"][0])
     assert size == min(
         Fraction(1, 10**k) for k in range(7) if k == 0 or any((px * 10 ** (k - 1)).denominator != 1 for two in exact for px in two)
@@ -77,8 +80,8 @@ def test_the_tick_is_the_finest_decimals_of_any_file(tmp_path_factory, days, blo
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 50)), min_size=1, max_size=40))
 def test_sorting_is_stable_and_counts_what_moved(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("sort")
-    part, rules = read(ticker(folder, [f"{i},{px},1,{px + 1},1,{T + at},{T}" for i, (at, px) in enumerate(rows)]), sort=True)
-    made = join([part], rules)
+    part, _rules = read(ticker(folder, [f"{i},{px},1,{px + 1},1,{T + at},{T}" for i, (at, px) in enumerate(rows)]), sort=True)
+    made = join([part], Rules(sort=True, max_jump=WILD))
     order = sorted(range(len(rows)), key=lambda i: rows[i][0])
     assert made.streams["quotes"]["update_id"].tolist() == order
     assert sum(made.report.reordered.values()) == sum(i != j for i, j in enumerate(order))

@@ -99,7 +99,7 @@ def test_whole_ticks_and_lots(tmp_path):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    px=st.lists(st.tuples(st.integers(1, 2**30), st.integers(0, 2**30)), min_size=1, max_size=20),
+    px=st.lists(st.tuples(st.integers(2**22, 2**30), st.integers(0, 2**30)), min_size=1, max_size=20),
     tick=st.sampled_from(["0.00000001", "0.001", "0.25", "1", "5"]),
 )
 def test_what_is_written_is_read_back(tmp_path_factory, px, tick):
@@ -113,7 +113,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, px, tick):
     frame = pl.DataFrame(columns)
     frame.write_csv(folder / "t.csv")
     frame.with_columns(pl.col("bid_px", "bid_qty", "ask_px").cast(pl.Float64)).write_parquet(folder / "f.parquet")
-    rules = Rules(tick, "0.001")
+    rules = Rules(tick, "0.001", max_jump=50_000_000_000)
     for name in ("t.csv", "f.parquet"):
         part = read_tabular(
             folder / name, "quotes", rules, symbol="A", columns={}, unit=None, in_ticks=False, in_lots=False, progress=None
@@ -131,6 +131,9 @@ def test_all_streams(tmp_path):
     made = stored(tmp_path / "made", "trades")
     assert (made["id"], made["px"], made["aggressor"]) == ([0, 1], [1001, 1002], [1, -1])
     assert stored(tmp_path / "made", "funding")["mark_px"] == [1001], "a mark is floored to the tick"
+    csv(tmp_path / "f.csv", [f"{T + 3},0.0001,0.04"], header="ts,rate,mark_px")
+    import_table(tmp_path / "low", symbol="BTC", kind="perpetual", quotes=quotes, funding=funding)
+    assert stored(tmp_path / "low", "funding")["mark_px"] == [1], "and is at least one tick"
     csv(tmp_path / "t.csv", [f"7,{T + 1},100.1,1,true"], header="n,ts,px,qty,m")
     columns = {"trades.id": "n", "buyer_maker": "m"}
     import_table(tmp_path / "two", symbol="BTC", kind="spot", quotes=quotes, trades=trades, columns=columns)

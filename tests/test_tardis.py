@@ -124,6 +124,19 @@ def test_books(tmp_path):
     assert where(error) == ("bad.csv", 2, "asks[1].price", 10050)
 
 
+@pytest.mark.parametrize("tick", [None, "0.25"])
+def test_levels_that_are_not_there_stay_so_whatever_the_tick(tmp_path, tick):
+    """Decimals that come later, in the file or in another, and a tick of several units leave an absent level absent."""
+    one = csv(tmp_path / "a.csv", [row(1, "101,2,100,3,,,,"), row(2, "101.5,2,100.5,3,,,99.25,1")], header=book_header(2))
+    two = csv(tmp_path / "b.csv", [row(3, "101,2,100.125,3,,,," if tick is None else "101,2,100.25,3,,,,")], header=book_header(2))
+    import_tardis([one, two], tmp_path / "x", kind="perpetual", tick_size=tick)
+    made = stored(tmp_path / "x", "books")
+    assert made["ask_px_1"] == made["ask_qty_1"] == [0, 0, 0]
+    unit = 1000 if tick is None else 4
+    assert made["bid_px_1"] == [0, 99.25 * unit, 0]
+    assert made["bid_px_0"] == [100 * unit, 100.5 * unit, (100.125 if tick is None else 100.25) * unit]
+
+
 def test_a_book_of_25_levels_is_kept_to_10(tmp_path):
     cells = ",".join(f"{200 + i},1,{100 - i},2" for i in range(25))
     path = csv(tmp_path / "books.csv", [row(0, cells)], header=book_header(25))

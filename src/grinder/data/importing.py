@@ -342,9 +342,9 @@ def _import(
         raise ConfigError('kind is missing: give "spot" or "perpetual"')
     if Path(out).exists():
         raise ConfigError(f"{out} exists already; remove it or choose another name")
-    Config(**(options.get("config") or {}))
+    max_jump = parse_ratio(f"{Config(**(options.get('config') or {})).max_jump:f}")
     tick, lot = options.get("tick_size"), options.get("lot_size")
-    rules = Rules(tick, lot, options.get("sort", False), options.get("floor", False), options.get("clip", False))
+    rules = Rules(tick, lot, options.get("sort", False), options.get("floor", False), options.get("clip", False), max_jump)
     files = _listed(paths)
     if len(set(files)) != len(files):
         raise ConfigError("a file is given twice")

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from grinder.data import text as t
 from grinder.data.fixture import EXTRA_COLUMNS
+from grinder.data.merging import merge
 from grinder.data.table import MARK_PLACES, Table, Unit, nearest
-from grinder.data.validation import check_stream
+from grinder.data.validation import check_stream, quarantined
 from grinder.errors import ConfigError, InputFault
-from grinder.records import Fault
+from grinder.records import Events, Fault, Stream
 from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, format_units
 
 __all__ = ["Derive", "FilesReport", "Joined", "Part", "Rules", "join", "sizes_of"]
@@ -39,6 +40,7 @@ class Rules:
         sort: order each series stably by time, rather than refuse disorder.
         floor: round quantities down to the lot and rates to 1e-8, counted, rather than refuse them.
         clip: drop funding outside the time range of the symbol's quotes, counted.
+        max_jump: the setting of that name as a ratio in 1e-8: which rows are quarantined depends on it.
     """
 
     tick_size: str | Mapping[str, str] | None = None
@@ -46,6 +48,7 @@ class Rules:
     sort: bool = False
     floor: bool = False
     clip: bool = False
+    max_jump: int = 20_000_000
 
     def unit(self, what: str, symbol: str) -> Unit | None:
         """The given tick or lot size of a symbol, if any."""
@@ -324,30 +327,52 @@ def _order(series: Series, rules: Rules) -> None:
 
 
 def _finish(made: list[Series], rules: Rules) -> None:
-    """Funding gets its marks and rows to be quarantined are counted, for all series of one symbol."""
+    """Rows to be quarantined are counted as a replay sees them, and funding gets its marks, for all series of one symbol."""
     by_stream = {one.stream: one for one in made}
-    streams: dict[str, dict[str, Ints]] = {}
+    market = {name: one for name, one in by_stream.items() if name != "funding"}
+    events = _judged(market, rules)
     quotes = None
-    for one in sorted(made, key=lambda one: ("quotes", "books", "trades", "funding").index(one.stream)):
-        if one.stream == "funding":
-            _mark(one, quotes, rules)
-        streams[one.stream] = one.columns
-        faults = _faults(one, streams)
-        for fault in Fault:
-            one.dropped[f"{one.stream}.{fault.name.lower()}"] += int(np.count_nonzero(faults == fault + 1))
-        if one.stream == "quotes" or (one.stream == "books" and "quotes" not in by_stream):
-            quotes = (one, faults)
+    for name, kind in (("books", Stream.BOOKS), ("quotes", Stream.QUOTES)):
+        if events is not None and name in market:
+            quotes = (market[name], events.fault[events.kind == kind])
+    for name, count in quarantined(events).items() if events is not None else ():
+        market[name.partition(".")[0]].dropped[name] += count
+    if funding := by_stream.get("funding"):
+        _mark(funding, quotes, rules)
+        if len(funding.columns["ts"]):  # else all of it was clipped, or is not due
+            repeated = int(np.count_nonzero(_checked({"funding": funding})["funding"]))
+            funding.dropped["funding.duplicate"] += repeated
 
 
-def _faults(series: Series, streams: Mapping[str, Mapping[str, Ints]]) -> NDArray[np.int8]:
-    """The stream's rules, on this symbol alone; a fault is told as of its file."""
-    alone = {name: {**columns, "symbol": np.zeros(len(columns["ts"]), np.int64)} for name, columns in streams.items()}
+def _judged(series: Mapping[str, Series], rules: Rules) -> Events | None:
+    """The streams of one symbol merged, each row with the reason it is quarantined for; None without any."""
+    if not series:
+        return None
+    faults = _checked(series)
     try:
-        return check_stream(series.stream, alone, 1, series.parts[0].table.path)
+        return merge(_alone(series), faults, 1, {name: name for name in series}, rules.max_jump)
     except InputFault as fault:
-        if fault.row is None:
-            raise
-        raise series.fault(fault.reason, fault.row, fault.column or "ts", fault.value, fault.cure) from None
+        raise _told_of(series, fault) from None
+
+
+def _alone(series: Mapping[str, Series]) -> dict[str, dict[str, Ints]]:
+    return {name: {**one.columns, "symbol": np.zeros(len(one.columns["ts"]), np.int64)} for name, one in series.items()}
+
+
+def _checked(series: Mapping[str, Series]) -> dict[str, NDArray[np.int8]]:
+    """The streams' own rules, on one symbol alone; a fault is told as of its file."""
+    streams = _alone(series)
+    try:
+        return {name: check_stream(name, streams, 1, name) for name in streams}
+    except InputFault as fault:
+        raise _told_of(series, fault) from None
+
+
+def _told_of(series: Mapping[str, Series], fault: InputFault) -> InputFault:
+    """A fault of a stream's row as one of the file and line it came from."""
+    if fault.row is None or str(fault.file) not in series:
+        return fault
+    return series[str(fault.file)].fault(fault.reason, fault.row, fault.column or "ts", fault.value, fault.cure)
 
 
 def _mark(funding: Series, quotes: tuple[Series, NDArray[np.int8]] | None, rules: Rules) -> None:
@@ -417,7 +442,7 @@ class _Tally:
             self.dropped += part.table.dropped
             self.floored += Counter(quantities=part.table.floored[t.QTY], rates=part.table.floored[t.RATE])
             self.notes |= dict.fromkeys(part.notes)
-        faults = {f"{one.stream}.{fault.name.lower()}" for one in series for fault in Fault}
+        faults = {f"{one.stream}.{fault.name}".lower() for one in series for fault in Fault}
         for one in series:
             for name, count in one.dropped.items():
                 if name == "reordered":
