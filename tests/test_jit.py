@@ -31,7 +31,7 @@ import json
 from grinder import _jit, units
 from grinder.cycle import take_profit_price
 values = [int(units.fee_atoms(1, 1)), int(take_profit_price(1, 1_000_000, 123)), int(take_profit_price(-1, 1_000_000, 123))]
-hits = [sum(k.stats.cache_hits.values()) for k in (units.fee_atoms, take_profit_price)]
+hits = [sum(k.from_python.stats.cache_hits.values()) for k in (units.fee_atoms, take_profit_price)]
 print(json.dumps({"values": values, "hits": hits, "dir": str(_jit.cache_directory())}))
 """
 RIGHT = [1, 1_000_002, 999_998]
@@ -223,7 +223,7 @@ def call_with_everything(tiny, small, wide):
 
 @needs_jit
 def test_a_kernel_is_compiled_for_int64_alone():
-    call_with_everything._cache.flush()  # from the cache, it would not compile what it calls
+    call_with_everything.from_python._cache.flush()  # from the cache, it would not compile what it calls
     total = call_with_everything(np.array([127], np.int8), np.array([32_767, 5], np.int16), np.array([2**40]))
     assert total == 2 * (127 + 32_767 + 2**40 + 3 + 1 + 5), "and small integers do not wrap"
     assert twice.signatures == [(numba.int64,)]
@@ -238,6 +238,7 @@ for seed in range(12):
     replay(case(seed).fixture, case(seed).config, static if seed % 2 else None, chunk=100)
 modules = [module for name, module in sorted(sys.modules.items()) if name.startswith("grinder")]
 kernels = [k for module in modules for k in vars(module).values() if isinstance(k, _jit._Kernel)]
+kernels += [k.from_python for k in kernels if "from_python" in vars(k)]
 home = str(_jit.cache_directory())
 print(json.dumps([[str(k.py_func), len(k.signatures), k.stats.cache_path.startswith(home)] for k in kernels]))
 """
@@ -248,3 +249,12 @@ def test_every_kernel_has_one_signature_and_its_keyed_cache():
     found = probe(ROOT, _jit.cache_directory().parent, SIGNATURES)
     assert len(found) > 40
     assert [entry for entry in found if entry[1] > 1 or not entry[2]] == []
+
+
+@needs_jit
+def test_python_and_kernels_each_have_their_own_entry():
+    """What kernels call has no wrapper for Python, which would crash if it were called without one."""
+    assert twice(21) == 42
+    assert twice.from_python.signatures == [(numba.int64,)]
+    assert "from_python" not in vars(_jit.kernel(lambda x: x)), "it is made when Python asks"
+    assert twice.from_python.stats.cache_path == twice.stats.cache_path
