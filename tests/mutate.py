@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import tomllib
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -488,6 +489,313 @@ def check_library(root: Path, files: Files) -> str:
     return "accepted"
 
 
+# Files of importers: archive, LEAN, Tardis, tables
+
+DAY = 1_704_067_200  # 2024-01-01 in s
+CELLS = (
+    *("", " ", "nan", "inf", "-inf", "NaN", "Infinity", "-0", "0", "-1", "+1", "1e3", "1.5e-3", "1E2", "1e-400", "1e400", "0x10"),
+    *("1_0", "1,5", '"100.1"', "'1'", ".5", "5.", "1.2.3", "--1", "true", "False", "TRUE", "buy", "SELL", "unknown", "BTCUSDT"),
+    *("9" * 18, "9" * 19, "9" * 400, "0" * 30 + "1", "0." + "0" * 20 + "1", "1." + "0" * 40, "100.12345678901234567890", "1e"),
+    *("\u0661\u0662", "\u00e9", "\ufeff1", "1\t", "1;2", "1\r", "\0", "1704067200", "1704067200000000", "1704067200000000000"),
+)
+"""What a cell becomes besides `EXTREMES`."""
+
+
+def _prices(i: int) -> tuple[str, str, str, str]:
+    """Bid, its quantity, ask, its quantity of row `i`, as text."""
+    mid = 10_000 + 7 * (i % 37) - 5 * (i % 11)
+    return f"{(mid - 2) / 10:.1f}", f"0.{i % 9:03d}", f"{(mid + 2) / 10:.1f}", f"{1 + i % 7}.5"
+
+
+Scene = tuple[list[str], dict[str, str]]
+"""The words of the command, with the files' names among them, and the files' text."""
+
+
+@cache
+def scenes(large: bool) -> dict[str, list[Scene]]:
+    """For each importer, commands that succeed on their files."""
+    n = 1100 if large else 30
+    top = [(i, *_prices(i)) for i in range(n)]
+    deals = range(0, n, 50 if large else 3)
+    ms, us = DAY * 1000, DAY * 10**6
+
+    def text(header: str, rows: list[str]) -> str:
+        return "\n".join([header] * bool(header) + rows) + "\n"
+
+    ticker = [f"{9 + i},{b},{bq},{a},{aq},{ms + 100 * i},{ms + 100 * i + 1}" for i, b, bq, a, aq in top]
+    names = "update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty,transaction_time,event_time"
+    trades = [f"{i},{top[i][1]},1.5,150.0,{ms + 100 * i},{'true' if i % 2 else 'false'}" for i in deals]
+    agg = [f"{i},{top[i][1]},1.5,{i},{i},{ms + 100 * i},{'True' if i % 2 else 'False'},True" for i in deals]
+    bars = [f"{ms + 60_000 * i},1000.1,1010.5,990.2,1000.3,5,{ms + 60_000 * i + 59_999},5000,10,2,2000,0" for i in range(n)]
+    rates = text("calc_time,funding_interval_hours,last_funding_rate", [f"{ms + 1000 * i},8,0.0001{i}" for i in range(2)])
+    book, deal, fund = ("BTCUSDT-bookTicker-2024-01-01.csv", "BTCUSDT-trades-2024-01-01.csv", "BTCUSDT-fundingRate-2024-01.csv")
+    aggs, kline = "BTCUSDT-aggTrades-2024-01-01.csv", "BTCUSDT-1m-2024-01.csv"
+    archive: list[Scene] = [
+        (["archive", book], {book: text("", ticker)}),
+        (["archive", book, deal], {book: text(names, ticker), deal: text("", trades)}),
+        (["archive", book, aggs, fund], {book: text(names, ticker), aggs: text("", agg), fund: rates}),
+        (["archive", kline, "--spread-ticks", "2", "--size", "0.5"], {kline: text("", bars)}),
+    ]
+    day, pays = "20240101_btcusd_minute_quote_perp.csv", "funding_btcusd.csv"
+    quote_bars = [f"{60_000 * i},100.1,104,99,102,1.5,101,105,100,103,2" for i in range(n)]
+    lean: list[Scene] = [
+        (["lean", day], {day: text("", quote_bars)}),
+        (["lean", day, pays], {day: text("", quote_bars), pays: "20240101 00:00:00,0.0001\n20240101 00:08:00,-0.0002\n"}),
+    ]
+    head = "exchange,symbol,timestamp,local_timestamp"
+    at = [f"venue,BTC-PERP,{us + 10**5 * i},{us + 10**5 * i + 300}" for i in range(n)]
+    tops = [f"{at[i]},{aq},{a},{b},{bq}" for i, b, bq, a, aq in top]
+    sides = [f"{side}[{i}].{what}" for i in range(2) for side in ("asks", "bids") for what in ("price", "amount")]
+    levels = [f"{at[i]},{a},{aq},{b},{bq},{a[:-2]}9.9,1,1.5,2" for i, b, bq, a, aq in top]
+    due = (
+        "funding_timestamp,funding_rate,predicted_funding_rate,open_interest,last_price,index_price,mark_price",
+        [f"{at[i]},{us + 10**6},0.0001,,1,1000.1,1000.1,1000.123" for i in deals],
+    )
+    sold = [f"{at[i]},{i},{'buy' if i % 2 else 'sell'},{top[i][1]},1.5" for i in deals]
+    tardis: list[Scene] = [
+        (["tardis", "q.csv"], {"q.csv": text(f"{head},ask_amount,ask_price,bid_price,bid_amount", tops)}),
+        (
+            ["tardis", "q.csv", "t.csv", "f.csv", "--clip"],
+            {
+                "q.csv": text(f"{head},ask_amount,ask_price,bid_price,bid_amount", tops),
+                "t.csv": text(f"{head},id,side,price,amount", sold),
+                "f.csv": text(f"{head},{due[0]}", due[1]),
+            },
+        ),
+        (["tardis", "b.csv"], {"b.csv": text(",".join([head, *sides]), levels)}),
+    ]
+    mine = text("ts,bid_px,bid_qty,ask_px,ask_qty", [f"{ms + 100 * i},{b},{bq},{a},{aq}" for i, b, bq, a, aq in top])
+    own = text("ts,id,px,qty,aggressor", [f"{ms + 100 * i},{i},{top[i][1]},1.5,{'buy' if i % 2 else '-1'}" for i in deals])
+    pay = text("ts,rate,mark_px", [f"{DAY + i},-0.0001,1000.123" for i in range(2)])
+    table: list[Scene] = [
+        (["table", "--symbol", "BTC", "--quotes", "q.csv"], {"q.csv": mine}),
+        (
+            ["table", "--symbol", "BTC", "--quotes", "q.csv", "--trades", "t.csv", "--funding", "f.csv"],
+            {"q.csv": mine, "t.csv": own, "f.csv": pay},
+        ),
+    ]
+    return {"archive": archive, "lean": lean, "tardis": tardis, "table": table}
+
+
+def mutate_cells(rng: Rng, body: bytes) -> bytes:
+    """One change that knows what a table is: a cell, a digit, a column, a row, a separator, a line end, the header."""
+    lines = body.split(b"\n")
+    place = rng.randrange(max(1, len(lines) - 1)) if rng.random() < 0.9 else 0
+    cells = lines[place].split(b",")
+    i = rng.randrange(len(cells))
+    kind = rng.randrange(21)
+    if kind >= 15:  # one more or less in a digit: mostly still good data
+        spots = [at for at, byte in enumerate(cells[i]) if 48 <= byte <= 57]
+        if spots:
+            at = rng.choice(spots[-3:])
+            cells[i] = cells[i][:at] + bytes([48 + (cells[i][at] - 48 + rng.choice((1, 9))) % 10]) + cells[i][at + 1 :]
+    elif kind <= 2:
+        cells[i] = rng.choice(CELLS).encode()
+    elif kind == 3:
+        cells[i] = str(rng.choice(EXTREMES)).encode()
+    elif kind <= 5:  # a digit is another, one is doubled, or the point moves
+        digits = bytearray(cells[i])
+        if digits:
+            at = rng.randrange(len(digits))
+            digits[at : at + 1] = rng.choice((b"", b"7", b"0", b".", bytes(digits[at : at + 1]) * 2))
+        cells[i] = bytes(digits)
+    elif kind == 6:
+        cells[i] = rng.choice((b"-", b"1", b"0", b"0.")) + cells[i]
+    elif kind == 7:
+        cells[i] += rng.choice((b"e1", b"e-1", b"E+2", b"e-9", b"1", b"000", b".0", b" ", b"0" * 30))
+    elif kind == 8:
+        del cells[i]
+    elif kind == 9:
+        cells.insert(i, cells[i])
+    elif kind == 10:
+        j = rng.randrange(len(cells))
+        cells[i], cells[j] = cells[j], cells[i]
+    elif kind == 11:  # a whole column
+        j = rng.randrange(len(cells))
+        table = [line.split(b",") for line in lines]
+        for row in table:
+            if len(row) > max(i, j):
+                row[i], row[j] = row[j], row[i]
+        return b"\n".join(b",".join(row) for row in table)
+    elif kind == 12:
+        return rng.choice(
+            (
+                body.replace(b",", rng.choice((b";", b"\t", b", "))),
+                body.replace(b"\n", rng.choice((b"\r\n", b"\r", b"\n\n", b"\n\r"))),
+                b"\xef\xbb\xbf" * rng.choice((1, 2)) + body,
+                body.rstrip(b"\n"),
+                body.replace(b",", b'","'),
+                body.decode("utf-8", "replace").encode("utf-16"),
+                b"\n" + body,
+                lines[0] + b"\n",
+                b"",
+            )
+        )
+    elif kind == 13:
+        lines.insert(rng.randrange(len(lines)), lines[place])
+        return b"\n".join(lines)
+    else:
+        j = rng.randrange(len(lines))
+        lines[place], lines[j] = lines[j], lines[place]
+        return b"\n".join(lines)
+    lines[place] = b",".join(cells)
+    return b"\n".join(lines)
+
+
+def _zip(name: str, body: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def mutate_files(source: str) -> Callable[[Rng], Files]:
+    """A command of this importer with one of its files changed, plain or packed; `command` holds the words and what is plain."""
+
+    def mutate(rng: Rng) -> Files:
+        large = rng.random() < 0.07
+        words, texts = rng.choice(scenes(large)[source])
+        files = {name: text.encode() for name, text in texts.items()}
+        name = rng.choice(sorted(files))
+        for _ in range(rng.choice((1, 1, 1, 2, 3))):
+            files[name] = rng.choice((mutate_cells, mutate_cells, mutate_cells, mutate_text, mutate_bytes))(rng, files[name])
+        words = list(words) + rng.choice(([], [], [], ["--sort"], ["--tick", "0.1"], ["--lot", "0.001", "--floor"], ["--clip"]))
+        whole = True
+        packed = rng.random()
+        if packed < 0.25:
+            files[name] = gzip.compress(files[name], mtime=0) if packed < 0.12 else _zip(name, files[name])
+            if rng.random() < 0.5:
+                whole = False
+                for _ in range(rng.choice((1, 1, 3))):
+                    files[name] = mutate_bytes(rng, files[name])
+        return files | {"command": json.dumps([words, whole]).encode()}
+
+    return mutate
+
+
+def mutate_parquet(rng: Rng) -> Files:
+    """A table as Parquet with other types, odd floats, nulls and texts."""
+    text = scenes(False)["table"][0][1]["q.csv"]
+    frame = pl.read_csv(text.encode())
+    for _ in range(rng.choice((1, 1, 2))):
+        column, row = rng.choice(frame.columns), rng.randrange(frame.height)
+        values = frame[column].to_list()
+        kind = rng.randrange(7)
+        if kind == 0:
+            values[row] = rng.choice((float("nan"), float("inf"), -0.0, 1e300, 5e-324, 0.1 + 0.2, 1e16, 1.5e-7, -1.0, None))
+            frame = frame.with_columns(pl.Series(column, values, strict=False))
+        elif kind == 1:
+            values = [None if value is None else str(value) for value in values]
+            values[row] = rng.choice((*CELLS, "1\n2", "1,2", f"1\n{DAY}000,1,1,2,1", None))
+            frame = frame.with_columns(pl.Series(column, values, pl.String))
+        elif kind == 2:
+            frame = frame.with_columns(pl.col(column).cast(rng.choice((pl.Float32, pl.Int64, pl.String, pl.Boolean)), strict=False))
+        elif kind == 3:
+            frame = frame.with_columns(pl.col(column).cast(pl.Decimal(38, rng.choice((0, 3, 18))), strict=False))
+        elif kind == 4:
+            frame = frame.with_columns(pl.col("ts").cast(pl.Int64, strict=False).cast(pl.Datetime(rng.choice(("ms", "us", "ns")))))
+        elif kind == 5:
+            frame = frame.drop(column) if frame.width > 2 else frame.clear()
+        else:
+            frame = rng.choice((frame.clear(), pl.concat([frame, frame[row : row + 2]]), frame.rename({column: "BID,PX"})))
+        if not frame.height:
+            break
+    out = io.BytesIO()
+    frame.write_parquet(out, row_group_size=7)
+    words = ["table", "--symbol", "BTC", "--quotes", "q.csv", *rng.choice(([], ["--sort"], ["--lot", "0.001", "--floor"]))]
+    return {"q.csv": out.getvalue(), "command": json.dumps([words, False]).encode()}
+
+
+def damage_parquet(rng: Rng) -> Files:
+    """A Parquet table with damaged bytes."""
+    out = io.BytesIO()
+    pl.read_csv(scenes(False)["table"][0][1]["q.csv"].encode()).write_parquet(out, row_group_size=7)
+    body = out.getvalue()
+    for _ in range(rng.choice((1, 1, 2))):
+        body = mutate_bytes(rng, body)
+    return {"q.csv": body, "command": json.dumps([["table", "--symbol", "BTC", "--quotes", "q.csv"], False]).encode()}
+
+
+def check_files(root: Path, files: Files) -> str:
+    """Import by the command line: an error with its place and nothing on disk, or a fixture that obeys every rule of rows."""
+    words, whole = json.loads(files["command"])
+    given = {name: body for name, body in files.items() if name != "command"}
+    (root / "in").mkdir()
+    for name, body in given.items():
+        (root / "in" / name).write_bytes(body)
+    words = [str(root / "in" / word) if word in given else word for word in words]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command_line(["import", *words, "--out", str(root / "made"), "--kind", "perpetual", "--json"])
+    if code:
+        text = err.getvalue()
+        expect(code in (2, 3) and text.startswith("grinder: "), f"exit code {code}: {text!r}")
+        expect("made" in text or any(name in text for name in given) or "BTC" in text, f"no place in {text!r}")
+        expect(code == 2 or "(" in text, f"no cure in {text!r}")
+        expect(len(text) < 3000, f"{len(text)} characters of error")
+        expect([path.name for path in root.iterdir()] == ["in"], "something was left on disk")
+        expect(sorted(path.name for path in (root / "in").iterdir()) == sorted(given), "something was left beside the files")
+        return f"error, exit code {code}"
+    report = json.loads(out.getvalue())
+    made = Fixture.open(root / "made")
+    frames = {name: pl.read_parquet((root / "made" / f"{name}.parquet").read_bytes()) for name in made.manifest["streams"]}
+    plain = integers(frames)
+    expect(plain is not None, "columns that are no integers")
+    events = rows.judge(plain or {}, [True] * len(made.symbols), Fraction(1, 5))
+    expect(list(zip(*(column.tolist() for column in made.events[:-1]), strict=True)) == events, "events differ")
+    expect(report["quarantined"] == rows.counts(events), f"report {report['quarantined']}, oracle {rows.counts(events)}")
+    expect(report["rows"] == {name: frame.height for name, frame in frames.items()}, "another number of rows is told")
+    if whole and len(made.symbols) == 1:
+        _check_cells(given, frames, report, words)
+    return "accepted, rows quarantined" if report["quarantined"] else "accepted"
+
+
+_CELLS_OF: dict[str, tuple[str, tuple[str, ...], tuple[tuple[str, int], ...]]] = {
+    "bookTicker": (
+        "quotes",
+        ("transaction_time", "best_bid_price", "best_bid_qty", "best_ask_price", "best_ask_qty"),
+        (("transaction_time", 5), ("best_bid_price", 1), ("best_bid_qty", 2), ("best_ask_price", 3), ("best_ask_qty", 4)),
+    ),
+    "trades": ("trades", ("time", "price", "qty"), (("time", 4), ("price", 1), ("qty", 2))),
+    "aggTrades": ("trades", ("transact_time", "price", "quantity"), (("transact_time", 5), ("price", 1), ("quantity", 2))),
+    "q.csv": ("quotes", ("local_timestamp", "bid_price", "bid_amount", "ask_price", "ask_amount"), ()),
+    "t.csv": ("trades", ("local_timestamp", "price", "amount"), ()),
+    "table q.csv": ("quotes", ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty"), ()),
+    "table t.csv": ("trades", ("ts", "px", "qty"), ()),
+}
+"""Kind of file -> its stream, its names of time, prices and quantities in order, and their places where there is no header."""
+
+
+def _check_cells(given: Files, frames: dict[str, pl.DataFrame], report: dict[str, Any], words: list[str]) -> None:
+    """Quotes and trades read from the text again, by another parser: the same numbers, none lost."""
+    (units,) = report["units"].values()
+    tick, lot = Fraction(units["tick_size"]), Fraction(units["lot_size"])
+    for name, body in given.items():
+        kind = name.split("-")[1] if name.count("-") > 1 else f"table {name}" if words[0] == "table" else name
+        if kind not in _CELLS_OF:
+            continue
+        stream, names, places = _CELLS_OF[kind]
+        raw = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+        if body[:2] == b"PK":
+            with zipfile.ZipFile(io.BytesIO(body)) as archive:
+                raw = archive.read(archive.infolist()[0])
+        lines = [line.split(",") for line in raw.removeprefix(b"\xef\xbb\xbf").decode().replace("\r\n", "\n").split("\n") if line]
+        if places and lines[0][0][:1].isdigit():
+            at = [dict(places)[wanted] for wanted in names]
+        else:
+            header = [cell.strip() for cell in lines.pop(0)]
+            header = [cell.lower() for cell in header] if places else header
+            at = [header.index(wanted) for wanted in names]
+        told = [[line[i] for i in at] for line in lines if all(line[i] for i in at)]
+        factor = next(f for f in (10**9, 10**6, 10**3, 1) if rows.FROM <= int(told[0][0]) * f < rows.TO)
+        seen = sorted(
+            (int(ts) * factor, *(int(Fraction(cell) // (lot if i % 2 else tick)) for i, cell in enumerate(cells)))
+            for ts, *cells in told
+        )
+        columns = ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty") if stream == "quotes" else ("ts", "px", "qty")
+        expect(sorted(frames[stream].select(columns).rows()) == seen, f"{stream} are not what the lines say")
+
+
 # Saved runs
 
 
@@ -573,6 +881,12 @@ TARGETS = [
     Target("binance recording, imported", mutate_recording, check_recording, 10),
     Target("binance recording, read", mutate_recording, check_library, 6),
     Target("saved run", mutate_run, check_run, 6),
+    Target("archive files", mutate_files("archive"), check_files, 8),
+    Target("lean files", mutate_files("lean"), check_files, 5),
+    Target("tardis files", mutate_files("tardis"), check_files, 8),
+    Target("tables", mutate_files("table"), check_files, 6),
+    Target("tables of Parquet", mutate_parquet, check_files, 4),
+    Target("tables of Parquet, damaged", damage_parquet, check_files, 1),
 ]
 """An importer adds its entry; `share` is how often it is chosen."""
 
