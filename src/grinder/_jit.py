@@ -149,7 +149,7 @@ def _compiled(function: Callable[..., Any], *, for_python: bool) -> Any:
     before = numba_config.CACHE_DIR
     numba_config.CACHE_DIR = str(cache_directory())
     try:
-        options = {"no_cfunc_wrapper": True, "no_cpython_wrapper": not for_python}
+        options = {"no_cfunc_wrapper": True, "no_cpython_wrapper": not for_python, "_nrt": False}
         compiled = numba.njit(cache=True, nogil=True, error_model="python", **options)(function)
     finally:
         numba_config.CACHE_DIR = before  # the user's own kernels keep the user's own cache
@@ -161,6 +161,8 @@ def kernel(function: F) -> F:
     """Compile `function` at its first call with the one set of options that is bit-identical everywhere.
 
     No fastmath, no parallel, no explicit signatures (they would compile at import). The GIL is free while it runs.
+    Kernels allocate nothing, so they are compiled without numba's runtime: counting references to the arrays that they pass
+    on costs more than what they do with them. One that allocates fails to compile.
     """
     if not JIT:
         return function
