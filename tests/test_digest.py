@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 from grinder.config import Config
 from grinder.data.fixture import Fixture
-from grinder.digest import Chain, Difference, Digest, first_difference
+from grinder.digest import Difference, Digest, chain, first_difference
 from grinder.records import STAGES, stage_dtype
 from grinder.session import replay
 from tests.tapes import case
@@ -43,78 +43,44 @@ def naive_links(records: np.ndarray, events: int) -> list[bytes]:
     return links
 
 
-def feed(chain: Chain, records: np.ndarray, cuts: list[int], start: int = 0) -> Chain:
-    """As a run does: records up to each cut, then the windows that ended before it."""
-    for cut in cuts:
-        chain.feed(records[(records["event"] >= start) & (records["event"] < cut)])
-        chain.close_windows(cut)
-        start = cut
-    return chain
-
-
 @st.composite
 def runs(draw):
-    """(records, events, cuts): windows empty, full and partial; cut anywhere, on and beside window borders."""
+    """(records, events): windows empty, full and partial; records anywhere, on and beside window borders."""
     events = draw(st.one_of(st.integers(0, 5 * WINDOW), st.sampled_from((0, 1, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW))))
     border = st.sampled_from([e for e in (0, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW, events - 1) if 0 <= e < events] or [0])
     causes = sorted(draw(st.lists(st.one_of(border, st.integers(0, max(0, events - 1))), max_size=60))) if events else []
     if causes and draw(st.booleans()):
         causes = sorted(causes + causes[:3] * 500)  # windows with many records
-    cuts = sorted(draw(st.lists(st.one_of(border, st.integers(0, events)), max_size=6)))
-    return make_records(causes), events, [*cuts, events]
+    return make_records(causes), events
 
 
 @quick
 @given(runs())
-def test_the_chain_is_the_naive_one_however_it_is_fed(run):
-    records, events, cuts = run
-    chain = feed(Chain(STAGE), records, cuts)
-    assert chain.links == naive_links(records, events)[: events // WINDOW]
-    chain.finish(events)
-    assert chain.links == naive_links(records, events)
-    assert chain.root == (chain.links or [bytes(32)])[-1]
-    assert chain.count == len(records)
-
-
-@quick
-@given(runs(), st.data())
-def test_state_and_restore_change_nothing(run, data):
-    records, events, cuts = run
-    at = data.draw(st.integers(0, len(cuts) - 1))
-    chain = feed(Chain(STAGE), records, cuts[:at])
-    saved = {name: array.copy() for name, array in chain.state().items()}
-    copied = chain.copy()
-    chain.feed(make_records([events]))  # what the original does afterwards is no business of its copies
-    chain.finish(events + 1)
-    for other in (Chain.restore(STAGE, copied.count, saved), copied):
-        feed(other, records, cuts[at:], start=cuts[at - 1] if at else 0).finish(events)
-        assert other.links == naive_links(records, events)
-        assert other.count == len(records)
+def test_the_chain_is_the_naive_one(run):
+    records, events = run
+    assert chain(records, events) == b"".join(naive_links(records, events))
 
 
 @quick
 @given(runs(), st.data())
 def test_any_field_of_any_record_moves_its_window_and_all_later_ones(run, data):
-    records, events, _ = run
+    records, events = run
     if not len(records):
         return
     changed = records.copy()
     row, name = data.draw(st.integers(0, len(records) - 1)), data.draw(st.sampled_from(records.dtype.names[1:]))
     changed[name][row] ^= 1 << data.draw(st.integers(0, 63)) if data.draw(st.booleans()) else 1
-    before, after = naive_links(records, events), feed(Chain(STAGE), changed, [events])
-    after.finish(events)
+    before, links = naive_links(records, events), chain(changed, events)
+    after = [links[i : i + 32] for i in range(0, len(links), 32)]
     first = int(records["event"][row]) // WINDOW
-    assert [a == b for a, b in zip(before, after.links, strict=True)] == [w < first for w in range(len(before))]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [w < first for w in range(len(before))]
 
 
 # The digest
 
 
 def digest_of(records: dict[str, np.ndarray], events: int, config: str = "c" * 64, data: str = "d" * 64) -> Digest:
-    chains = {stage: feed(Chain(stage), records.get(stage, make_records([], stage)), [events]) for stage in STAGES}
-    for chain in chains.values():
-        chain.finish(events)
-    return Digest.of(config, data, events, chains)
+    return Digest.of(config, data, events, {stage: records.get(stage, make_records([], stage)) for stage in STAGES})
 
 
 def some_records() -> dict[str, np.ndarray]:
@@ -158,7 +124,6 @@ def test_many_windows_of_a_real_run():
     run = replay(fixture, Config(quantity=c.config.quantity[first]).over(c.config))
     assert len(set(run.ledger["event"] // WINDOW)) > 2
     for stage in STAGES:
-        assert run.chains[stage].links == naive_links(run.tables[stage].records, run.events // WINDOW * WINDOW)
         assert run.digest.roots[stage] == naive_links(run.tables[stage].records, run.events)[-1].hex()
 
 

@@ -25,8 +25,7 @@ REAL = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
 def snapshot(run):
     """Everything a run holds, as bytes."""
     tables = {stage: run.tables[stage].records.tobytes() for stage in STAGES}
-    chains = [(chain.links.copy(), chain.count, chain.state()[f"{stage}.open"].tobytes()) for stage, chain in run.chains.items()]
-    return run.digest, tables, [getattr(run.world, name).tobytes() for name in World._fields], chains, run.summary()
+    return run.digest, tables, [getattr(run.world, name).tobytes() for name in World._fields], run.summary()
 
 
 # However it is cut

@@ -5,112 +5,73 @@ Only declared records are hashed, never the engine's private layout.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from grinder.config import canonical_json
-from grinder.records import FORMAT_VERSION, STAGE_VERSIONS, STAGES, WINDOW, stage_dtype
+from grinder.records import FORMAT_VERSION, STAGE_VERSIONS, STAGES, WINDOW
 
-__all__ = ["Chain", "Difference", "Digest", "first_difference"]
+__all__ = ["Difference", "Digest", "chain", "first_difference"]
 
 LINK_BYTES = 8
 """Bytes of each link that a golden keeps: enough to locate a difference."""
 _DIGITS = 2 * LINK_BYTES
 
 
-class Chain:
-    """The hash chain of one stage, fed in pieces of any size.
+def chain(records: np.ndarray, events: int) -> bytes:
+    """The links of one stage of a run of `events` events, 32 bytes each.
 
     A link is `SHA-256(previous || count as uint64 LE || record bytes)` of one window of 4096 market events, counted from the
-    start of the run; before the first it is 32 zero bytes.
+    start of the run and the last one partial; before the first it is 32 zero bytes.
     """
-
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
-        self.links: list[bytes] = []
-        self.count = 0
-        self._open = np.zeros(0, stage_dtype(stage))
-
-    def feed(self, records: np.ndarray) -> None:
-        """Add records, in order, all of windows not yet closed."""
-        if len(records):
-            self._open = np.concatenate([self._open, records]) if len(self._open) else records
-            self.count += len(records)
-
-    def close_windows(self, events: int) -> None:
-        """Make the links of all windows that lie whole below event index `events`."""
-        self._link(events // WINDOW, events // WINDOW * WINDOW)
-
-    def finish(self, events: int) -> None:
-        """Close the last, partial window of a run of `events` events."""
-        self._link(-(-events // WINDOW), events)
-
-    def _link(self, windows: int, events: int) -> None:
-        """Make links until there are `windows`, the last of which ends before event index `events`."""
-        first = len(self.links)
-        if self.count == 0:  # a stage without a record has the same links in every run
-            self.links += _empty_links(windows)[first:]
-            return
-        ends = np.minimum(np.arange(first + 1, windows + 1) * WINDOW, events)
-        cuts = np.searchsorted(self._open["event"], ends)
-        row, body, link, start, add = self._open.itemsize, self._open.tobytes(), self.root, 0, self.links.append
-        for stop in (cuts * row).tolist():
-            if start == stop:
-                link = sha256(link + _NO_RECORDS).digest()
-            else:
-                link = sha256(link + ((stop - start) // row).to_bytes(8, "little") + body[start:stop]).digest()
-                start = stop
-            add(link)
-        if start:
-            self._open = self._open[start // row :]
-
-    @property
-    def root(self) -> bytes:
-        """The last link."""
-        return self.links[-1] if self.links else bytes(32)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """What a saved run needs to go on: the links, and the open window's records."""
-        links = np.frombuffer(b"".join(self.links), np.uint8).reshape(-1, 32)
-        return {f"{self.stage}.links": links, f"{self.stage}.open": self._open}
-
-    @classmethod
-    def restore(cls, stage: str, count: int, state: Mapping[str, np.ndarray]) -> Chain:
-        """The chain that `state` was taken of, after `count` records."""
-        chain = cls(stage)
-        chain.count = count
-        chain.links = [bytes(link) for link in state[f"{stage}.links"]]
-        chain._open = np.ascontiguousarray(state[f"{stage}.open"], stage_dtype(stage))
-        return chain
-
-    def copy(self) -> Chain:
-        """An independent chain in the same state."""
-        chain = Chain(self.stage)
-        chain.links, chain.count, chain._open = self.links.copy(), self.count, self._open
-        return chain
+    windows = -(-events // WINDOW)
+    if len(records) == 0:  # a stage without a record has the same links in every run
+        return _empty_links(windows)
+    body, edges = _counted(records, windows)
+    link, links = bytes(32), []
+    for start, stop in pairwise(edges):
+        link = sha256(link + body[start:stop]).digest()
+        links.append(link)
+    return b"".join(links)
 
 
-_NO_RECORDS = bytes(8)
+def _counted(records: np.ndarray, windows: int) -> tuple[bytes, list[int]]:
+    """Bytes of the records with each window's count before its own, and where windows begin and end.
+
+    So what a link hashes is one slice: a replay makes ten thousand links.
+    """
+    stops = np.searchsorted(records["event"], np.arange(1, windows + 1) * WINDOW)
+    counts, width = np.diff(stops, prepend=0), records.itemsize // 8
+    ends = stops * width + np.arange(1, windows + 1)
+    at = ends - counts * width - 1
+    whole = np.empty(len(records) * width + windows, "<i8")
+    rows = np.ones(len(whole), np.bool_)
+    rows[at] = False
+    whole[at], whole[rows] = counts, records.view("<i8")
+    return whole.tobytes(), [0, *(8 * ends).tolist()]
+
+
 _EMPTY: list[bytes] = []
 _LOCK = Lock()
 
 
-def _empty_links(windows: int) -> list[bytes]:
+def _empty_links(windows: int) -> bytes:
     """The first links of a chain without records, kept from run to run."""
     with _LOCK:
         while len(_EMPTY) < windows:
-            _EMPTY.append(sha256((_EMPTY[-1] if _EMPTY else bytes(32)) + _NO_RECORDS).digest())
-    return _EMPTY[:windows]
+            _EMPTY.append(sha256((_EMPTY[-1] if _EMPTY else bytes(32)) + bytes(8)).digest())
+    return b"".join(_EMPTY[:windows])
 
 
-def _prefixes(links: Sequence[bytes]) -> str:
+def _prefixes(links: bytes) -> str:
     """The first LINK_BYTES of every link, hexadecimal."""
-    return np.frombuffer(b"".join(links), np.uint8).reshape(-1, 32)[:, :LINK_BYTES].tobytes().hex()
+    return np.frombuffer(links, f"V{LINK_BYTES}")[:: 32 // LINK_BYTES].tobytes().hex()
 
 
 @dataclass(frozen=True)
@@ -129,15 +90,16 @@ class Digest:
     """by stage, the first LINK_BYTES of every link, hexadecimal"""
 
     @classmethod
-    def of(cls, config: str, data: str, events: int, chains: Mapping[str, Chain]) -> Digest:
-        """The digest of a finished run of `events` events."""
+    def of(cls, config: str, data: str, events: int, tables: Mapping[str, np.ndarray]) -> Digest:
+        """The digest of a run of `events` events, of the records of every stage."""
+        links = {stage: chain(tables[stage], events) for stage in STAGES}
         return cls(
             config,
             data,
             events,
-            {stage: chain.count for stage, chain in chains.items()},
-            {stage: chain.root.hex() for stage, chain in chains.items()},
-            {stage: _prefixes(chain.links) for stage, chain in chains.items()},
+            {stage: len(tables[stage]) for stage in STAGES},
+            {stage: (links[stage] or bytes(32))[-32:].hex() for stage in STAGES},
+            {stage: _prefixes(links[stage]) for stage in STAGES},
         )
 
     @property

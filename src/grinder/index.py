@@ -141,18 +141,45 @@ def next_odd(events, index, at, stop):
 
 @kernel
 def first_due(ts, at, stop, due):
-    """First row in [at, stop) at or after `due`, else `stop`: galloping, then bisecting, since times never fall."""
+    """First row in [at, stop) at or after `due`, else `stop`.
+
+    Times never fall, and mostly come evenly: gallop, guess by the pace between both ends, gallop from there, bisect. Each
+    look is at memory that nothing has read lately, so that what counts is their number.
+    """
     if at == stop or ts[stop - 1] < due:
         return stop
-    width, low = 1, at
-    while low + width < stop and ts[low + width - 1] < due:
-        low += width
-        width *= 2
-    high = min(low + width, stop) - 1
-    while low < high:
+    if ts[at] >= due:
+        return at
+    low, high = _gallop(ts, at, stop - 1, due)
+    guess = low + (due - ts[low]) // ((ts[high] - ts[low]) // (high - low) + 1)
+    if ts[guess] < due:
+        low, high = _gallop(ts, guess, high, due)
+    else:
+        low, high = _gallop_back(ts, low, guess, due)
+    while high - low > 1:
         middle = (low + high) // 2
         if ts[middle] < due:
-            low = middle + 1
+            low = middle
         else:
             high = middle
-    return low
+    return high
+
+
+@kernel
+def _gallop(ts, low, high, due):
+    """Narrow `ts[low] < due <= ts[high]` in growing strides from below."""
+    width = 8
+    while low + width < high and ts[low + width] < due:
+        low += width
+        width *= 2
+    return low, min(high, low + width)
+
+
+@kernel
+def _gallop_back(ts, low, high, due):
+    """Narrow `ts[low] < due <= ts[high]` in growing strides from above."""
+    width = 8
+    while high - width > low and ts[high - width] >= due:
+        high -= width
+        width *= 2
+    return max(low, high - width), high

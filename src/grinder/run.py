@@ -19,7 +19,7 @@ import numpy as np
 from grinder.config import Config
 from grinder.cycle import slots
 from grinder.data.instrument import Instrument
-from grinder.digest import Chain, Digest
+from grinder.digest import Digest
 from grinder.errors import ConfigError, DataError, IntegrityError, cause
 from grinder.records import LADDER_SLOTS, NEVER, STAGES, WORLD_DTYPES, Events, Role, World, stage_dtype, world_shapes
 
@@ -97,7 +97,7 @@ class Run:
         events: how many market events it has seen; `total` is how many there are.
         tables: records of every stage.
         digest: of the events seen.
-        world, chains: the state after the last event.
+        world: the state after the last event.
         provenance: versions, source hash, commit; never part of the digest.
     """
 
@@ -110,7 +110,6 @@ class Run:
     tables: dict[str, Table]
     digest: Digest
     world: World
-    chains: dict[str, Chain]
     provenance: dict[str, Any] = field(default_factory=dict)
     market: Events | None = None
     """The events seen, as views of the fixture's; None for a run that was loaded."""
@@ -324,10 +323,9 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
         events=digest.events,
         total=meta["total"],
         last_ts=meta["last_ts"],
-        tables={stage: Table(stage, arrays[f"table.{stage}"]) for stage in STAGES},
+        tables=_proven({stage: arrays[f"table.{stage}"] for stage in STAGES}, digest),
         digest=digest,
         world=world,
-        chains={stage: _chain(stage, arrays[f"table.{stage}"], digest) for stage in STAGES},
         provenance=meta["provenance"],
         saved_prices=arrays["prices"],
     )
@@ -362,15 +360,13 @@ def _seal(world: World, digest: Digest) -> str:
     return h.hexdigest()
 
 
-def _chain(stage: str, records: np.ndarray, digest: Digest) -> Chain:
-    """The chain of a saved table, proven to be the digest's."""
-    if records.dtype != stage_dtype(stage):
-        raise ValueError(f"table {stage} has other columns")
-    chain = Chain(stage)
-    chain.feed(records)
-    chain.close_windows(digest.events)
-    whole = chain.copy()
-    whole.finish(digest.events)
-    if whole.root.hex() != digest.roots[stage] or whole.count != digest.counts[stage]:
-        raise ValueError(f"table {stage} is not what the digest says")
-    return chain
+def _proven(tables: Mapping[str, np.ndarray], digest: Digest) -> dict[str, Table]:
+    """The tables of a saved run, proven to be the digest's."""
+    for stage, records in tables.items():
+        if records.dtype != stage_dtype(stage):
+            raise ValueError(f"table {stage} has other columns")
+    made = Digest.of(digest.config, digest.input, digest.events, tables)
+    for stage in STAGES:
+        if (made.roots[stage], made.counts[stage]) != (digest.roots[stage], digest.counts[stage]):
+            raise ValueError(f"table {stage} is not what the digest says")
+    return {stage: Table(stage, records) for stage, records in tables.items()}

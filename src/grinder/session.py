@@ -16,13 +16,13 @@ import numpy as np
 from grinder import _jit
 from grinder.config import Config
 from grinder.data.fixture import Fixture, fixture as named_fixture
-from grinder.digest import Chain, Digest
+from grinder.digest import Digest
 from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_event
 from grinder.errors import ConfigError, LedgerError
 from grinder.index import empty_index, make_index
 from grinder.market import observe
 from grinder.policies.own import Policy, commit, params_of, policy as as_policy, view_of
-from grinder.records import EDGE, FEATURES, STAGES, Events, World, stage_dtype
+from grinder.records import EDGE, FEATURES, STAGES, Events, World
 from grinder.run import Run, Table
 from grinder.tape import empty_tape
 
@@ -110,17 +110,15 @@ class _Session:
         if resume is None:
             self.world = initial_world(params, int(data.events.ts[0]))
             self.position = 0
-            self.chains = {stage: Chain(stage) for stage in STAGES}
             self.drained: dict[str, list[np.ndarray]] = {stage: [] for stage in STAGES}
         else:
             _check_resume(resume, data, settings, policy)
             self.world = World(*(array.copy() for array in resume.world))
             self.position = resume.events
-            self.chains = {stage: chain.copy() for stage, chain in resume.chains.items()}
             self.drained = {stage: [table.records] for stage, table in resume.tables.items()}
         self.rows = rows_per_event(self.world)
-        self.tape = empty_tape(max(8192, 2 * self.rows))
-        self.edges = np.zeros(max(4096, 8 * len(data.instruments)), EDGE)
+        self.tape = empty_tape(max(4096, 2 * self.rows))
+        self.edges = np.zeros(max(1024, 8 * len(data.instruments)), EDGE)
         self.closes = np.zeros(len(self.edges), FEATURES)
         self.index = empty_index(len(data.instruments), min(len(data), chunk))
 
@@ -154,7 +152,8 @@ class _Session:
                 continue
             if reason == FAULT:
                 raise LedgerError(f"event {base + at}: {FAULTS[int(self.world.run[0]['fault'])]}")
-            self._drain(base + at)
+            if 2 * max(self.tape.used[0].tolist()) > len(self.tape.fills):  # what remains is room for any event
+                self._drain()
         self.position = base + size
 
     def _decide(self, event: int, ts: int) -> None:
@@ -171,27 +170,18 @@ class _Session:
         symbol = self.world.symbols[s]
         symbol["decide"], symbol["reflex"], symbol["settled"] = 0, 1, 0
 
-    def _drain(self, position: int) -> None:
-        """Empty the tape into tables and chains; every window that ended before `position` is closed."""
+    def _drain(self) -> None:
+        """Empty the tape."""
         count = self.tape.used[0]
         for stage in STAGES:
-            records = getattr(self.tape, stage)[: count[stage]].copy()
-            if len(records):
-                self.drained[stage].append(records)
-                self.chains[stage].feed(records)
-            self.chains[stage].close_windows(position)
+            if count[stage] or not self.drained[stage]:
+                self.drained[stage].append(getattr(self.tape, stage)[: count[stage]].copy())
         self.tape.used.fill(0)
 
     def result(self, stop: int) -> Run:
-        """The run as of now. Chains are finished on a copy, so that the run can go on."""
-        closed = {stage: chain.copy() for stage, chain in self.chains.items()}
-        for chain in closed.values():
-            chain.finish(stop)
-        digest = Digest.of(self.settings.hash(), self.data.content, stop, closed)
-        tables = {
-            stage: Table(stage, np.concatenate(parts) if parts else np.zeros(0, stage_dtype(stage)))
-            for stage, parts in self.drained.items()
-        }
+        """The run as of now."""
+        self._drain()
+        records = {stage: parts[0] if len(parts) == 1 else np.concatenate(parts) for stage, parts in self.drained.items()}
         return Run(
             name=self.data.name,
             instruments=self.data.instruments,
@@ -199,10 +189,9 @@ class _Session:
             events=stop,
             total=len(self.data),
             last_ts=int(self.data.events.ts[max(0, stop - 1)]),
-            tables=tables,
-            digest=digest,
+            tables={stage: Table(stage, records[stage]) for stage in STAGES},
+            digest=Digest.of(self.settings.hash(), self.data.content, stop, records),
             world=self.world,
-            chains=self.chains,
             provenance=provenance(self.policy),
             market=self.data.chunk(0, stop),
         )
