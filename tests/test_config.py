@@ -37,6 +37,10 @@ SETTINGS = {  # name: (default, another legal value)
     "range_cap": (1000, "0.5"),
     "ema_fast": (12, 13),
     "ema_slow": (48, 2),
+    "top_n": (10, 1),
+    "impact_quote": (10000, "0.5"),
+    "wall_ratio": (5, "1.25"),
+    "l2_stale_ms": (2000, 0),
     "max_jump": ("0.2", "30%"),
     "order_latency_ms": (0, 1),
     "cancel_latency_ms": (0, 7),
@@ -62,14 +66,14 @@ OTHER = {name: other for name, (_, other) in SETTINGS.items() if other is not No
 INTEGERS = [
     *["bar_interval_ms", "max_gap_ms", "order_latency_ms", "cancel_latency_ms", "penetration", "max_open_orders"],
     *["max_open_orders_portfolio", "order_rate", "order_burst", "levels", "atr_bars", "return_bars"],
-    *["ema_fast", "ema_slow"],
+    *["ema_fast", "ema_slow", "top_n", "l2_stale_ms"],
 ]
 DECIMALS = [
     *["equity", "maker_fee", "min_edge", "max_jump", "max_effective_leverage", "min_notional", "dd_budget_pct", "dd_warn", "step"],
-    *["range_eps", "range_cap"],
+    *["range_eps", "range_cap", "impact_quote", "wall_ratio"],
     *["quantity", "max_inventory_notional"],
 ]
-FEATURE_FIELDS = ("atr_bars", "return_bars", "ema_fast", "ema_slow", "range_eps", "range_cap")
+FEATURE_FIELDS = ("atr_bars", "return_bars", "ema_fast", "ema_slow", "range_eps", "range_cap", "top_n", "impact_quote")
 BAD = [
     *itertools.product(INTEGERS, (-1, 10**12, 1.5, "3", True, None)),
     *itertools.product(DECIMALS, ("x", "", "nan", float("inf"), True, [1], "0.1 %%")),
@@ -228,6 +232,7 @@ def test_params_are_the_settings_in_kernel_units():
         "order_burst": 1, "dd_budget_pct": 2_000_000, "dd_warn": 70_000_000, "daily": 0, "decides_in_kernel": 1,
         "on_fill": 0, "step": 100_001, "levels": 50, "atr_bars": 10_000, "atr_sma": 1, "return_bars": 1, "range_eps": 15_000,
         "range_cap": 50_000_000, "ema_fast": 13, "ema_slow": 2,
+        "top_n": 1, "impact_quote": 50_000_000, "wall_ratio": 125_000_000, "l2_stale_ns": 0,
     }
     # fmt: on
     assert params.dtype == PARAMS

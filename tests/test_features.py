@@ -184,6 +184,41 @@ def from_scratch(closed, l1, config: Config) -> dict[str, int]:
     return out
 
 
+def from_book(book: np.ndarray, mid2: int, config: Config, tick_value: int) -> dict[str, int]:
+    """The features of a fresh book (4, N), as SPEC 4 and ADR-0015 write them."""
+    sides, mid = {}, mid2 / 2
+    for side, (prices, quantities) in {"bid": book[:2].tolist(), "ask": book[2:].tolist()}.items():
+        sides[side] = [(p, size) for p, size in zip(prices, quantities, strict=True) if p > 0][: config.top_n]
+    worth = {side: sum(p * size for p, size in levels) * tick_value for side, levels in sides.items()}
+    both, quote = sum(worth.values()), int(config.impact_quote * 10**8)
+    out = {f"depth_{side}": value for side, value in worth.items()}
+    out["depth_imbalance"] = quantised((worth["bid"] - worth["ask"]) / both) if both else 0
+    paid = {}
+    for side, levels in sides.items():
+        if levels:
+            limit = max(1, math.ceil(config.wall_ratio * sorted(size for _, size in levels)[(len(levels) - 1) // 2]))
+            tall = [abs(2 * p - mid2) for p, size in levels if size >= limit]
+            out |= {f"walls_{side}": len(tall), f"wall_dist_{side}": quantised(min(tall, default=0) / mid2)}
+        xs = [abs(2 * p - mid2) / mid2 * 10_000 for p, _ in levels]
+        ys = [sum(size for _, size in levels[: i + 1]) for i in range(len(levels))]
+        if len(set(xs)) > 1:
+            mean_x, mean_y = sum(xs, 0.0) / len(xs), sum(ys, 0.0) / len(ys)
+            above = below = 0.0
+            for x, y in zip(xs, ys, strict=True):
+                above, below = above + (x - mean_x) * (y - mean_y), below + (x - mean_x) * (x - mean_x)
+            out[f"slope_{side}"] = quantised(above / below)
+        left, lots = quote, 0.0
+        for p, size in levels:
+            taken = min(left, p * size * tick_value)
+            lots, left = lots + taken / (p * tick_value), left - taken
+        if left == 0:
+            paid[side] = quote / (lots * tick_value)
+    if len(paid) == 2:
+        out["impact"] = quantised(max(abs(paid[side] - sides[side][0][0]) / mid for side in paid))
+        out["spread_at_depth"] = quantised((paid["ask"] - paid["bid"]) / mid)
+    return out
+
+
 def check_from_scratch(fixture: Fixture, config: Config) -> int:
     """Compare every row of the features of a replay; returns how many there were."""
     run, e = replay(fixture, config), fixture.events
@@ -205,6 +240,9 @@ def check_from_scratch(fixture: Fixture, config: Config) -> int:
             l1 = [int(getattr(e, name)[last]) for name in ("bid_px", "bid_qty", "ask_px", "ask_qty")]
             expected = from_scratch(closed, l1, config)
             expected["thin_l1"] = min(l1[0] * l1[1], l1[2] * l1[3]) * instrument.tick_value
+            books = [k for k, i in enumerate(e.book_rows) if i < event and e.symbol[i] == s and e.fault[i] == 0]
+            if books and e.ts[event] - e.ts[e.book_rows[books[-1]]] <= config.l2_stale_ms * 1_000_000:
+                expected |= from_book(e.books[books[-1]], l1[0] + l1[2], config, instrument.tick_value)
             mask = sum(feature for feature in Feature if feature.name.lower() not in expected)
             assert {name: int(row[name]) for name in NAMES} == {"absent": mask} | {n: expected.get(n, 0) for n in NAMES[1:]}
         assert next(rows, None) is None
@@ -217,7 +255,8 @@ def test_incremental_is_from_scratch_on_random_tapes(seed):
     c = case(seed)
     draw = np.random.default_rng(seed).integers(1, 9, 4).tolist()
     windows = dict(zip(("atr_bars", "return_bars", "ema_fast", "ema_slow"), draw, strict=True))
-    check_from_scratch(c.fixture, Config(atr_method=("wilder", "sma")[seed % 2], **windows).over(c.config))
+    books = {"impact_quote": str(draw[0] / 100), "l2_stale_ms": 700 * draw[1], "wall_ratio": 1 + draw[2] / 8}
+    check_from_scratch(c.fixture, Config(atr_method=("wilder", "sma")[seed % 2], **windows, **books).over(c.config))
 
 
 def test_random_tapes_fill_the_windows():
@@ -227,6 +266,7 @@ def test_random_tapes_fill_the_windows():
         for c in map(case, range(40))
     ]
     assert sum(int((masks & ~L2 == 0).sum()) for masks in absent) > 200
+    assert sum(int((masks & Feature.DEPTH_BID == 0).sum()) for masks in absent) > 50
 
 
 @pytest.mark.parametrize("changes", [{}, {"atr_method": "sma"}, {"return_bars": 7, "range_cap": 3}])

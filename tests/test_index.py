@@ -119,7 +119,7 @@ def test_an_index_of_one_symbol_is_that_of_its_rows_among_others():
     fixture, _ = dense(3)
     e = fixture.events
     rows = np.flatnonzero(e.symbol == 0)
-    alone = e._replace(**{name: getattr(e, name)[rows] for name in e._fields if name != "funding"})
+    alone = e._replace(**{name: getattr(e, name)[rows] for name in e._fields[:8]})
     single, general = empty_index(1, len(rows)), empty_index(2, len(rows))
     make_index(alone, single)
     make_index(alone, general)

@@ -326,6 +326,10 @@ MATTERS = {
     "range_cap": 2,
     "ema_fast": 5,
     "ema_slow": 30,
+    "top_n": 2,
+    "impact_quote": 1_000,
+    "wall_ratio": 2,
+    "l2_stale_ms": 0,
 }
 
 
@@ -338,7 +342,11 @@ def walk(n=1500, spikes=(), **settings):
     ts = 1_700_006_400_000_000_000 + (np.arange(n) - n // 2) * 400_000_000
     mid[list(spikes)] += 180_000
     quotes = {"ts": ts, "bid_px": mid - 20, "bid_qty": ones, "ask_px": mid + 20, "ask_qty": ones}
-    return Fixture.from_arrays([instrument], quotes=quotes, config=Config(**settings))
+    books = {"ts": ts}
+    for level in range(3):
+        books |= {f"bid_px_{level}": mid - 20 - 9 * level, f"ask_px_{level}": mid + 20 + 9 * level}
+        books |= {f"{side}_qty_{level}": rng.integers(1, 9, n) for side in ("bid", "ask")}
+    return Fixture.from_arrays([instrument], quotes=quotes, books=books, config=Config(**settings))
 
 
 LIVELY = {"step": "5bp", "levels": 6, "quantity": "0.01", "min_edge": "1bp", "maker_fee": "1bp"}
@@ -354,7 +362,7 @@ def test_every_setting_that_matters_changes_a_stage(field):
     base = {"order_rate": 20, "order_burst": 100}
     if field == "order_rate":
         base["order_burst"] = 4
-    if field.startswith(("atr", "return", "range", "ema")):
+    if field.startswith(("atr", "return", "range", "ema", "top_n", "impact", "wall", "l2")):
         base["bar_interval_ms"] = 1000  # enough bars to fill their windows
     if field == "cancel_latency_ms":
         base["order_latency_ms"] = 0

@@ -29,12 +29,13 @@ PARAMS: Final = _record(
     "symbols equity bar_ns max_gap_ns maker_fee min_edge order_latency cancel_latency crosses penetration "
     "max_inventory_ratio max_inventory_atoms max_leverage max_open_orders max_open_orders_portfolio min_notional "
     "order_rate order_burst dd_budget_pct dd_warn daily decides_in_kernel on_fill step levels "
-    "atr_bars atr_sma return_bars range_eps range_cap ema_fast ema_slow"
+    "atr_bars atr_sma return_bars range_eps range_cap ema_fast ema_slow top_n impact_quote wall_ratio l2_stale_ns"
 )
 """One row of settings as integers: ns, atoms, 1e-8 ratios; `crosses` 1: cross; `max_inventory_atoms` -1: use the ratio."""
 
 MAX_BARS: Final = 10_000
 """The longest window of bars."""
+MAX_BOOK_LEVELS: Final = 100
 MAX_OPEN_ORDERS: Final = 200
 assert MAX_LEVELS + MAX_OPEN_ORDERS < LADDER_SLOTS  # every index a static ladder can reach has a slot
 
@@ -122,6 +123,10 @@ class Config(BaseModel):
     range_cap: Ratio = Field(Decimal(1000), gt=0, le=1_000_000, description="largest range score")
     ema_fast: int = Field(12, strict=True, ge=1, le=MAX_BARS, description="bars of the fast average")
     ema_slow: int = Field(48, strict=True, ge=1, le=MAX_BARS, description="bars of the slow average")
+    top_n: int = Field(10, strict=True, ge=1, le=MAX_BOOK_LEVELS, description="levels a side that book features look at (SPEC 4)")
+    impact_quote: Money = Field(Decimal(10_000), gt=0, description="quote; what `impact` and `spread_at_depth` walk the book for")
+    wall_ratio: Ratio = Field(Decimal(5), ge=1, le=500, description="quantity of a wall over the median of its side")
+    l2_stale_ms: Milliseconds = Field(2_000, description="ms; an older book says nothing (SPEC 5)")
     max_gap_ms: int = Field(600_000, strict=True, ge=1, le=MAX_MS, description="ms; a longer silence is a gap (SPEC 3.4)")
     max_jump: Ratio = Field(
         Decimal("0.2"),
@@ -207,8 +212,9 @@ class Config(BaseModel):
         row["bar_ns"] = self.bar_interval_ms * units.NS_PER_MS
         row["max_gap_ns"] = self.max_gap_ms * units.NS_PER_MS
         row["order_latency"] = self.order_latency_ms * units.NS_PER_MS
+        row["l2_stale_ns"] = self.l2_stale_ms * units.NS_PER_MS
         row["cancel_latency"] = self.cancel_latency_ms * units.NS_PER_MS
-        for field in ("maker_fee", "min_edge", "step", "dd_budget_pct", "dd_warn", "range_eps", "range_cap"):
+        for field in ("maker_fee", "min_edge", "step", "dd_budget_pct", "dd_warn", "range_eps", "range_cap", "wall_ratio"):
             row[field] = units.parse_ratio(getattr(self, field), field)
         row["atr_sma"] = self.atr_method == "sma"
         row["max_leverage"] = units.parse_ratio(self.max_effective_leverage)
@@ -220,8 +226,9 @@ class Config(BaseModel):
         else:
             inventory = units.exact_units(self.max_inventory_notional, atom, "max_inventory_notional")
             row["max_inventory_atoms"] = inventory
-        for field in ("max_open_orders", "max_open_orders_portfolio", "order_rate", "order_burst", "levels", *WINDOWS):
+        for field in ("max_open_orders", "max_open_orders_portfolio", "order_rate", "order_burst", "levels", "top_n", *WINDOWS):
             row[field] = getattr(self, field)
+        row["impact_quote"] = units.exact_units(self.impact_quote, atom, "impact_quote")
         row["min_notional"] = units.exact_units(self.min_notional, atom, "min_notional")
         row["daily"] = self.dd_window == "daily"
         row["decides_in_kernel"] = 1

@@ -55,7 +55,7 @@ def initial_world(params: Any, first_ts: int) -> World:
     """The state before the first event."""
     p = params[0]
     symbols = int(p["symbols"])
-    shapes = world_shapes(symbols, int(p["max_open_orders"]), int(max(p["return_bars"] + 1, p["atr_bars"])))
+    shapes = world_shapes(symbols, int(p["max_open_orders"]), int(max(p["return_bars"] + 1, p["atr_bars"])), int(p["top_n"]))
     world = World(*(np.zeros(shapes[name], WORLD_DTYPES[name]) for name in World._fields))
     run = world.run[0]
     run["next_due"] = NEVER

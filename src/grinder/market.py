@@ -9,6 +9,7 @@ from typing import Final
 
 from grinder._jit import kernel
 from grinder.features.bars import clear_features, close_features
+from grinder.features.book import book_features
 from grinder.index import BLOCK, first_due, is_tick, next_odd, next_tick
 from grinder.records import NEVER, NONE, EdgeKind, Events, Fault, InputKind, Stream, World
 from grinder.tape import Tape
@@ -70,6 +71,8 @@ def observe(world: World, events: Events, index, base: int, at: int, stop: int, 
             i = calm
     for s in range(len(world.market)):
         _keep_l1(world.market[s], events)
+        if i > at:
+            _keep_book(world, events, s, i, events.ts[i - 1] - params[0]["l2_stale_ns"])
     return i, n_edges
 
 
@@ -101,7 +104,7 @@ def _observe_row(world, events, base, i, params, instruments, edges, n, closes, 
         closing = _earliest_bar(world.market)
         _keep_l1(world.market[closing], events)
         _close_bar(run, world.market, tape.bars, used, event, ts, closing)
-        closes[n] = _put_features(world, params, instruments, tape.features, used, event, ts, closing)
+        closes[n] = _put_features(world, events, i, params, instruments, tape.features, used, event, closing)
         n = _put_edge(edges, n, event, closing, _EDGE_BAR, n, 0)
     if ts >= run["next_roll"]:
         run["next_roll"] = (ts // NS_PER_DAY + 1) * NS_PER_DAY
@@ -228,13 +231,52 @@ def _close_bar(run, markets, bars, used, event, ts, s):
 
 
 @kernel
-def _put_features(world, params, instruments, features, used, event, ts, s):
-    """Record the features of the bar that just closed."""
-    row = features[used["features"]]
+def _put_features(world, events, i, params, instruments, features, used, event, s):
+    """Record the features of the bar that row `i` closed."""
+    row, ts, p, tick_value = features[used["features"]], events.ts[i], params[0], instruments[s]["tick_value"]
     used["features"] += 1
     row["event"], row["ts"], row["symbol"] = event, ts, s
-    close_features(world.market[s], world.filters[s], world.history[s], params[0], instruments[s]["tick_value"], row)
+    close_features(world.market[s], world.filters[s], world.history[s], p, tick_value, row)
+    oldest = ts - p["l2_stale_ns"]
+    k = _last_book(events, s, i, oldest)
+    if k >= 0:
+        book_features(events.books[k], world.market[s], p, tick_value, row)
+    elif world.market[s]["book_ts"] >= oldest:
+        book_features(world.books[s], world.market[s], p, tick_value, row)
     return row
+
+
+@kernel
+def _last_book(events, s, i, oldest):
+    """The symbol's last accepted book before row `i` that is not from before `oldest`, as a place in `events.books`, else -1."""
+    rows, ts, symbol, fault = events.book_rows, events.ts, events.symbol, events.fault
+    low, high = 0, len(rows)
+    while low < high:
+        middle = (low + high) // 2
+        if rows[middle] < i:
+            low = middle + 1
+        else:
+            high = middle
+    k = low - 1
+    while k >= 0 and ts[rows[k]] >= oldest:
+        if symbol[rows[k]] == s and fault[rows[k]] == 0:
+            return k
+        k -= 1
+    return -1
+
+
+@kernel
+def _keep_book(world, events, s, stop, oldest):
+    """Keep the last book before row `stop` for the next stretch of events, unless it is stale by now."""
+    market, kept = world.market[s], world.books[s]
+    k = _last_book(events, s, stop, oldest)
+    if k < 0 and market["book_ts"] >= oldest:
+        return
+    market["book_ts"] = events.ts[events.book_rows[k]] if k >= 0 else 0
+    for column in range(4):
+        for level in range(kept.shape[1]):
+            known = k >= 0 and level < events.books.shape[2]
+            kept[column, level] = events.books[k, column, level] if known else 0
 
 
 @kernel

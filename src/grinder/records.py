@@ -302,8 +302,8 @@ def stage_dtype(stage: str) -> np.dtype:
     return _record(("event", "ts", "symbol", *STAGES[stage]))
 
 
-MARKET: Final = _record("seen last_ts bar_start bar_end open high low close ticks bid_px bid_qty ask_px ask_qty last_row")
-"""What `observe` carries per symbol: the open bar (`bar_end` 0: none) and the last accepted L1 update.
+MARKET: Final = _record("seen last_ts bar_start bar_end open high low close ticks bid_px bid_qty ask_px ask_qty last_row book_ts")
+"""What `observe` carries per symbol: the open bar (`bar_end` 0: none), the last accepted L1 update, and the time of the book kept.
 
 While a stretch of events is observed that update's row stands in `last_row`, which is -1 between two stretches.
 """
@@ -391,13 +391,17 @@ class Events(NamedTuple):
     """int64, lots"""
     funding: np.ndarray
     """FUNDING, (F,): rows of funding events"""
+    book_rows: np.ndarray
+    """int64, (B,): the row of each book"""
+    books: np.ndarray
+    """int64, (B, 4, N): bid prices, bid quantities, ask prices, ask quantities of N levels, best first; 0 where there is none"""
 
 
 class World(NamedTuple):
     """All state between two events: what comes out at the end of a replay can go in at the start of the next.
 
-    Shapes: S symbols, N orders, cycles and targets per symbol, R bars of history. `market`, `filters` and `history` belong to
-    `observe`, which runs ahead of `act`; the rest belongs to `act`.
+    Shapes: S symbols, N orders, cycles and targets per symbol, R bars of history. `market`, `filters`, `history` and `books`
+    belong to `observe`, which runs ahead of `act`; the rest belongs to `act`.
     """
 
     run: np.ndarray
@@ -408,6 +412,8 @@ class World(NamedTuple):
     """FILTER, (S,)"""
     history: np.ndarray
     """BAR, (S, R), a ring: bar number k since the last gap is at k % R"""
+    books: np.ndarray
+    """int64, (S, 4, N): the last accepted book of each symbol between two stretches of events, as in `Events`"""
     features: np.ndarray
     """FEATURES, (S,), as of the event in hand"""
     symbols: np.ndarray
@@ -429,13 +435,17 @@ class World(NamedTuple):
 
 
 WORLD_DTYPES: Final = dict(
-    zip(World._fields, (RUN, MARKET, FILTER, BAR, FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, WANTED, INTENT), strict=True)
+    zip(
+        World._fields,
+        (RUN, MARKET, FILTER, BAR, np.dtype("<i8"), FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, WANTED, INTENT),
+        strict=True,
+    )
 )
 """The record type of each part of the world."""
 
 
-def world_shapes(symbols: int, max_open_orders: int, bars: int) -> dict[str, tuple[int, ...]]:
-    """The shape of each part of the world, with a history of `bars` bars.
+def world_shapes(symbols: int, max_open_orders: int, bars: int, levels: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each part of the world, with a history of `bars` bars and books of `levels` levels.
 
     A symbol has room for `max_open_orders` entries and take-profits, as many reduce-only orders, and two to spare.
     """
@@ -444,4 +454,5 @@ def world_shapes(symbols: int, max_open_orders: int, bars: int) -> dict[str, tup
     per_symbol = dict.fromkeys(("market", "filters", "features", "symbols", "plans"), (symbols,))
     tables = dict.fromkeys(("orders", "cycles", "targets"), (symbols, room))
     scratch = {"wanted": (ladders + 2 * room,), "intents": (ladders + 3 * room + 1,)}
-    return {"run": (1,), "history": (symbols, bars), "ladder": (symbols, 2, LADDER_SLOTS), **per_symbol, **tables, **scratch}
+    market = {"history": (symbols, bars), "books": (symbols, 4, levels)}
+    return {"run": (1,), **market, "ladder": (symbols, 2, LADDER_SLOTS), **per_symbol, **tables, **scratch}

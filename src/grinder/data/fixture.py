@@ -314,8 +314,9 @@ def _widen(symbol, bid_px, ask_px, low, high):
 def _cut(events: Events, start: int, stop: int) -> Events:
     funding = events.funding[(events.funding["row"] >= start) & (events.funding["row"] < stop)].copy()
     funding["row"] -= start
+    first, last = np.searchsorted(events.book_rows, [start, stop])
     cut = Events(*(column[start:stop] for column in events))
-    return cut._replace(funding=funding)
+    return cut._replace(funding=funding, book_rows=events.book_rows[first:last] - start, books=events.books[first:last])
 
 
 # Folders

@@ -15,6 +15,7 @@ from grinder.records import FAR, FUNDING, Events, Stream
 __all__ = ["merge"]
 
 _FUNDING: Final = int(Stream.FUNDING)
+_BOOKS: Final = int(Stream.BOOKS)
 _TRADES: Final = int(Stream.TRADES)
 _L1: Final = ("bid_px", "bid_qty", "ask_px", "ask_qty")
 _OWN: Final[dict[str, tuple[str, ...]]] = {
@@ -56,7 +57,8 @@ def merge(
     fault = gather([faults[name] for name in names]).copy()
     symbol = gather([streams[name]["symbol"].astype(np.int16) for name in names])
     ts = gather([streams[name]["ts"] for name in names])
-    events = Events(ts, symbol, kind, fault, **l1, funding=_funding(streams, kind, orders[0]))
+    rows, books = _books(streams, kind, orders[names.index("books")] if "books" in streams else None)
+    events = Events(ts, symbol, kind, fault, **l1, funding=_funding(streams, kind, orders[0]), book_rows=rows, books=books)
 
     def place(i: int, side: int) -> tuple[object, int, str, int]:
         k = names.index(Stream(int(kind[i])).name.lower())
@@ -116,6 +118,22 @@ def _funding(streams: Mapping[str, Columns], kind: NDArray[np.int8], order: NDAr
         values = streams["funding"][name]
         out[name] = values if order is None else values[order]
     return out
+
+
+def _books(
+    streams: Mapping[str, Columns], kind: NDArray[np.int8], order: NDArray[np.int64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of the merged events that are books, and their levels."""
+    if "books" not in streams:
+        return np.zeros(0, np.int64), np.zeros((0, 4, 1), np.int64)
+    columns = streams["books"]
+    depth = sum(1 for name in columns if name.startswith("bid_px_"))
+    out = np.empty((len(columns["ts"]), 4, depth), np.int64)
+    for i, name in enumerate(_L1):
+        for level in range(depth):
+            values = columns[f"{name}_{level}"]
+            out[:, i, level] = values if order is None else values[order]
+    return np.flatnonzero(kind == _BOOKS), out
 
 
 @kernel
