@@ -72,11 +72,13 @@ def test_limits_of_settings():
 
 def test_a_funding_mark_counts_as_a_price():
     """The load proof knows the highest mark, so funding on the largest position cannot wrap."""
-    funding = {"ts": [START + SECOND], "rate": [10_000], "mark_px": [2**35]}
+    funding = {"ts": [START], "rate": [10_000], "mark_px": [2**35]}  # before the first quote: no mid to jump from
     config = Config(equity=5 * 10**9, quantity=900_000, max_effective_leverage=10)
     with pytest.raises(RangeError, match=str(2**35)):
         replay(tape([1000, 1000], funding=funding), config)
     assert tape([1000, 1000], funding=funding).price_range == ((999, 2**35),)
+    late = funding | {"ts": [START + SECOND]}
+    assert tape([1000, 1000], funding=late).price_range == ((999, 1001),), "a jump is quarantined and never paid on"
 
 
 def test_reduce_only_orders_know_the_order_limit():

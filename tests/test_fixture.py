@@ -177,6 +177,8 @@ def test_symbols_as_names_indices_lists_and_frames():
     ("changes", "reason", "place"),
     [
         ({"symbol": ["BETA", "GAMMA"]}, "wrong symbol", (1, "symbol", "GAMMA")),
+        ({"symbol": 0}, "not a column of symbols", (None, "symbol", "0-dimensional")),
+        ({"symbol": [["BETA"], ["BETA"]]}, "not a column of symbols", (None, "symbol", "2-dimensional")),
         ({"symbol": [0, 2]}, "wrong symbol", (1, "symbol", "2")),
         ({"symbol": [-1, 0]}, "wrong symbol", (0, "symbol", "-1")),
         ({"symbol": [0.0, 1.0]}, "wrong symbol", (0, "symbol", "0.0")),

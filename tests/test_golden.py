@@ -222,7 +222,10 @@ def test_realised_pnl_other_than_zero(tmp_path):
 
 @pytest.mark.parametrize(
     "expect",
-    [{"nonsense": 1}, {"fills": "many"}, {"fills": True}, {"regimes": "RANGE"}, {"regimes": ["CALM"]}, {"realised": "yes"}],
+    [
+        *[{"nonsense": 1}, {"fills": "many"}, {"fills": True}, {"regimes": "RANGE"}, {"regimes": ["CALM"]}, {"realised": "yes"}],
+        *[{"fills": 0}, {"cycles": -5}, {"realised": 3}, {"realised": False}, {"regimes": [["RANGE"]]}],
+    ],
 )
 def test_unknown_expectations_are_refused(tmp_path, expect):
     place = rf"\[expect\] {next(iter(expect))}"

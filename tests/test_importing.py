@@ -100,8 +100,6 @@ def test_import_by_command(raw, capsys, monkeypatch):
         "step=5bp",
         "--set",
         "quantity=0.5",
-        "--expect",
-        "fills=0",
         "--shows",
         "ten lines",
         "--origin",
@@ -123,7 +121,7 @@ def test_import_by_command(raw, capsys, monkeypatch):
     assert faults == [0, 0, 0, 0, 1, 0, 0]
     assert made.events.bid_px.tolist() == [1001, 1001, 1001, 1001, 1001, 1000, 1000]
     assert made.config == Config(step="5bp", quantity="0.5")
-    assert (made.manifest["shows"], made.manifest["expect"]) == ("ten lines", {"fills": 0})
+    assert (made.manifest["shows"], made.manifest["expect"]) == ("ten lines", {})
     source = made.manifest["source"]
     assert (source["file"], source["origin"], source["clock"]) == ("raw.gz", "by hand", "exchange")
     assert json.loads(source["report"]) == report
@@ -136,10 +134,8 @@ def test_import_by_command(raw, capsys, monkeypatch):
 
 
 def test_report_as_text_and_chosen_streams(raw, capsys):
-    assert (
-        main(command(raw, "--streams", "quotes,trades", "--clock", "local", "--tick", "0.01", "--lot", "0.05", "--symbol", "ABC"))
-        == 0
-    )
+    words = ("--streams", "quotes,trades", "--clock", "local", "--tick", "0.01", "--lot", "0.05", "--symbol", "ABC")
+    assert main(command(raw, *words, "--expect", "fills=1")) == 0
     out = capsys.readouterr().out
     for text in (
         "raw.gz: 10 lines",
@@ -154,6 +150,7 @@ def test_report_as_text_and_chosen_streams(raw, capsys):
     assert made.events.bid_px.tolist() == [10010] * 5
     assert made.events.bid_qty.tolist() == [30, 30, 30, 32, 32]
     assert made.config == Config()
+    assert made.manifest["expect"] == {"fills": 1}
 
 
 def test_quantities_are_stored_in_lots(raw):

@@ -333,7 +333,7 @@ MATTERS = {
 }
 
 
-def walk(n=1500, spikes=(), **settings):
+def walk(n=1500, spikes=(), with_books=False, **settings):
     """A lively walk in prices over a midnight, as a fixture; at `spikes` the price is 30 % higher for one quote."""
     instrument = Instrument(symbol="W", kind="spot", tick_size="0.1", lot_size="0.01")
     rng = np.random.default_rng(5)
@@ -346,7 +346,7 @@ def walk(n=1500, spikes=(), **settings):
     for level in range(3):
         books |= {f"bid_px_{level}": mid - 20 - 9 * level, f"ask_px_{level}": mid + 20 + 9 * level}
         books |= {f"{side}_qty_{level}": rng.integers(1, 9, n) for side in ("bid", "ask")}
-    return Fixture.from_arrays([instrument], quotes=quotes, books=books, config=Config(**settings))
+    return Fixture.from_arrays([instrument], quotes=quotes, books=books if with_books else None, config=Config(**settings))
 
 
 LIVELY = {"step": "5bp", "levels": 6, "quantity": "0.01", "min_edge": "1bp", "maker_fee": "1bp"}
@@ -366,7 +366,7 @@ def test_every_setting_that_matters_changes_a_stage(field):
         base["bar_interval_ms"] = 1000  # enough bars to fill their windows
     if field == "cancel_latency_ms":
         base["order_latency_ms"] = 0
-    fixture = changed = walk()
+    fixture = changed = walk(with_books=field.startswith(("top_n", "impact", "wall", "l2")))
     if field == "max_jump":  # a fixture is loaded with it
         fixture, changed = walk(spikes=[700]), walk(spikes=[700], max_jump=MATTERS[field])
     assert stage_roots(fixture, **base) != stage_roots(changed, **(base | {field: MATTERS[field]}))

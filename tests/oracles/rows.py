@@ -171,7 +171,7 @@ def _sizes(name: str, columns: Columns, row: int) -> tuple[int, int]:
 def _prices(name: str, columns: Columns, row: int) -> list[int]:
     """The prices that can jump: those that are there."""
     if name == "funding":
-        return []
+        return [columns["mark_px"][row]]
     if name == "trades":
         return [columns["px"][row]]
     bid, _, ask, _ = _top(name, columns, row)

@@ -14,7 +14,7 @@ EXPECTED: Final[dict[str, tuple[type, ...]]] = {
     "realised": (int, bool),
     "regimes": (list,),
 }
-"""Names and the types of their values: least counts, whether realised PnL is other than 0, names of regimes."""
+"""Names and the types of their values: least counts, that realised PnL is other than 0, names of regimes."""
 
 
 def wrong_expectation(expect: Mapping[str, Any]) -> str | None:
@@ -24,7 +24,9 @@ def wrong_expectation(expect: Mapping[str, Any]) -> str | None:
             return f"[expect] {key}: there is no such expectation; known are {', '.join(EXPECTED)}"
         if type(least) not in EXPECTED[key]:
             return f"[expect] {key} = {least!r}: counts are numbers, regimes a list"
+        if not isinstance(least, list) and (least < 1 or (key == "realised" and least != 1)):
+            return f"[expect] {key} = {least!r}: it would prove nothing; counts are at least 1, realised is true"
         for regime in least if isinstance(least, list) else ():
-            if regime not in Regime.__members__:
+            if not isinstance(regime, str) or regime not in Regime.__members__:
                 return f"[expect] regimes: there is no regime {regime!r}; there are {', '.join(Regime.__members__)}"
     return None

@@ -198,6 +198,9 @@ def _columns(columns: Mapping[str, Any], instruments: Sequence[Instrument], stre
     """Canonical int64 columns of user arrays, symbols renumbered to their ASCII rank."""
     rank = {name: i for i, name in enumerate(sorted(instrument.symbol for instrument in instruments))}
     out = {name: _int64(values, stream, name) for name, values in columns.items() if name != "symbol"}
+    if "symbol" in columns and np.ndim(columns["symbol"]) != 1:
+        kind, cure = f"{np.ndim(columns['symbol'])}-dimensional", "give one name or index a row"
+        raise InputFault("not a column of symbols", file=stream, column="symbol", value=kind, cure=cure)
     if "symbol" in columns and np.asarray(columns["symbol"]).dtype.kind in "iu":
         out["symbol"] = _ranks(np.asarray(columns["symbol"]), np.array([rank[one.symbol] for one in instruments], np.int64), stream)
     elif "symbol" in columns:
@@ -297,7 +300,8 @@ def _price_range(events: Events, instruments: Sequence[Instrument], where: objec
                 f"{where}: {instrument.symbol} has no accepted quote or book, but every symbol of a replay needs an L1 state: "
                 "give it quotes, or leave the instrument out"
             )
-    np.maximum.at(high, events.symbol[events.funding["row"]], events.funding["mark_px"])
+    paid = events.funding[events.fault[events.funding["row"]] == 0]
+    np.maximum.at(high, events.symbol[paid["row"]], paid["mark_px"])
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
 

@@ -22,8 +22,9 @@ _OWN: Final[dict[str, tuple[str, ...]]] = {
     "quotes": _L1,
     "books": tuple(f"{name}_0" for name in _L1),
     "trades": ("px", "qty", "px", "qty"),
+    "funding": ("mark_px", "rate", "mark_px", "rate"),
 }
-"""What a row of a stream says of L1, while jumps are looked for; trades lose it again, because they leave L1 alone."""
+"""What a row of a stream says of prices, while jumps are looked for; trades and funding lose it again: they leave L1 alone."""
 
 
 def merge(
@@ -52,8 +53,7 @@ def merge(
             out[place] = part
         return out
 
-    zeros = {name: np.zeros(len(streams[name]["ts"]), np.int64) for name in names if name not in _OWN}
-    l1 = {column: gather([streams[n][_OWN[n][i]] if n in _OWN else zeros[n] for n in names]) for i, column in enumerate(_L1)}
+    l1 = {column: gather([streams[name][_OWN[name][i]] for name in names]) for i, column in enumerate(_L1)}
     fault = gather([faults[name] for name in names]).copy()
     symbol = gather([streams[name]["symbol"].astype(np.int16) for name in names])
     ts = gather([streams[name]["ts"] for name in names])

@@ -218,14 +218,14 @@ def _reject_outside(columns: Columns, column: str, low: int, high: int, file: ob
 
 
 def mark_jumps(events: Events, symbols: int, max_jump: int, place: Callable[[int, int], tuple[object, int, str, int]]) -> None:
-    """Quarantine quotes, books (best levels) and trades with a price further than `max_jump` from their symbol's last mid.
+    """Quarantine rows with a price, mark or best level further than `max_jump` from their symbol's last mid.
 
     The last mid is that of the last accepted L1 update; before the first one nothing is a jump. Two jumps of a symbol without an
     accepted row of it between them reject the file: either the price has moved for good or the data are another market's. A row
     that has an earlier reason is not judged; JUMP stands before BOOK_UNLIKE_QUOTES.
 
     Args:
-        events: in merged order, each row with its *own* prices (a trade's in both columns); `fault` is written.
+        events: in merged order, each row with its *own* prices (a trade's and a mark in both columns); `fault` is written.
         max_jump: a ratio in 1e-8.
         place: index of an event and side (0 bid, 1 ask) -> file, row, column and value, for the error.
 
@@ -254,7 +254,7 @@ def _mark_jumps(symbol: Ints, kind: Ints, fault: Ints, bid_px: Ints, ask_px: Int
             continue
         s = symbol[i]
         mid2, limit = state[s, 2], state[s, 3]
-        if kind[i] != _FUNDING and mid2 > 0 and (_far(bid_px[i], mid2, limit) or _far(ask_px[i], mid2, limit)):
+        if mid2 > 0 and (_far(bid_px[i], mid2, limit) or _far(ask_px[i], mid2, limit)):
             if state[s, 4] == 1:
                 return i
             state[s, 4] = 1

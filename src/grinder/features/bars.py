@@ -51,7 +51,7 @@ def close_features(market, past, history, p, tick_value, out):
     past["slow"] = ema(float(close) if first else past["slow"], close, p["ema_slow"])
     past["bars"], past["close"] = bars, close
     clear_features(out)
-    out["tr"] = tr * ONE
+    out["tr"] = min(tr, MONEY_LIMIT // ONE) * ONE
     out["absent"] -= _TR
     if bars >= p["atr_bars"]:
         atr = past["atr"] if p["atr_sma"] == 0 else mean_range(history, bars, p["atr_bars"])
