@@ -681,32 +681,43 @@ def mutate_parquet(rng: Rng) -> Files:
     text = scenes(False)["table"][0][1]["q.csv"]
     frame = pl.read_csv(text.encode())
     for _ in range(rng.choice((1, 1, 2))):
-        column, row = rng.choice(frame.columns), rng.randrange(frame.height)
-        values = frame[column].to_list()
-        kind = rng.randrange(7)
-        if kind == 0:
-            values[row] = rng.choice((float("nan"), float("inf"), -0.0, 1e300, 5e-324, 0.1 + 0.2, 1e16, 1.5e-7, -1.0, None))
-            frame = frame.with_columns(pl.Series(column, values, strict=False))
-        elif kind == 1:
-            values = [None if value is None else str(value) for value in values]
-            values[row] = rng.choice((*CELLS, "1\n2", "1,2", f"1\n{DAY}000,1,1,2,1", None))
-            frame = frame.with_columns(pl.Series(column, values, pl.String))
-        elif kind == 2:
-            frame = frame.with_columns(pl.col(column).cast(rng.choice((pl.Float32, pl.Int64, pl.String, pl.Boolean)), strict=False))
-        elif kind == 3:
-            frame = frame.with_columns(pl.col(column).cast(pl.Decimal(38, rng.choice((0, 3, 18))), strict=False))
-        elif kind == 4:
-            frame = frame.with_columns(pl.col("ts").cast(pl.Int64, strict=False).cast(pl.Datetime(rng.choice(("ms", "us", "ns")))))
-        elif kind == 5:
-            frame = frame.drop(column) if frame.width > 2 else frame.clear()
-        else:
-            frame = rng.choice((frame.clear(), pl.concat([frame, frame[row : row + 2]]), frame.rename({column: "BID,PX"})))
+        with contextlib.suppress(pl.exceptions.PolarsError):  # after another change there may be no such column, type or name
+            frame = _changed(rng, frame)
         if not frame.height:
             break
     out = io.BytesIO()
     frame.write_parquet(out, row_group_size=7)
     words = ["table", "--symbol", "BTC", "--quotes", "q.csv", *rng.choice(([], ["--sort"], ["--lot", "0.001", "--floor"]))]
     return {"q.csv": out.getvalue(), "command": json.dumps([words, False]).encode()}
+
+
+def _changed(rng: Rng, frame: pl.DataFrame) -> pl.DataFrame:
+    """One change of a value, a type, a column or the rows; the first change of a table always succeeds."""
+    column, row = rng.choice(frame.columns), rng.randrange(frame.height)
+    values = frame[column].to_list()
+    kind = rng.randrange(7)
+    if kind == 0:
+        values[row] = rng.choice((float("nan"), float("inf"), -0.0, 1e300, 5e-324, 0.1 + 0.2, 1e16, 1.5e-7, -1.0, None))
+        return frame.with_columns(pl.Series(column, values, strict=False))
+    if kind == 1:
+        values = [None if value is None else str(value) for value in values]
+        values[row] = rng.choice((*CELLS, "1\n2", "1,2", f"1\n{DAY}000,1,1,2,1", None))
+        return frame.with_columns(pl.Series(column, values, pl.String))
+    if kind == 2:
+        return frame.with_columns(pl.col(column).cast(rng.choice((pl.Float32, pl.Int64, pl.String, pl.Boolean)), strict=False))
+    if kind == 3:
+        return frame.with_columns(pl.col(column).cast(pl.Decimal(38, rng.choice((0, 3, 18))), strict=False))
+    if kind == 4:
+        return frame.with_columns(pl.col("ts").cast(pl.Int64, strict=False).cast(pl.Datetime(rng.choice(("ms", "us", "ns")))))
+    if kind == 5:
+        return frame.drop(column) if frame.width > 2 else frame.clear()
+    return rng.choice(
+        (
+            frame.clear,
+            lambda: pl.concat([frame, frame[row : row + 2]]),
+            lambda: frame.rename({column: "BID,PX"}),
+        )
+    )()
 
 
 def damage_parquet(rng: Rng) -> Files:
