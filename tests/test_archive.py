@@ -213,7 +213,7 @@ ROW = f"8,42000.00,0.25,42000.20,2,{T + 5},{T + 6}"
     [
         (ROW.replace("42000.00", "nan"), "best_bid_price", "nan", "not a plain price"),
         (ROW.replace("42000.00", "inf"), "best_bid_price", "inf", "not a plain price"),
-        (ROW.replace("42000.00", ""), "best_bid_price", "", "not a plain price"),
+        (ROW.replace("42000.00", ""), "best_bid_price", "", "a value is missing"),
         (ROW.replace("42000.00", "-42000.00"), "best_bid_price", "-42000.00", "negative"),
         (ROW.replace("42000.00", "0"), "best_bid_price", "0", "a price must be over 0"),
         (ROW.replace("0.25", "-0.25"), "best_bid_qty", "-0.25", "negative"),
@@ -415,3 +415,34 @@ def test_too_large_for_exact_numbers(tmp_path):
     with pytest.raises(InputFault, match=r"over 34,359,738,368 times 0\.00000001") as error:
         import_archive(path, tmp_path / "x", kind="perpetual")
     assert where(error)[1:] == (1, "best_bid_price", "400.00000000")
+
+
+def test_funding_of_spot_is_told_as_of_its_file(tmp_path):
+    quotes = ticker(tmp_path)
+    rates = csv(tmp_path / "BTCUSDT-fundingRate-2024-01.csv", [f"{T},8,0.0001"])
+    with pytest.raises(InputFault, match="funding of a spot instrument") as error:
+        import_archive([quotes, rates], tmp_path / "x", kind="spot")
+    assert where(error) == (rates.name, 0, None, "BTCUSDT")
+    with pytest.raises(InputFault, match="funding of a spot instrument"):
+        import_archive([quotes, rates], tmp_path / "x", kind={"BTCUSDT": "spot"})
+    only(tmp_path, quotes.name, rates.name)
+
+
+def test_cures_name_the_unit_of_a_value_and_only_what_helps(tmp_path):
+    crossed = ticker(tmp_path, [QUOTE_ROWS[0].replace("42000.10", "42000.30")])
+    with pytest.raises(InputFault, match="crossed") as error:
+        import_archive(crossed, tmp_path / "x", kind="perpetual")
+    assert error.value.value == 420003
+    assert error.value.cure.startswith("in ticks: ")
+    rates = csv(tmp_path / "BTCUSDT-fundingRate-2024-01.csv", [f"{T},8,1.1"])
+    with pytest.raises(InputFault, match="value out of range") as error:
+        import_archive([ticker(tmp_path), rates], tmp_path / "x", kind="perpetual")
+    assert (error.value.value, error.value.cure[:14]) == (110_000_000, "in 0.00000001:")
+    for old, new, floor in (("42000.20", "99999999999.9", False), ("1.500", "9999999999.5", True)):
+        with pytest.raises(InputFault, match=r"over .* times") as error:
+            import_archive(ticker(tmp_path, [QUOTE_ROWS[0].replace(old, new)]), tmp_path / "x", kind="perpetual")
+        assert ("--floor" in error.value.cure) is floor, "floor rounds no price"
+    with pytest.raises(ConfigError, match=r"BTCUSDT-1m-2024-01.csv: klines have no bid"):
+        import_archive(
+            csv(tmp_path / "BTCUSDT-1m-2024-01.csv", [f"{T},1,1,1,1,5,{T + 59_999},5,1,2,2,0"]), tmp_path / "x", kind="perpetual"
+        )

@@ -267,3 +267,12 @@ def test_by_command(tmp_path, capsys):
     only(tmp_path, "btc", "in")
     with pytest.raises(ConfigError, match="kind is missing"):
         import_tardis(path, tmp_path / "x")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_an_empty_line_is_told_as_one(tmp_path, end):
+    path = csv(tmp_path / "q.csv", [row(0, "2,100.5,100.25,1"), "", row(9, "2,100.5,100.25,1")], header=QUOTES, end=end)
+    with pytest.raises(InputFault, match="an empty line") as error:
+        import_tardis(path, tmp_path / "x", kind="perpetual")
+    assert where(error) == ("q.csv", 2, "exchange", None)
+    only(tmp_path, "q.csv")

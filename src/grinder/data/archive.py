@@ -178,7 +178,7 @@ def _klines(part: Part, bars: Bars, rules: Rules) -> Part:
     """Klines with what turns them into quotes once the tick is known."""
     spread, size = bars
     if spread is None or size is None:
-        raise ConfigError("klines have no bid, ask or quantity: give --spread-ticks and --size")
+        raise ConfigError(f"{part.table.path}: klines have no bid, ask or quantity: give --spread-ticks and --size")
     if spread < 0:
         raise ConfigError(f"--spread-ticks {spread}: it cannot be negative")
     part.sample = Unit.of(size, "--size").places

@@ -349,6 +349,10 @@ def _import(
     if len(set(files)) != len(files):
         raise ConfigError("a file is given twice")
     parts = [read(path, rules, progress) for path, progress in _tracked(files, options.get("progress"))]
+    for part in parts:
+        if part.stream == "funding" and (kind if isinstance(kind, str) else kind.get(part.symbol)) == "spot":
+            row, cure = part.table.line(0), "only a perpetual has funding: give kind perpetual, or leave the file out"
+            raise InputFault("funding of a spot instrument", file=part.table.path, row=row, value=part.symbol, cure=cure)
     joined = join(parts, rules)
     extra = {name: options[name] for name in ("contract_size", "quote", "quote_decimals") if name in options}
     instruments = [

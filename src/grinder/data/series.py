@@ -31,6 +31,10 @@ Derive = Callable[["Series"], None]
 _LIMITS: Final = {t.PRICE: (MAX_PRICE_TICKS, "tick_size"), t.QTY: (MAX_QTY_LOTS, "lot_size")}
 
 
+_UNITS: Final = {"px": "ticks", "qty": "lots", "rate": "0.00000001"}
+"""What a joined value is counted in, by a word of its field: the file holds it as a decimal number."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """How files become streams.
@@ -254,9 +258,8 @@ def _to_units(part: Part, group: int, unit: Unit, rules: Rules) -> None:
         if over.any():
             row = int(np.argmax(over))
             shown = format_units(int(values[row]), Fraction(1, 10 ** table.places[group]))
-            cure = (
-                f"give a larger {option}: at most {limit:,} times it are allowed; --floor (floor=True) rounds quantities down to it"
-            )
+            cure = f"give a larger {option}: at most {limit:,} times it are allowed"
+            cure += "; --floor (floor=True) rounds quantities down to it" if group == t.QTY else ""
             raise _off(part, name, row, f"over {limit:,} times {format_units(1, unit.size)}", shown, cure)
         values *= factor
         if step > 1:
@@ -372,7 +375,9 @@ def _told_of(series: Mapping[str, Series], fault: InputFault) -> InputFault:
     """A fault of a stream's row as one of the file and line it came from."""
     if fault.row is None or str(fault.file) not in series:
         return fault
-    return series[str(fault.file)].fault(fault.reason, fault.row, fault.column or "ts", fault.value, fault.cure)
+    column = fault.column or "ts"
+    cure = next((f"in {unit}: {fault.cure}" for part, unit in _UNITS.items() if part in column.split("_")), fault.cure)
+    return series[str(fault.file)].fault(fault.reason, fault.row, column, fault.value, cure)
 
 
 def _mark(funding: Series, quotes: tuple[Series, NDArray[np.int8]] | None, rules: Rules) -> None:

@@ -217,10 +217,17 @@ class _Reader:
         if layout is None or not self.seen:
             raise InputFault("no_ticks: there is not one row", file=self.path, cure="an empty file is never a success")
         if not self.store.length and self.dropped["other_symbol"] == self.seen:
-            raise InputFault("wrong symbol", file=self.path, value=layout.wanted, cure="no row of the file is of it")
+            raise InputFault(
+                "wrong symbol",
+                file=self.path,
+                value=layout.wanted,
+                cure="no row of the file is of it: choose a symbol that is there",
+            )
         if not self.store.length:
             why = ", ".join(f"{reason} {count}" for reason, count in (+self.dropped).items())
-            raise InputFault("no_ticks: every row was left out", file=self.path, cure=why)
+            raise InputFault(
+                "no_ticks: every row was left out", file=self.path, cure=f"{why}; fetch it again, or leave the file out"
+            )
         self.store.trim()
         columns = {name: self.store.column(i) for i, name in enumerate(self.fields)}
         kept = {c.field: c for c in layout.columns if c.field}
@@ -324,8 +331,10 @@ class _Reader:
                 if block.text[i] == ord("\n"):
                     break
                 begin = i + 1 if cells == len(names) else begin
+        if block.text[line:i].tobytes() in (b"", b"\r") and len(names) > 1:
+            return self._explain(t.EMPTY_LINE, 0, block, line)
         if cells < len(names) and i > line:
-            return self._explain(t.MISSING if block.text[line] != ord("\r") else t.EMPTY_LINE, cells, block, line)
+            return self._explain(t.MISSING, cells, block, line)
         return self._explain(t.EXTRA, len(names), block, begin) if cells > len(names) else None
 
     def _explain(self, status: int, column: int, block: Block, begin: int) -> InputFault:
@@ -365,6 +374,8 @@ class _Reader:
     def _number_fault(self, status: int, kind: int, value: str) -> tuple[str, str]:
         unit = self.units[kind] if kind <= t.QTY else None
         what = _GROUPS[kind] if kind <= t.MARK else "number"
+        if not value:
+            return "a value is missing", "fetch the file again, or leave the row out"
         if status == t.FINER and kind == t.RATE:
             return "finer than 0.00000001, the unit of rates", "--floor (floor=True) rounds such rates down"
         if status in (t.FINER, t.NEGATIVE, t.TOO_SMALL) and kind in (t.PRICE, t.QTY, t.MARK):

@@ -110,7 +110,8 @@ def _mapped(path: Path, stream: str, cells: list[str], columns: Mapping[str, str
             raise InputFault("a column twice", file=path, row=0, column=wanted, cure="rename one of them")
         place = (cells.index(wanted) if wanted in cells else -1) if header else (int(wanted) if wanted else -1)
         if place in where:
-            raise ConfigError(f"{name} and {where[place]} are both mapped to column {wanted}")
+            both = f"{name} and {where[place]} are both mapped to column {wanted}"
+            raise ConfigError(f"{path}: {both}: map each to one of its own")
         if 0 <= place < len(cells):
             where[place] = name
         elif needed or name in columns:
