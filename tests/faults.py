@@ -586,6 +586,7 @@ def common(form: Quoted) -> list[Case]:
         Case(FEW, "one quote", ACCEPT, make(first), "rows"),
         Case(FEW, "a constant price", ACCEPT, make(*[row(i) for i in range(9)]), "rows"),
         Case(OPTION, "a tick size of 0", REJECT, make(first, options=["--tick", "0"])),
+        Case(OPTION, "tick times lot finer than --quote-decimals", REJECT, make(row(b="99.99999", B="0.50001"))),
         Case(OPTION, "--floor without a lot size", REJECT, make(first, options=["--floor"])),
         Case(OPTION, "a tick size of a symbol that is not there", REJECT, make(first, options=["--tick", "OTHER=0.1"])),
         Case(OPTION, "a folder that exists", REJECT, there(make(first))),

@@ -60,7 +60,7 @@ def test_columns_by_place_in_a_file_without_header(tmp_path):
     with pytest.raises(InputFault, match="missing column") as error:
         take(tmp_path, "x", quotes=path, columns=columns | {"ask_qty": "9"})
     assert where(error)[:3] == ("q.csv", 0, "9")
-    with pytest.raises(ConfigError, match="both mapped to column 3"):
+    with pytest.raises(ConfigError, match=r"q\.csv: .* both mapped to column 3: map each"):
         take(tmp_path, "x", quotes=path, columns=columns | {"ask_qty": "3"})
 
 
@@ -163,6 +163,7 @@ def test_faults_in_parquet(tmp_path, value, shown):
     with pytest.raises(InputFault) as error:
         take(tmp_path, quotes=tmp_path / "q.parquet")
     assert where(error) == ("q.parquet", 1, "bid_px", shown)
+    assert ("a value is missing" in str(error.value)) == (value is None)
     only(tmp_path, "q.parquet")
 
 
