@@ -233,7 +233,11 @@ def _add_generate(commands: Any) -> None:
         help="make a fixture of a whole day from a seed, or check that fixtures are what their seeds make",
         epilog=_EPILOG,
     )
-    generate.add_argument("character", nargs="?", help="what kind of day: range_day, trend_day or vol_shock")
+    generate.add_argument(
+        "character",
+        nargs="?",
+        help="what kind of day: range_day, trend_day or vol_shock, of quotes; thin_book or impact_spike, of quotes and books",
+    )
     generate.add_argument("--seed", type=int, default=1, metavar="N", help="0 to 2**63 - 1 (default %(default)s)")
     generate.add_argument("--out", metavar="FOLDER", help="the fixture's folder; its last part is the name")
     generate.add_argument(
@@ -241,7 +245,7 @@ def _add_generate(commands: Any) -> None:
         metavar="NAME=N",
         action="append",
         default=[],
-        help="a parameter on top of the character's, such as price_ticks=500000",
+        help="a parameter on top of the character's, such as price_ticks=500000; one of books, as level_gap_ticks=3, adds them",
     )
     generate.add_argument(
         "--check",

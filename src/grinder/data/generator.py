@@ -1,6 +1,6 @@
 """Market days made of integers alone: a pure function of parameters and a seed, equal to the bit on every machine (SPEC 2.3).
 
-A day is made in three steps, each a prefix of itself when fewer seconds are asked for:
+A day is made in steps, each a prefix of itself when fewer seconds are asked for:
 
 1. *Draws*: splitmix64 of (seed, stream, counter), as numpy arrays. There is no state, so a draw never depends on how many were
    taken before it.
@@ -8,30 +8,48 @@ A day is made in three steps, each a prefix of itself when fewer seconds are ask
    level and the pace; each beat of 100 ms moves the fair price, which reverts to the level, and says how many quotes come.
 3. *Quotes*: those of a beat form a burst within some milliseconds. A burst that moves the price lets one side lead and the other
    follow, as when levels are swept; the others change one size. Spread widens and sizes thin out with volatility.
+4. *Books*, where they are asked for, at a steady pace with holes. The best levels are the quote in force. Behind them each
+   stretch of some ticks holds a level or none, its price and size being draws looked up by place and time: levels stay while the
+   price comes and goes, and change one by one. Sizes grow with the distance from the best; a few are walls. In a *spell* the sizes
+   of one side or of both fall, or its levels come to lie far apart, or both; then all of it passes.
 
 Units: price in 1e-6 ticks, log2 and multipliers in 1/65536, times in ns, beats or seconds as named.
 
-The parameters follow the real recording `binance_btcusdt_6m`. It holds 190 quotes a second and a day here about two, so that the
-mid is seen to change less often; the other statistics do not depend on the pace. tests/test_generator.py measures this table:
+The parameters follow the real recording `binance_btcusdt_6m`. It holds 190 quotes a second and a day here one or two, so that the
+mid is seen to change less often; the other statistics do not depend on the pace. tests/test_generator.py measures these tables:
 
-                                               recording   range_day   trend_day   vol_shock
-    quotes with a spread of one tick                 94%         93%         92%         49%
-    spread, 99th percentile (ticks)                   29          44          32         253
-    quotes at the time of the one before             48%         48%         48%         48%
-    deviation of gaps over their mean                2.9         2.5         2.4         2.5
-    600 ms steps that change the mid                 39%         21%         20%         24%
-    correlation of successive moves' signs          0.56        0.45        0.44        0.43
-    deviation of 1 s returns (bp)                    1.2         1.2         0.8         2.3
-    deviation of 10 s returns (bp)                   3.8         3.7         2.6         7.2
-    kurtosis of 1 s returns                           22          25          45          57
-    kurtosis of 10 s returns                           5           5           9          22
-    bid sizes, 5th percentile (lots)                  19         109         105          47
-    bid sizes, median (lots)                        2677        2425        2438        1621
-    bid sizes, 95th percentile (lots)              11288       10460       10419        8377
-    bids at a multiple of ten ticks                  20%         19%         19%         18%
-    asks at a multiple of ten ticks                  22%         19%         19%         18%
+                                                      recording    range_day    trend_day    vol_shock    thin_book impact_spike
+    quotes with a spread of one tick                        94%          93%          92%          49%          93%          93%
+    spread, 99th percentile (ticks)                          29           44           32          253            5            6
+    quotes at the time of the one before                    48%          48%          48%          48%          48%          48%
+    deviation of gaps over their mean                       2.9          2.5          2.4          2.5          2.1          2.1
+    600 ms steps that change the mid                        39%          21%          20%          24%          12%          12%
+    correlation of successive moves' signs                 0.56         0.45         0.44         0.43         0.37         0.38
+    deviation of 1 s returns (bp)                           1.2          1.2          0.8          2.3          1.2          1.3
+    deviation of 10 s returns (bp)                          3.8          3.7          2.6          7.2          3.8          4.0
+    kurtosis of 1 s returns                                  22           25           45           57           57           52
+    kurtosis of 10 s returns                                  5            5            9           22           14            7
+    bid sizes, 5th percentile (lots)                         19          109          105           47            4            4
+    bid sizes, median (lots)                               2677         2425         2438         1621           97           98
+    bid sizes, 95th percentile (lots)                     11288        10460        10419         8377          414          412
+    bids at a multiple of ten ticks                         20%          19%          19%          18%          15%          15%
+    asks at a multiple of ten ticks                         22%          19%          19%          18%          16%          15%
 
 Of `vol_shock` the spreads, sizes and returns are those of the shocks.
+
+                                                      recording    thin_book impact_spike
+    time with a book under 2 s old                         100%          99%          99%
+    levels one tick behind the one before                   31%          25%          24%
+    levels at a multiple of ten ticks                       28%          17%          19%
+    span of ten levels, median (bp)                         0.7          5.8          5.8
+    depth of a side, 5th percentile (1000 quote)             61           30           34
+    depth of a side, median (1000 quote)                    338           64           65
+    depth of a side, 95th percentile (1000 quote)          1248          129          131
+    tenth level's median size over the second's             2.5          3.1          3.0
+    walls of a side                                         2.7          0.8          0.8
+
+Books of `thin_book` and `impact_spike` are those of a smaller market, whose tick is 18 times the recording's in basis points. Half
+of the recording's sizes behind the best level are small and its walls are huge; the sizes here are in between.
 """
 
 from __future__ import annotations
@@ -46,12 +64,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grinder._jit import kernel
-from grinder.data.fixture import Fixture, write_fixture
+from grinder.data.fixture import Fixture, canonical_columns, write_fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, DataError, IntegrityError
 from grinder.records import _record
+from grinder.units import MAX_QTY_LOTS
 
-__all__ = ["CHARACTERS", "PARAMETERS", "VERSION", "Character", "Parameter", "generate_fixture", "generate_quotes", "regenerate"]
+__all__ = [
+    "BOOK_PARAMETERS",
+    "CHARACTERS",
+    "PARAMETERS",
+    "VERSION",
+    "Character",
+    "Parameter",
+    "generate_day",
+    "generate_fixture",
+    "generate_quotes",
+    "regenerate",
+]
+
+Ints = NDArray[np.int64]
+Columns = dict[str, Ints]
 
 VERSION: Final = 1
 """Of the algorithm: it rises when the same parameters and seed give other columns."""
@@ -60,6 +93,12 @@ DAY_S: Final = 86_400
 DAY_MS: Final = DAY_S * 1000
 BEATS: Final = 10
 """Beats a second; one is 100 ms."""
+LEVELS: Final = 10
+"""Of a side of a book."""
+TABLE: Final = 1 << 16
+"""Draws that levels look up by their place and time."""
+REACH: Final = 2048
+"""Stretches that are looked through for a side's levels; what lies further away is not seen."""
 LAST_BEAT: Final = DAY_S * BEATS - 1
 MICRO: Final = 1_000_000
 """Of a tick, as the fair price is carried."""
@@ -133,8 +172,34 @@ PARAMETERS: Final[dict[str, Parameter]] = {
 }
 """What a day is made of. Every value is an integer; `[generator]` of a manifest holds all of them."""
 
+BOOK_PARAMETERS: Final[dict[str, Parameter]] = {
+    "book_interval_ms": Parameter(1_600, 500, 60_000, "usual time from book to book, a quarter more or less"),
+    "book_holes_per_day": Parameter(200, 0, 5_000, "times that books fail to come"),
+    "book_hole_seconds": Parameter(6, 1, 600, "mean length of those holes, half more or less"),
+    "level_gap_ticks": Parameter(5, 1, 10_000, "a level rests in each stretch of so many ticks"),
+    "level_fill_pct": Parameter(85, 10, 100, "share of the stretches that hold one"),
+    "level_life_seconds": Parameter(12, 1, 3_600, "how long a level stays what it is, unless the price passes it"),
+    "level_size_pct": Parameter(60, 1, 1_000, "mean size of the level behind the best, of the best's own"),
+    "level_growth_pct": Parameter(15, 0, 1_000, "what each further level has more, of the best's own"),
+    "wall_levels_pct": Parameter(2, 0, 100, "share of levels that are walls; three times that at multiples of 10 ticks"),
+    "wall_times": Parameter(8, 1, 100, "how much more than its mean a wall holds, a quarter more or less"),
+    "spells": Parameter(0, 0, 48, "spells in which the book is not what it was: of bids, of asks or of both"),
+    "spell_quiet_minutes": Parameter(60, 0, 1_000, "no spell before"),
+    "spell_seconds": Parameter(180, 1, 7_200, "mean length of a spell, a quarter more or less"),
+    "spell_attack_seconds": Parameter(10, 1, 3_600, "how long it comes"),
+    "spell_recover_seconds": Parameter(60, 1, 7_200, "how long it goes"),
+    "spell_thin_log2_pct": Parameter(0, 0, 600, "halvings of sizes in the mildest spell, 0.01"),
+    "spell_thinnest_log2_pct": Parameter(0, 0, 600, "halvings of sizes in the worst spell, 0.01; the others lie between"),
+    "spell_best_pct": Parameter(50, 0, 100, "how much of the halvings the best level takes part in"),
+    "spell_levels_pct": Parameter(0, 0, 200, "levels that a side is short of for each halving"),
+    "spell_gap_log2_pct": Parameter(0, 0, 600, "doublings of the gaps between levels in the mildest spell, 0.01"),
+    "spell_widest_log2_pct": Parameter(0, 0, 600, "doublings of the gaps between levels in the worst spell, 0.01"),
+}
+"""What its books are made of. A day has books where one of these is given; its manifest holds all or none of them."""
+
 NAMES: Final = tuple(PARAMETERS)
-_INSTRUMENT: Final = Instrument(symbol="BTCUSDT", kind="perpetual", tick_size="0.1", lot_size="0.001")
+_BTC: Final = Instrument(symbol="BTCUSDT", kind="perpetual", tick_size="0.1", lot_size="0.001")
+_AVAX: Final = Instrument(symbol="AVAXUSDT", kind="perpetual", tick_size="0.001", lot_size="1")
 
 
 @dataclass(frozen=True)
@@ -145,9 +210,22 @@ class Character:
     parameters: Mapping[str, int]
     config: Mapping[str, Any]
     expect: Mapping[str, Any]
+    instrument: Instrument = _BTC
 
 
 _GRID: Final = {"min_edge": "4bp", "quantity": "0.01"}
+_SMALL: Final = {
+    "price_ticks": 34_800,
+    "quotes_per_day": 72_000,
+    "volatility_minute_bp100": 800,
+    "size_lots": 150,
+    "spread_wide_pct": 4,
+    "spread_wide_ticks": 2,
+    "spread_stress_ticks": 2,
+    "round_pct": 16,
+    "level_gap_ticks": 2,
+}
+"""A market of a tenth of the size, where a tick is 0.3 bp."""
 _EXPECT: Final = {"fills": 300, "buys": 100, "sells": 100, "cycles": 100, "realised": True}
 CHARACTERS: Final[dict[str, Character]] = {
     "range_day": Character(
@@ -186,38 +264,81 @@ CHARACTERS: Final[dict[str, Character]] = {
         _GRID | {"step": "20bp", "levels": 15},
         _EXPECT,
     ),
+    "thin_book": Character(
+        "A day on which the book of a smaller market collapses for minutes, mostly one side of it, while best prices look as ever",
+        _SMALL
+        | {
+            "start_day": 19_728,
+            "spells": 12,
+            "spell_seconds": 240,
+            "spell_thin_log2_pct": 430,
+            "spell_thinnest_log2_pct": 600,
+            "spell_best_pct": 40,
+            "spell_levels_pct": 60,
+        },
+        _GRID | {"step": "15bp", "levels": 12, "quantity": "20"},
+        _EXPECT | {"fills": 100, "buys": 30, "sells": 30, "cycles": 30},
+        _AVAX,
+    ),
+    "impact_spike": Character(
+        "A day on which levels of a smaller market's book come to lie far apart for seconds or minutes, so that size costs much",
+        _SMALL
+        | {
+            "start_day": 19_729,
+            "spells": 16,
+            "spell_seconds": 60,
+            "spell_attack_seconds": 4,
+            "spell_recover_seconds": 20,
+            "spell_thin_log2_pct": 120,
+            "spell_thinnest_log2_pct": 280,
+            "spell_best_pct": 100,
+            "spell_gap_log2_pct": 250,
+            "spell_widest_log2_pct": 560,
+        },
+        _GRID | {"step": "15bp", "levels": 12, "quantity": "20"},
+        _EXPECT | {"fills": 100, "buys": 30, "sells": 30, "cycles": 30},
+        _AVAX,
+    ),
 }
 """The kinds of day that `grinder generate` knows."""
 
 
 def complete(parameters: Mapping[str, int]) -> dict[str, int]:
-    """All parameters in their order: those given, checked, over the defaults.
+    """All parameters in their order, those of books if one of them is given: what is given, checked, over the defaults.
 
     Raises:
         ConfigError: naming the parameter, its value and its range.
     """
+    every = PARAMETERS | BOOK_PARAMETERS
     for name, value in parameters.items():
-        if name not in PARAMETERS:
-            raise ConfigError(f"generator: there is no parameter {name!r}; there are {', '.join(NAMES)}")
-        known = PARAMETERS[name]
+        if name not in every:
+            raise ConfigError(f"generator: there is no parameter {name!r}; there are {', '.join(every)}")
+        known = every[name]
         if type(value) is not int or not known.low <= value <= known.high:
             raise ConfigError(
                 f"generator: {name} = {value!r}: allowed are whole numbers from {known.low} to {known.high}: {known.says}"
             )
-    return {name: parameters.get(name, known.default) for name, known in PARAMETERS.items()}
+    wanted = PARAMETERS if parameters.keys().isdisjoint(BOOK_PARAMETERS) else every
+    return {name: parameters.get(name, known.default) for name, known in wanted.items()}
 
 
-def generate_quotes(parameters: Mapping[str, int], seed: int, *, seconds: int = DAY_S) -> dict[str, NDArray[np.int64]]:
-    """Quotes of one UTC day.
+def generate_quotes(parameters: Mapping[str, int], seed: int, *, seconds: int = DAY_S) -> Columns:
+    """The quotes of `generate_day`."""
+    return generate_day(parameters, seed, seconds=seconds)["quotes"]
+
+
+def generate_day(parameters: Mapping[str, int], seed: int, *, seconds: int = DAY_S) -> dict[str, Columns]:
+    """Quotes of one UTC day, and books where one of their parameters is given.
 
     Args:
-        parameters: those that differ from the defaults of `PARAMETERS`.
+        parameters: those that differ from the defaults of `PARAMETERS` and `BOOK_PARAMETERS`.
         seed: 0 to 2**63 - 1. Equal parameters and seeds give equal columns, wherever and however they are computed.
         seconds: how much of the day; fewer give its first rows.
 
     Returns:
-        int64 columns of equal length: ts (ns), bid_px, ask_px (ticks), bid_qty, ask_qty (lots). `ts` never falls and stays within
-        the day, bid < ask, sizes are at least 1, and no row equals the one before it.
+        By stream, int64 columns of equal length. `quotes`: ts (ns), bid_px, ask_px (ticks), bid_qty, ask_qty (lots). `ts` never
+        falls and stays within the day, bid < ask, sizes are at least 1, and no row equals the one before it. `books`: ts, which
+        rises, and ten levels a side as in `canonical_columns`, the first being the quote in force; levels that are missing are 0.
 
     Raises:
         ConfigError: a parameter, the seed or the length is out of its range.
@@ -227,25 +348,46 @@ def generate_quotes(parameters: Mapping[str, int], seed: int, *, seconds: int = 
         if type(value) is not int or not low <= value <= high:
             raise ConfigError(f"generator: {name} = {value!r}: allowed are whole numbers from {low} to {high}")
     beats = seconds * BEATS
-    day = np.array([(*given.values(), *_derived(given))], _DAY)
+    day = np.array([(*(given[name] for name in NAMES), *_derived(given))], _DAY)
+    thin, gaps = _spells(given, seed)
     plan = [column[:seconds] for column in (_clock(given), *_schedule(given, seed))]
     plan += [_draws(seed, stream, seconds) for stream in ("slow", "burst", "level", "pace")]
     plan += [_draws(seed, stream, beats) for stream in ("price", "arrival")]
-    beat_columns = [np.zeros(beats, np.int64) for _ in ("fair", "stress", "burst")]
-    _walk(day, *plan, *beat_columns)
-    rows = int(beat_columns[-1].sum())
-    columns = {name: np.zeros(rows, np.int64) for name in ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty")}
+    moved = [np.zeros(beats, np.int64) for _ in ("fair", "stress", "burst")]
+    _walk(day, *plan, *moved)
+    stress, burst = moved[1:]
+    rows = int(burst.sum())
+    quotes = {name: np.zeros(rows, np.int64) for name in ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty")}
     draws = [_draws(seed, stream, beats) for stream in ("move", "spread")]
     draws += [_draws(seed, stream, rows) for stream in ("size", "order")]
-    _quote(day, *beat_columns, *draws, *columns.values())
-    columns["ts"] += given["start_day"] * DAY_S * 1_000_000_000
-    return columns
+    draws.append(thin * given.get("spell_best_pct", 0) // 100)
+    _quote(day, *moved, *draws, *quotes.values())
+    streams = {"quotes": quotes}
+    if "book_interval_ms" in given:
+        streams["books"] = _books(given, seed, seconds, day, stress, thin, gaps, quotes)
+    for columns in streams.values():
+        columns["ts"] += given["start_day"] * DAY_S * 1_000_000_000
+    return streams
+
+
+def _books(
+    given: Mapping[str, int], seed: int, seconds: int, day: Ints, stress: Ints, thin: Ints, gaps: Ints, quotes: Columns
+) -> Columns:
+    """Books of the first `seconds`, each with the quote in force as its best; `ts` in ns from the start of the day."""
+    now = _pace(given, seed, seconds)
+    at = np.searchsorted(quotes["ts"], now * 1_000_000, side="right") - 1
+    levels = np.zeros((4 * LEVELS, len(now)), np.int64)
+    for k, name in enumerate(("bid_px", "bid_qty", "ask_px", "ask_qty")):
+        levels[k] = quotes[name][at]
+    book = np.array([tuple(given[name] for name in BOOK_PARAMETERS)], _BOOK)
+    _stack(day, book, now, stress, thin, gaps, _draws(seed, "rest", TABLE), levels)
+    return {"ts": now * 1_000_000} | dict(zip(canonical_columns("books", LEVELS)[2:], levels, strict=True))
 
 
 def generate_fixture(
     character: str, seed: int, out: str | os.PathLike[str], *, parameters: Mapping[str, int] | None = None
 ) -> Fixture:
-    """Write a fixture folder with one day of quotes of a BTCUSDT-like perpetual.
+    """Write a fixture folder with one day of quotes, and of books where the character has them, of a perpetual.
 
     Args:
         character: a key of `CHARACTERS`. seed: see `generate_quotes`. out: the folder, which must not exist.
@@ -261,11 +403,11 @@ def generate_fixture(
         raise ConfigError(f"there is no character {character!r}; there are {', '.join(CHARACTERS)}")
     kind = CHARACTERS[character]
     given = complete({**kind.parameters, **(parameters or {})})
-    columns = generate_quotes(given, seed)
+    streams = generate_day(given, seed)
     return write_fixture(
         out,
-        [_INSTRUMENT],
-        {"quotes": {**columns, "symbol": np.zeros(len(columns["ts"]), np.int64)}},
+        [kind.instrument],
+        {stream: {**columns, "symbol": np.zeros(len(columns["ts"]), np.int64)} for stream, columns in streams.items()},
         shows=kind.shows,
         config=kind.config,
         expect=kind.expect,
@@ -287,14 +429,15 @@ def regenerate(data: Fixture) -> Fixture:
     given.pop("character", None)
     if type(version) is not int or version != VERSION:
         raise IntegrityError(f"{where} version = {version!r}; this grinder generates version {VERSION}")
-    missing = [name for name in NAMES if name not in given]
+    wanted = NAMES if given.keys().isdisjoint(BOOK_PARAMETERS) else (*NAMES, *BOOK_PARAMETERS)
+    missing = [name for name in wanted if name not in given]
     if missing:
         raise IntegrityError(f"{where} lacks {', '.join(missing)}")
     try:
-        columns = generate_quotes(given, seed)
+        streams = generate_day(given, seed)
     except ConfigError as error:
         raise IntegrityError(f"{where} cannot be generated: {error}") from None
-    made = Fixture.from_arrays(data.instruments, quotes=columns, config=data.config, name=data.name)
+    made = Fixture.from_arrays(data.instruments, **streams, config=data.config, name=data.name)
     if made.content != data.content:
         raise IntegrityError(f"{where} gives content {made.content}, the fixture holds {data.content}: one of the two was changed")
     return made
@@ -303,7 +446,8 @@ def regenerate(data: Fixture) -> Fixture:
 # Draws and schedules: numpy, integers
 
 
-_STREAMS: Final = ("slow", "burst", "level", "pace", "price", "arrival", "move", "spread", "size", "order", "schedule")
+_OF_QUOTES: Final = ("slow", "burst", "level", "pace", "price", "arrival", "move", "spread", "size", "order", "schedule")
+_STREAMS: Final = (*_OF_QUOTES, "spell", "book", "rest")
 
 
 def _draws(seed: int, stream: str, count: int) -> NDArray[np.int64]:
@@ -355,6 +499,45 @@ def _schedule(given: Mapping[str, int], seed: int) -> tuple[NDArray[np.int64], N
     return drift, push, kick
 
 
+def _spells(given: Mapping[str, int], seed: int) -> tuple[Ints, Ints]:
+    """Halvings of sizes and doublings of gaps, log2 in 1/65536, at each second: (2, DAY_S), bids and asks.
+
+    How bad a spell is goes by its rank among the draws, so that every day has many mild ones and a few bad ones.
+    """
+    thin, gaps = (np.zeros((2, DAY_S), np.int64) for _ in range(2))
+    spells = given.get("spells", 0)
+    first, *draws = _draws(seed, "spell", 1 + 3 * BOOK_PARAMETERS["spells"].high).tolist()
+    ranks = draws[2 : 3 * spells : 3]
+    for i in range(spells):
+        place, stretch = draws[3 * i : 3 * i + 2]
+        quiet = given["spell_quiet_minutes"] * 60
+        room = (DAY_S - quiet) // spells
+        begin = quiet + i * room + place % (room * 2 // 3)
+        hold = given["spell_seconds"] * (75 + stretch % 51) // 100
+        attack, recover = given["spell_attack_seconds"], given["spell_recover_seconds"]
+        rise, fall = np.arange(1, attack + 1) * ONE // attack, np.arange(recover, 0, -1) * ONE // recover
+        shape = np.concatenate([rise, np.full(hold, ONE), fall])[: DAY_S - begin]
+        rank = sorted(ranks).index(ranks[i])
+        for column, mild, worst in ((thin, "thin", "thinnest"), (gaps, "gap", "widest")):
+            low, high = given[f"spell_{mild}_log2_pct"], given[f"spell_{worst}_log2_pct"]
+            top = low + (high - low) * rank**4 // max(1, spells - 1) ** 4
+            for side in ((0,), (1,), (0, 1))[(first + i) % 3]:  # bids, asks and both take turns
+                part = column[side, begin : begin + len(shape)]
+                np.maximum(part, shape * top // 100, out=part)
+    return thin, gaps
+
+
+def _pace(given: Mapping[str, int], seed: int, seconds: int) -> Ints:
+    """When books come, in ms from the start of the day: at a steady pace, with a hole now and then."""
+    usual = given["book_interval_ms"]
+    draws = _draws(seed, "book", seconds * 1000 // (usual * 3 // 4) + 1)
+    step = usual * (768 + (draws & 511)) // 1024
+    hole = given["book_hole_seconds"] * 1000 * (512 + (draws >> 9 & 1023)) // 1024
+    chance = (given["book_holes_per_day"] << 20) * usual // DAY_MS
+    now = np.cumsum(step + hole * ((draws >> 20 & 0xFFFFF) < chance))
+    return now[now < seconds * 1000]
+
+
 def _derived(given: Mapping[str, int]) -> list[int]:
     """Constants of the kernels: chances in 2**-31, and the steps that give the deviations asked for, `deviation * sqrt(2 / length)`
     where a part decays."""
@@ -374,6 +557,7 @@ def _derived(given: Mapping[str, int]) -> list[int]:
 
 _DAY: Final = _record((*NAMES, "slow_step", "pace_step", "beat_step", "level_step", "burst_chance", "quote_chance"))
 """One row: all parameters and what `_derived` makes of them."""
+_BOOK: Final = _record(tuple(BOOK_PARAMETERS))
 
 
 # Kernels: int64, nothing else
@@ -448,8 +632,8 @@ def _walk(day, clock, drift, push, kick, slow_u, burst_u, level_u, pace_u, price
 
 
 @kernel
-def _quote(day, fair, stress, burst, move_u, spread_u, size_u, order_u, ts, bid_px, bid_qty, ask_px, ask_qty):
-    """Fill the rows of all bursts; `ts` in ns from the start of the day."""
+def _quote(day, fair, stress, burst, move_u, spread_u, size_u, order_u, thin, ts, bid_px, bid_qty, ask_px, ask_qty):
+    """Fill the rows of all bursts; `ts` in ns from the start of the day. `thin`: halvings of sizes, by side and second."""
     p = day[0]
     bid, ask, bid_size, ask_size = p["price_ticks"], p["price_ticks"] + 1, p["size_lots"], p["size_lots"]
     now = row = 0
@@ -458,7 +642,9 @@ def _quote(day, fair, stress, burst, move_u, spread_u, size_u, order_u, ts, bid_
         if n == 0:
             continue
         u = move_u[beat]
-        mean = max(1, (p["size_lots"] << 16) // exp2(min(stress[beat] * p["size_thin_pct"] // 100, LOG2_MAX)))
+        strain = stress[beat] * p["size_thin_pct"] // 100
+        bid_mean = max(1, (p["size_lots"] << 16) // exp2(strain + thin[0, beat // BEATS]))
+        ask_mean = max(1, (p["size_lots"] << 16) // exp2(strain + thin[1, beat // BEATS]))
         to = fair[beat] // MICRO
         spread = min(width(p, stress[beat], spread_u[beat]), max(1, to >> 6))
         new_bid, new_ask, steps = aim(p, bid, ask, to, spread, stress[beat], u)
@@ -482,12 +668,12 @@ def _quote(day, fair, stress, burst, move_u, spread_u, size_u, order_u, ts, bid_
                 ask = old_ask + (new_ask - old_ask) * (lead if up else follow) // steps
                 if bid >= ask:
                     bid, ask = new_bid, new_ask
-                bid_size = fresh(mean, size_u[row], w >> 52) if bid != before_bid else bid_size
-                ask_size = fresh(mean, size_u[row] >> 32, w >> 56) if ask != before_ask else ask_size
+                bid_size = fresh(bid_mean, size_u[row], w >> 52) if bid != before_bid else bid_size
+                ask_size = fresh(ask_mean, size_u[row] >> 32, w >> 56) if ask != before_ask else ask_size
             elif w & 1:
-                bid_size = resize(bid_size, mean, w, size_u[row])
+                bid_size = resize(bid_size, bid_mean, w, size_u[row])
             else:
-                ask_size = resize(ask_size, mean, w, size_u[row])
+                ask_size = resize(ask_size, ask_mean, w, size_u[row])
             if bid == before_bid and ask == before_ask and bid_size == before_bid_size and ask_size == before_ask_size:
                 bid_size += 1
             ts[row] = now * 1_000_000
@@ -540,3 +726,42 @@ def resize(size, mean, w, u):
     if (w >> 36 & 65_535) * (size + mean) < mean << 16:
         return min(size + amount, mean * SIZE_SPAN)
     return max(1, size - amount)
+
+
+@kernel
+def _stack(day, book, now, stress, thin, gaps, rest_u, levels):
+    """Fill the levels of each book behind the best ones, which are there; rows of `levels` are canonical columns.
+
+    What rests where is looked up by place and time alone, so that levels stay while the price comes and goes.
+    """
+    p, b = day[0], book[0]
+    for row in range(len(now)):
+        second = now[row] // 1000
+        strain = stress[now[row] // 100] * p["size_thin_pct"] // 100
+        for side in range(2):
+            best = levels[2 * side, row]
+            out = -1 if side == 0 else 1
+            thinned = exp2(strain + thin[side, second])
+            filled = (b["level_fill_pct"] << 32) // (100 * exp2(gaps[side, second]))
+            most = LEVELS - (thin[side, second] * b["spell_levels_pct"] // 100 >> 16)
+            gap = b["level_gap_ticks"]
+            k = 1
+            for i in range(REACH):
+                cell = best // gap + out * i
+                if k >= most or cell < 1:
+                    break
+                place = rest_u[cell & TABLE - 1]  # where in its stretch, and when it is replaced
+                age = (second + (place >> 36 & 4095)) // b["level_life_seconds"]
+                u = rest_u[(place >> 16) + age + side * 12_345 & TABLE - 1]
+                px = cell * gap + place % gap
+                near = (cell * gap + gap - 1) // SNAP_TICKS * SNAP_TICKS
+                if near >= cell * gap and place >> 20 & 3:
+                    px = near
+                if (px - best) * out <= 0 or u >> 31 & 65_535 >= filled:
+                    continue
+                mean = p["size_lots"] * (b["level_size_pct"] + b["level_growth_pct"] * (k - 1)) // 100
+                wall = b["wall_levels_pct"] * (3 if px % SNAP_TICKS == 0 else 1)
+                times = b["wall_times"] * (768 + (u & 511)) if (u >> 47) * 100 < wall << 16 else expo(u)
+                levels[4 * k + 2 * side, row] = px
+                levels[4 * k + 2 * side + 1, row] = min(max(1, (mean * times >> 10 << 16) // thinned), MAX_QTY_LOTS)
+                k += 1
