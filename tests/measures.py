@@ -1,4 +1,4 @@
-"""What a stretch of quotes looks like, in floats: bars, features, shocks, and the statistics that days are compared by.
+"""What a stretch of quotes and books looks like, in floats: bars, features, shocks, and the statistics that days are compared by.
 
 Written from SPEC alone, with plain loops; nothing here is shared with the package.
 """
@@ -6,6 +6,7 @@ Written from SPEC alone, with plain loops; nothing here is shared with the packa
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -128,8 +129,95 @@ def statistics(quotes: Quotes) -> dict[str, str]:
 
 def table(named: Mapping[str, Quotes]) -> str:
     """One line a statistic, one column a stretch."""
-    columns = {name: statistics(quotes) for name, quotes in named.items()}
-    lines = [f"{'':<40}" + "".join(f"{name:>12}" for name in columns)]
+    return told({name: statistics(quotes) for name, quotes in named.items()})
+
+
+def told(columns: Mapping[str, Mapping[str, str]]) -> str:
+    """Statistics as a table."""
+    lines = [f"{'':<46}" + "".join(f"{name:>13}" for name in columns)]
     for row in next(iter(columns.values())):
-        lines.append(f"{row:<40}" + "".join(f"{column[row]:>12}" for column in columns.values()))
+        lines.append(f"{row:<46}" + "".join(f"{column[row]:>13}" for column in columns.values()))
     return "\n".join(line.rstrip() for line in lines)
+
+
+# Books
+
+
+class Depths(NamedTuple):
+    """Of each book: ns that it is the last one, depth in quote and impact in bp of both sides (NaN where depth is short)."""
+
+    lasts: np.ndarray
+    depth: np.ndarray
+    impact: np.ndarray
+
+
+def side_of(books: Quotes, row: int, side: str) -> list[tuple[int, int]]:
+    """(price, quantity) of the levels that a side has, best first."""
+    levels = []
+    while f"{side}_px_{len(levels)}" in books and books[f"{side}_px_{len(levels)}"][row] > 0:
+        k = len(levels)
+        levels.append((int(books[f"{side}_px_{k}"][row]), int(books[f"{side}_qty_{k}"][row])))
+    return levels
+
+
+def walk(levels: list[tuple[int, int]], value: float, money: float) -> float:
+    """The mean price, in ticks, at which `money` quote is bought or sold level by level; NaN when they hold less."""
+    left, bought = money, 0.0
+    for px, qty in levels:
+        spent = min(left, px * qty * value)
+        left -= spent
+        bought += spent / (px * value)
+        if left <= 0:
+            return money / value / bought
+    return float("nan")
+
+
+def depths(books: Quotes, value: float, money: float = 10_000) -> Depths:
+    """Every book walked in plain Python; `value` is what a lot is worth a tick, in quote."""
+    rows = len(books["ts"])
+    lasts = np.diff(books["ts"], append=books["ts"][-1])
+    depth, impact = np.zeros((2, rows)), np.zeros((2, rows))
+    for row in range(rows):
+        bids, asks = side_of(books, row, "bid"), side_of(books, row, "ask")
+        mid = (bids[0][0] + asks[0][0]) / 2
+        for i, levels in enumerate((bids, asks)):
+            depth[i, row] = sum(px * qty for px, qty in levels) * value
+            impact[i, row] = 1e4 * abs(walk(levels, value, money) - levels[0][0]) / mid
+    return Depths(lasts, depth, impact)
+
+
+def runs(holds: np.ndarray, lasts: np.ndarray, apart_s: float = 0) -> list[tuple[float, float]]:
+    """(start, length) in seconds of the stretches in which something holds, those at most `apart_s` apart being one."""
+    ends = np.cumsum(lasts) / 1e9
+    out: list[tuple[float, float]] = []
+    for i in np.flatnonzero(holds).tolist():
+        start, end = ends[i] - lasts[i] / 1e9, ends[i]
+        if out and start - sum(out[-1]) <= apart_s + 1e-6:
+            out[-1] = (out[-1][0], end - out[-1][0])
+        else:
+            out.append((start, end - start))
+    return out
+
+
+def book_statistics(books: Quotes, value: float) -> dict[str, str]:
+    """What books look like, as text: the statistics that do not depend on the price."""
+    rows = range(0, len(books["ts"]), 5)
+    ladders = [side_of(books, row, side) for row in rows for side in ("bid", "ask")]
+    steps = [abs(b[0] - a[0]) for ladder in ladders for a, b in pairwise(ladder)]
+    behind = [px for ladder in ladders for px, _ in ladder[1:]]
+    walls = [sum(qty >= 5 * sorted(q for _, q in ladder)[(len(ladder) - 1) // 2] for _, qty in ladder) for ladder in ladders]
+    spans = [1e4 * abs(ladder[-1][0] / ladder[0][0] - 1) for ladder in ladders]
+    depth = np.percentile([sum(px * qty for px, qty in ladder) * value / 1000 for ladder in ladders], [5, 50, 95])
+    growth = [np.median([ladder[k][1] for ladder in ladders if len(ladder) > k]) for k in (1, 9)]
+    gaps = np.diff(books["ts"]) / 1e9
+    return {
+        "time with a book under 2 s old": f"{np.minimum(gaps, 2).sum() / gaps.sum():.0%}",
+        "levels one tick behind the one before": f"{np.mean(np.array(steps) == 1):.0%}",
+        "levels at a multiple of ten ticks": f"{np.mean(np.array(behind) % 10 == 0):.0%}",
+        "span of ten levels, median (bp)": f"{np.median(spans):.1f}",
+        "depth of a side, 5th percentile (1000 quote)": f"{depth[0]:.0f}",
+        "depth of a side, median (1000 quote)": f"{depth[1]:.0f}",
+        "depth of a side, 95th percentile (1000 quote)": f"{depth[2]:.0f}",
+        "tenth level's median size over the second's": f"{growth[1] / growth[0]:.1f}",
+        "walls of a side": f"{np.mean(walls):.1f}",
+    }

@@ -16,28 +16,65 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import grinder.data.generator as module
 from grinder.cli import main
-from grinder.data.fixture import Fixture, fixture, read_manifest
-from grinder.data.generator import CHARACTERS, DAY_S, PARAMETERS, generate_fixture, generate_quotes, regenerate
+from grinder.data.fixture import Fixture, canonical_columns, fixture, read_manifest
+from grinder.data.generator import (
+    BOOK_PARAMETERS,
+    CHARACTERS,
+    DAY_S,
+    PARAMETERS,
+    generate_day,
+    generate_fixture,
+    generate_quotes,
+    regenerate,
+)
 from grinder.data.instrument import Instrument
 from grinder.data.validation import check_stream
 from grinder.errors import ConfigError, DataError, IntegrityError
+from grinder.records import Stream
 from grinder.session import replay
 from tests import measures
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMITTED = {f"{character}_l1": character for character in CHARACTERS}
+ALL = PARAMETERS | BOOK_PARAMETERS
+BOOKED = {name: not BOOK_PARAMETERS.keys().isdisjoint(character.parameters) for name, character in CHARACTERS.items()}
+COMMITTED = {f"{character}_{'l2' if booked else 'l1'}": character for character, booked in BOOKED.items()}
+WITH_BOOKS = ("thin_book_l2", "impact_spike_l2")
+VALUE = 0.001
+"""Quote that a lot of theirs is worth a tick."""
+SHORT = 10_000
+"""Quote: SPEC 15's `thin_quote_depth`, and its Q."""
 OTHER_SEEDS = (1, 2, 3, 4, 6, 9, 12, 2**63 - 1)
 EVERYTHING = {"leg_pairs": 2, "shocks": 3, "shock_quiet_minutes": 0}
-"""A day on which every parameter has something to act on."""
-BUSY = {"leg_pairs": 6, "leg_minutes": 360, "shocks": 12, "shock_quiet_minutes": 0, "bursts_per_day": 2000}
-"""A day whose first minutes hold it all: a leg fills each two hours, and with seed 9 a shock comes early."""
+"""A day on which every parameter of quotes has something to act on."""
+SPELLS = {
+    "spells": 5,
+    "spell_quiet_minutes": 0,
+    "spell_thin_log2_pct": 300,
+    "spell_thinnest_log2_pct": 600,
+    "spell_levels_pct": 100,
+    "spell_gap_log2_pct": 200,
+    "spell_widest_log2_pct": 600,
+}
+"""And every parameter of books."""
+BUSY = (
+    {"leg_pairs": 6, "leg_minutes": 360, "shocks": 12, "shock_quiet_minutes": 0, "bursts_per_day": 2000} | SPELLS | {"spells": 48}
+)
+BUSY_SEED = 62
+"""A day whose first minutes hold it all: a leg fills each two hours, and with this seed a shock and a spell come early."""
 HEADS = (
-    (BUSY, 9, 600),
+    (BUSY, BUSY_SEED, 600),
     *((character.parameters, 5, 120) for character in CHARACTERS.values()),
-    *(({name: getattr(p, end) for name, p in PARAMETERS.items()}, 2**63 - 1, 30) for end in ("low", "high")),
+    *(({name: getattr(p, end) for name, p in ALL.items()}, 2**63 - 1, 30) for end in ("low", "high")),
     *((EVERYTHING | {name: p.high}, 7, 10) for name, p in PARAMETERS.items()),
+    *((SPELLS | {name: p.high}, 7, 10) for name, p in BOOK_PARAMETERS.items()),
 )
 """Parameters, seed and seconds; short, for they are made without the JIT too, where an integer that wraps is an error."""
+
+
+def whole(parameters: dict[str, int], seed: int, **options: int) -> dict[str, np.ndarray]:
+    """The columns of all streams of a day."""
+    day = generate_day(parameters, seed, **options)
+    return {f"{stream}.{name}": values for stream, columns in day.items() for name, values in columns.items()}
 
 
 def sha256(columns: dict[str, np.ndarray]) -> str:
@@ -54,9 +91,23 @@ def folder(name: str) -> Path:
     return ROOT / "fixtures" / name
 
 
+def stored(name: str, stream: str) -> dict[str, np.ndarray]:
+    """The columns of a stream as they stand in its file."""
+    import polars as pl
+
+    frame = pl.read_parquet(folder(name) / f"{stream}.parquet")
+    return {column: frame[column].to_numpy().astype(np.int64) for column in frame.columns}
+
+
 @pytest.fixture(scope="module")
 def days() -> dict[str, dict[str, np.ndarray]]:
     return {name: quotes_of(Fixture.open(folder(name))) for name in COMMITTED}
+
+
+@pytest.fixture(scope="module")
+def walked() -> dict[str, measures.Depths]:
+    """The books of the committed days, walked level by level."""
+    return {name: measures.depths(stored(name, "books"), VALUE, SHORT) for name in WITH_BOOKS}
 
 
 # The committed days
@@ -66,18 +117,22 @@ def days() -> dict[str, dict[str, np.ndarray]]:
 def test_the_manifest_alone_makes_the_committed_content(name):
     committed = Fixture.open(folder(name))
     manifest = read_manifest(folder(name))
-    assert set(manifest["generator"]) == {"character", "version", "seed", *PARAMETERS}
-    assert all(type(manifest["generator"][parameter]) is int for parameter in PARAMETERS)
+    known = ALL if name in WITH_BOOKS else PARAMETERS
+    assert set(manifest["generator"]) == {"character", "version", "seed", *known}
+    assert all(type(manifest["generator"][parameter]) is int for parameter in known)
     assert regenerate(committed).content == committed.content == manifest["content_sha256"]
-    assert {k: manifest["generator"][k] for k in PARAMETERS} == module.complete(CHARACTERS[COMMITTED[name]].parameters)
+    assert {k: manifest["generator"][k] for k in known} == module.complete(CHARACTERS[COMMITTED[name]].parameters)
 
 
 @pytest.mark.parametrize("name", COMMITTED)
 def test_a_committed_day_is_small_whole_and_clean(name):
     data = Fixture.open(folder(name))
     assert 100_000 <= len(data) <= 200_000
-    assert (folder(name) / "quotes.parquet").stat().st_size <= 3_000_000
+    assert sum(file.stat().st_size for file in folder(name).iterdir()) <= 3_000_000
     assert not data.events.fault.any()
+    if name in WITH_BOOKS:
+        books, quotes = (int(np.count_nonzero(data.events.kind == stream)) for stream in (Stream.BOOKS, Stream.QUOTES))
+        assert 30_000 <= books <= 60_000 < quotes <= 120_000
     first, last = int(data.events.ts[0]), int(data.events.ts[-1])
     assert first % (DAY_S * 10**9) == 0
     assert DAY_S * 10**9 - 10**9 < last - first < DAY_S * 10**9
@@ -93,7 +148,7 @@ def test_a_committed_day_keeps_a_grid_busy(name):
     """Hundreds of fills on both sides, completed cycles that earn after fees, and the range day earns on the whole."""
     run = replay(Fixture.open(folder(name)))
     summary = run.summary()
-    assert min(summary["buys"], summary["sells"], summary["cycles"]) >= 150
+    assert min(summary["buys"], summary["sells"], summary["cycles"]) >= 100
     assert summary["realised"] != 0
     assert (run.cycles.to_pandas()["net"].dropna().astype(float) > 0).all()
     if name == "range_day_l1":
@@ -151,6 +206,132 @@ def test_vol_shock(days):
         assert one.natr[i + 75] < one.natr[i : i + 30].max() * 0.7
 
 
+# Characters of books, walked in plain Python
+
+
+def test_thin_book(days, walked):
+    """Depth is ample but for minutes: a side then holds under the limit, sometimes under a fifth of it, and recovers."""
+    quotes, books, found = days["thin_book_l2"], stored("thin_book_l2", "books"), walked["thin_book_l2"]
+    thin, severe = found.depth < SHORT, found.depth < SHORT / 5
+    for side in range(2):
+        depth = found.depth[side]
+        assert np.median(depth) > 5 * SHORT
+        assert np.percentile(depth, 5) > 2 * SHORT
+        assert 0.015 < found.lasts[thin[side]].sum() / found.lasts.sum() < 0.05
+        assert 0.004 < found.lasts[severe[side]].sum() / found.lasts.sum() < 0.02
+        dips = measures.runs(thin[side], found.lasts, apart_s=120)
+        spells = [(start, length) for start, length in dips if length > 120]
+        assert len(spells) >= 6, "several times, for minutes"
+        assert sum(length for _, length in dips) - sum(length for _, length in spells) < 30
+        assert all(
+            max(length for _, length in measures.runs(thin[side] & inside, found.lasts)) > 30 for inside in within(found, spells)
+        )
+        assert sum(length > 10 for _, length in measures.runs(severe[side], found.lasts)) >= 3
+        assert sum(severe[side][inside].any() for inside in within(found, spells)) >= 3
+        for start, length in spells:
+            assert depth[between(found, start - 300, start - 60)].mean() > 3 * SHORT
+            assert depth[between(found, start + length + 120, start + length + 360)].mean() > 3 * SHORT, "and recovers"
+    both, one = np.mean(thin.all(axis=0)), np.mean(thin.any(axis=0))
+    assert 0.1 < both / one < 0.6, "sometimes one side, sometimes both"
+    top = books["ask_px_0"] - books["bid_px_0"] == 1
+    assert top[thin.any(axis=0)].mean() > 0.9, "while the spread is what it was"
+    ample_best = np.array([books[f"{side}_px_0"] * books[f"{side}_qty_0"] * VALUE > 1000 for side in ("bid", "ask")])
+    assert ample_best[thin].mean() > 0.4, "and often the size of the best level too"
+    short_of_levels = np.array([books[f"{side}_px_9"] == 0 for side in ("bid", "ask")])
+    assert short_of_levels[thin].mean() > 0.3
+    assert short_of_levels[~thin].mean() < 0.01
+    assert np.median(quotes["bid_qty"]) > 60
+
+
+def test_impact_spike(walked):
+    """Depth is ample, yet several times size costs much: over 10 bp, less often over 25, for a while over 100."""
+    found = walked["impact_spike_l2"]
+    short = np.isnan(found.impact).any(axis=0)
+    impact = np.where(short, 0, np.nanmax(np.nan_to_num(found.impact), axis=0))
+    time = {limit: found.lasts[impact > limit].sum() / 1e9 for limit in (10, 25, 100)}
+    assert 0.005 < time[10] / DAY_S < 0.02
+    assert 0.2 < time[25] / time[10] < 0.6
+    assert 30 < time[100] < 120
+    assert len(measures.runs(impact > 10, found.lasts, apart_s=180)) >= 12, "several times"
+    assert len(measures.runs(impact > 25, found.lasts, apart_s=180)) >= 6
+    assert 1 <= len(measures.runs(impact > 100, found.lasts, apart_s=180)) <= 4
+    assert max(length for _, length in measures.runs(impact > 25, found.lasts)) > 30
+    assert max(length for _, length in measures.runs(impact > 100, found.lasts)) > 10
+    assert 30 < found.lasts[short].sum() / 1e9 < 300, "at moments less than Q is seen"
+    assert np.median(found.depth) > 5 * SHORT
+    assert np.median(impact) < 2
+    assert np.percentile(impact, 95) < 5
+    worse = found.impact[:, impact > 10]
+    assert np.mean(np.nanmin(worse, axis=0) < 5) > 0.3, "often of one side alone"
+
+
+def between(found: measures.Depths, start: float, end: float) -> np.ndarray:
+    """The books of these seconds since the first one."""
+    at = (np.cumsum(found.lasts) - found.lasts) / 1e9
+    return (at >= start) & (at <= end)
+
+
+def within(found: measures.Depths, spells: list[tuple[float, float]]) -> list[np.ndarray]:
+    return [between(found, start, start + length) for start, length in spells]
+
+
+@pytest.mark.parametrize("name", WITH_BOOKS)
+def test_books_are_fresh_mostly(name, walked):
+    gaps = walked[name].lasts[:-1] / 1e9
+    assert 0.97 < np.minimum(gaps, 2).sum() / gaps.sum() < 0.995
+    assert 100 < np.count_nonzero(gaps > 2) < 300
+    assert gaps.max() < 15
+
+
+@pytest.mark.parametrize("name", WITH_BOOKS)
+def test_sizes_grow_with_the_distance_and_walls_stand_out(name, walked):
+    books, calm = stored(name, "books"), (walked[name].depth > 3 * SHORT).all(axis=0)
+    for side in ("bid", "ask"):
+        sizes = np.array([books[f"{side}_qty_{k}"] for k in range(10)])
+        means = sizes[:, calm].mean(axis=1)
+        assert (np.diff(means[1:]) > 0).all()
+        assert 2 < means[9] / means[1] < 4
+        walls = sizes >= 5 * np.sort(sizes, axis=0)[4]
+        assert 0.3 < walls.any(axis=0).mean() < 0.8
+        wall_price = np.concatenate([books[f"{side}_px_{k}"][walls[k]] for k in range(1, 10)])
+        price = np.concatenate([books[f"{side}_px_{k}"] for k in range(1, 10)])
+        assert np.mean(wall_price % 10 == 0) > 1.2 * np.mean(price % 10 == 0)
+
+
+@pytest.mark.parametrize("name", WITH_BOOKS)
+def test_levels_stay_from_book_to_book(name):
+    """Of the levels that the next book shows too, most hold what they held; else a wall would be a flicker."""
+    books = stored(name, "books")
+    same = seen = 0
+    for row in range(0, 20_000, 10):
+        now, then = (dict(measures.side_of(books, row + k, "bid")[1:]) for k in (0, 1))
+        seen += len(now.keys() & then.keys())
+        same += sum(now[px] == then[px] for px in now.keys() & then.keys())
+    assert seen > 5_000
+    assert 0.3 < same / seen < 0.95
+
+
+@pytest.mark.parametrize("seed", [1, 3, 8, 2**63 - 1])
+def test_any_seed_gives_books_of_the_character(seed):
+    """The same targets, wider, by a third of the books; all of the seeds 1 to 79 keep them."""
+
+    def sample(name: str) -> tuple[np.ndarray, np.ndarray]:
+        books = generate_day(CHARACTERS[name].parameters, seed)["books"]
+        found = measures.depths({column: values[::3] for column, values in books.items()}, VALUE, SHORT)
+        return found.depth.min(axis=0), np.nanmax(np.nan_to_num(found.impact), axis=0)
+
+    depth, _ = sample("thin_book")
+    assert np.median(depth) > 4 * SHORT
+    assert 0.02 < np.mean(depth < SHORT) < 0.07
+    assert 0.003 < np.mean(depth < SHORT / 5) < 0.03
+    depth, impact = sample("impact_spike")
+    assert np.median(depth) > 4 * SHORT
+    assert 0.0003 < np.mean(depth < SHORT) < 0.004
+    assert 0.004 < np.mean(impact > 10) < 0.015
+    assert 0.001 < np.mean(impact > 25) < 0.008
+    assert 0 < np.mean(impact > 100) < 0.002
+
+
 @pytest.mark.parametrize("seed", OTHER_SEEDS)
 def test_any_seed_gives_a_day_of_the_character(seed):
     """The same targets, wider, for seeds differ as days do; all of the seeds 1 to 79 keep them."""
@@ -168,16 +349,22 @@ def test_any_seed_gives_a_day_of_the_character(seed):
 
 
 def test_the_table_in_the_docstring_is_what_is_measured(days):
-    named = {"recording": recorded()} | {name.removesuffix("_l1"): quotes for name, quotes in days.items()}
-    lines = [f"    {line}".rstrip() for line in measures.table(named).splitlines()]
-    assert "\n".join(lines) in module.__doc__
+    named = {"recording": recorded()} | {COMMITTED[name]: quotes for name, quotes in days.items()}
+    assert indented(measures.table(named)) in module.__doc__
+
+
+def test_the_table_of_books_in_the_docstring_is_what_is_measured():
+    real = {"recording": measures.book_statistics(stored("binance_btcusdt_6m", "books"), 0.0001)}
+    made = {COMMITTED[name]: measures.book_statistics(stored(name, "books"), VALUE) for name in WITH_BOOKS}
+    assert indented(measures.told(real | made)) in module.__doc__
+
+
+def indented(table: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in table.splitlines())
 
 
 def recorded() -> dict[str, np.ndarray]:
-    import polars as pl
-
-    frame = pl.read_parquet(folder("binance_btcusdt_6m") / "quotes.parquet")
-    return {name: frame[name].to_numpy().astype(np.int64) for name in ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty")}
+    return stored("binance_btcusdt_6m", "quotes")
 
 
 def test_a_range_day_is_like_the_recording(days):
@@ -202,7 +389,7 @@ print(json.dumps(heads()))
 
 
 def heads() -> list[str]:
-    return [sha256(generate_quotes(parameters, seed, seconds=seconds)) for parameters, seed, seconds in HEADS]
+    return [sha256(whole(parameters, seed, seconds=seconds)) for parameters, seed, seconds in HEADS]
 
 
 @pytest.mark.parametrize("environment", ["PYTHONHASHSEED=1", "TZ=Asia/Tokyo", "NUMBA_CPU_NAME=generic", "NUMBA_DISABLE_JIT=1"])
@@ -222,22 +409,37 @@ def test_another_process_makes_the_same(environment):
 
 
 def test_the_busy_head_is_busy():
-    """Else equal heads would prove little: its leg and its shock have begun."""
-    drift, push, kick = module._schedule(module.complete(BUSY), 9)
+    """Else equal heads would prove little: its leg, its shock and a spell of both sides have begun."""
+    drift, push, kick = module._schedule(module.complete(BUSY), BUSY_SEED)
     assert all(column[:300].any() for column in (drift, push, kick))
+    assert all(column[:, :500].any(axis=1).all() for column in module._spells(module.complete(BUSY), BUSY_SEED))
 
 
 def test_twice_the_same():
-    assert sha256(generate_quotes(EVERYTHING, 8)) == sha256(generate_quotes(EVERYTHING, 8))
+    assert sha256(whole(EVERYTHING | SPELLS, 8)) == sha256(whole(EVERYTHING | SPELLS, 8))
 
 
 def test_a_head_is_the_day_cut_off():
-    whole = generate_quotes(EVERYTHING, 3)
-    for seconds in (1, 61, 40_000):
-        head = generate_quotes(EVERYTHING, 3, seconds=seconds)
-        rows = len(head["ts"])
-        assert 0 < rows < len(whole["ts"])
-        assert all((head[name] == whole[name][:rows]).all() for name in whole)
+    day = generate_day(EVERYTHING | SPELLS, 3)
+    for seconds in (2, 61, 40_000):
+        head = generate_day(EVERYTHING | SPELLS, 3, seconds=seconds)
+        for stream, columns in day.items():
+            rows = len(head[stream]["ts"])
+            assert 0 < rows < len(columns["ts"])
+            assert all((head[stream][name] == columns[name][:rows]).all() for name in columns)
+
+
+def test_a_second_may_be_too_short_for_a_book():
+    day = generate_day(SPELLS | {"book_interval_ms": 60_000}, 3, seconds=1)
+    assert [len(day["books"][name]) for name in ("ts", "bid_px_0", "ask_qty_9")] == [0, 0, 0]
+
+
+def test_books_leave_quotes_as_they_were():
+    """Only a spell, which the best levels take part in, changes a quote."""
+    assert sha256(generate_quotes(SPELLS | {"spell_best_pct": 0}, 4)) == sha256(generate_quotes({}, 4))
+    assert sha256(generate_quotes(SPELLS, 4)) != sha256(generate_quotes({}, 4))
+    assert list(generate_day({}, 4, seconds=9)) == ["quotes"]
+    assert list(generate_day({"wall_times": 8}, 4, seconds=9)) == ["quotes", "books"]
 
 
 def test_draws_are_splitmix64():
@@ -296,6 +498,73 @@ def assert_lawful(quotes: dict[str, np.ndarray], parameters: dict[str, int]) -> 
     assert not check_stream("quotes", {"quotes": columns}, 1, "memory").any()
 
 
+def assert_lawful_books(day: dict[str, dict[str, np.ndarray]], parameters: dict[str, int]) -> None:
+    """Rows of SPEC 2.1 and 2.2, and each book's best is the last quote at or before it, as told by a merge in plain Python."""
+    quotes, books = day["quotes"], day["books"]
+    ts = books["ts"]
+    assert tuple(books) == tuple(name for name in canonical_columns("books") if name != "symbol")
+    start = parameters.get("start_day", PARAMETERS["start_day"].default) * DAY_S * 10**9
+    interval = parameters.get("book_interval_ms", BOOK_PARAMETERS["book_interval_ms"].default)
+    assert start < ts[0] and ts[-1] < start + DAY_S * 10**9
+    assert np.diff(ts).min() >= interval * 3 // 4 * 10**6
+    at = -1
+    times = quotes["ts"].tolist()
+    for row in range(0, len(ts), 7):
+        while at + 1 < len(times) and times[at + 1] <= ts[row]:
+            at += 1
+        assert [books[f"{name}_0"][row] for name in L1] == [quotes[name][at] for name in L1]
+    for side, out in (("bid", -1), ("ask", 1)):
+        for k in range(1, 10):
+            px, before, qty = books[f"{side}_px_{k}"], books[f"{side}_px_{k - 1}"], books[f"{side}_qty_{k}"]
+            there = px > 0
+            assert ((px[there] - before[there]) * out > 0).all()
+            assert (before[there] > 0).all(), "none follows a missing one"
+            assert ((qty > 0) == there).all()
+    zeros = {stream: columns | {"symbol": np.zeros(len(columns["ts"]), np.int64)} for stream, columns in day.items()}
+    assert not any(check_stream(stream, zeros, 1, "memory").any() for stream in zeros)
+
+
+L1 = ("bid_px", "bid_qty", "ask_px", "ask_qty")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.fixed_dictionaries({}, optional={name: st.integers(p.low, p.high) for name, p in ALL.items()}),
+    st.integers(0, 2**63 - 1),
+)
+def test_every_allowed_book_is_lawful(parameters, seed):
+    parameters = SPELLS | parameters
+    assert_lawful_books(generate_day(parameters, seed, seconds=7200), parameters)
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+@pytest.mark.parametrize("name", BOOK_PARAMETERS)
+def test_the_end_of_a_range_of_books_is_lawful(name, end):
+    parameters = SPELLS | {name: getattr(BOOK_PARAMETERS[name], end)}
+    assert_lawful_books(generate_day(parameters, 2, seconds=7200), parameters)
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_the_ends_of_all_ranges_at_once_give_lawful_books(end):
+    parameters = {name: getattr(p, end) for name, p in ALL.items()}
+    assert_lawful_books(generate_day(parameters, 1), parameters)
+
+
+@pytest.mark.parametrize("name", WITH_BOOKS)
+def test_a_committed_day_has_lawful_books(name):
+    day = {stream: stored(name, stream) for stream in ("quotes", "books")}
+    assert all((columns.pop("symbol") == 0).all() for columns in day.values())
+    assert_lawful_books(day, CHARACTERS[COMMITTED[name]].parameters)
+    some = np.isin(day["books"]["ts"], day["quotes"]["ts"])
+    assert 0 < some.sum() < len(some), "some books stand at the time of a quote, which SPEC compares them with"
+
+
+def test_a_side_may_be_short_of_every_level_but_the_best():
+    books = generate_day(SPELLS | {"spell_levels_pct": 200, "spell_thin_log2_pct": 600}, 1)["books"]
+    assert (books["bid_px_1"] == 0).any() and (books["ask_px_1"] == 0).any()
+    assert (books["bid_px_0"] > 0).all() and (books["ask_px_0"] > 0).all()
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.fixed_dictionaries({}, optional={name: st.integers(p.low, p.high) for name, p in PARAMETERS.items()}),
@@ -318,21 +587,21 @@ def test_the_end_of_a_range_is_lawful(name, end):
     assert_lawful(generate_quotes(parameters, 2), parameters)
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", ALL)
 def test_every_parameter_matters(name):
-    known, base = PARAMETERS[name], sha256(generate_quotes(EVERYTHING, 1))
-    value = EVERYTHING.get(name, known.default)
-    other = value + max(1, value // 10) if value + max(1, value // 10) <= known.high else value - 1
-    assert sha256(generate_quotes(EVERYTHING | {name: other}, 1)) != base
+    known, given = ALL[name], EVERYTHING | (SPELLS if name in BOOK_PARAMETERS else {})
+    value = given.get(name, known.default)
+    other = value + max(1, value // 10) if value + max(1, value // 10) <= known.high else value - max(1, value // 10)
+    assert sha256(whole(given | {name: other}, 1)) != sha256(whole(given, 1))
 
 
 def test_every_seed_matters():
     assert len({sha256(generate_quotes({}, seed, seconds=60)) for seed in (0, 1, 2, 3, 2**31, 2**32, 2**63 - 1)}) == 7
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", ALL)
 def test_wrong_parameters_are_named(name):
-    known = PARAMETERS[name]
+    known = ALL[name]
     for wrong in (known.low - 1, known.high + 1, 2**80, float(known.default), True, str(known.default), None):
         with pytest.raises(ConfigError) as caught:
             generate_quotes({name: wrong}, 1)
@@ -350,13 +619,14 @@ def test_wrong_seeds_and_lengths_are_named(keywords, word):
 
 
 def test_unknown_parameters_are_named():
-    with pytest.raises(ConfigError, match=r"no parameter 'tick'.*price_ticks"):
+    with pytest.raises(ConfigError, match=r"no parameter 'tick'.*price_ticks.*wall_times"):
         generate_quotes({"tick": 1}, 1)
 
 
 def test_names_end_in_their_units():
     units = ("_day", "_ticks", "_bp", "_bp100", "_pct", "_minutes", "_seconds", "_ms", "_lots", "_pairs", "shocks")
-    assert [name for name in PARAMETERS if not name.endswith(units)] == []
+    units += ("_per_day", "_times", "spells")
+    assert [name for name in ALL if not name.endswith(units)] == []
 
 
 def test_two_seeds_make_two_symbols_of_one_fixture():
@@ -382,17 +652,31 @@ def test_generate_fixture_writes_what_it_says(tmp_path):
     assert replay(made).summary()["fills"] > 0
 
 
+@pytest.mark.parametrize("character", CHARACTERS)
+def test_a_fixture_of_any_seed_is_made_again_from_its_manifest(tmp_path, character):
+    made = generate_fixture(character, 2**62, tmp_path / "day")
+    assert regenerate(made).content == made.content
+    assert sorted(made.manifest["streams"]) == (["books", "quotes"] if BOOKED[character] else ["quotes"])
+    assert not made.events.fault.any()
+
+
+def test_books_on_a_day_of_quotes(tmp_path):
+    made = generate_fixture("range_day", 1, tmp_path / "day", parameters={"book_interval_ms": 5_000})
+    assert np.count_nonzero(made.events.kind == Stream.BOOKS) > 15_000
+    assert regenerate(fixture(tmp_path / "day")).content == made.content
+
+
 def test_a_folder_in_the_way_and_a_wrong_character_leave_nothing(tmp_path):
     (tmp_path / "day").mkdir()
     with pytest.raises(ConfigError, match="exists already"):
         generate_fixture("range_day", 1, tmp_path / "day")
-    with pytest.raises(ConfigError, match=r"'storm'; there are range_day, trend_day, vol_shock"):
+    with pytest.raises(ConfigError, match=r"'storm'; there are range_day, trend_day, vol_shock, thin_book, impact_spike"):
         generate_fixture("storm", 1, tmp_path / "storm")
     assert [path.name for path in tmp_path.rglob("*")] == ["day"]
 
 
-def with_generator(**changes: object) -> Fixture:
-    data = Fixture.open(folder("range_day_l1"))
+def with_generator(name: str = "range_day_l1", /, **changes: object) -> Fixture:
+    data = Fixture.open(folder(name))
     generator = {k: v for k, v in ({**data.manifest["generator"]} | changes).items() if v is not None}
     return data._replace(manifest={**data.manifest, "generator": generator})
 
@@ -414,6 +698,20 @@ def test_a_manifest_that_does_not_make_the_content(changes, words):
     with pytest.raises(IntegrityError, match=words) as caught:
         regenerate(with_generator(**changes))
     assert "range_day_l1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"wall_times": 9}, "gives content"),
+        ({"wall_times": None}, "lacks wall_times"),
+        ({"spells": 49}, "spells = 49: allowed are whole numbers from 0 to 48"),
+        (dict.fromkeys(BOOK_PARAMETERS), "gives content"),
+    ],
+)
+def test_a_manifest_that_does_not_make_the_books(changes, words):
+    with pytest.raises(IntegrityError, match=words):
+        regenerate(with_generator("thin_book_l2", **changes))
 
 
 def test_a_recording_cannot_be_regenerated():
@@ -451,7 +749,7 @@ def test_command_makes_a_day_and_checks_it(tmp_path, monkeypatch, capsys):
 def test_command_checks_the_committed_days(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     out, _ = command(capsys, "generate", "--check")
-    assert [line.partition(":")[0] for line in out.splitlines()] == list(COMMITTED)
+    assert [line.partition(":")[0] for line in out.splitlines()] == sorted(COMMITTED)
 
 
 @pytest.mark.parametrize(
