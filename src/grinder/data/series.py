@@ -328,8 +328,8 @@ def _like(table: Table, first: Table) -> None:
     for one, other in ((table, first), (first, table)):
         if lacking := sorted(other.names[name] for name in other.columns.keys() - one.columns.keys()):
             told = f"{one.path}: it has no {', '.join(lacking)} to import, unlike {other.path}"
-            cure = "leave the column out of both, or give the trades of both whole numbers as ids"
-            raise ConfigError(f"{told}: import the two into fixtures of their own, {cure}")
+            ids = ", or give both whole numbers as ids" if "id" in lacking else ""
+            raise ConfigError(f"{told}: import the two into fixtures of their own, or leave the column out of both{ids}")
 
 
 def _reject_rates(series: Series) -> None:
