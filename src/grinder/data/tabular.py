@@ -1,7 +1,8 @@
 """Tables of one's own: CSV or Parquet with any column names, and a mapping from the fixture's columns to them.
 
 A Parquet file is read batch by batch as the CSV text it would be, so that one parser and one set of faults serve both. A float in
-it is taken as the shortest decimal text that reads back as that float, as its writer meant it; NaN and infinity are refused.
+it is taken as the shortest decimal text that reads back as that float, as its writer meant it; NaN and infinity are refused, and so
+is text with a comma, a quote or a line end. A datetime has its own unit of time, whichever is given for numbers.
 """
 
 from __future__ import annotations
