@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings, strategies as st
 
-from grinder.data.bars import around, bar_quotes, unlike_bar
+from grinder.data.bars import around, bar_quotes, first_overlap, unlike_bar
 
 MINUTE = 60 * 10**9
 
@@ -91,3 +91,13 @@ def test_every_quote_is_inside_its_bar_and_none_is_crossed(day):
     first, second = np.abs(mid[:, 1] - mid[:, 0]), np.abs(mid[:, 2] - mid[:, 0])
     assert (first <= second).all(), "the nearer extreme first"
     assert (mid[:, 1] <= mid[:, 2])[first == second].all(), "the low first on a tie"
+
+
+def test_the_first_bar_that_overlaps_the_one_before():
+    ts = np.array([0, 60, 120, 170, 240])
+    assert first_overlap(ts, 60) == 3
+    assert first_overlap(ts, 50) is None
+    assert first_overlap(ts, np.array([60, 61, 1, 1, 500])) == 2
+    assert first_overlap(ts, np.array([60, 60, 50, 70, 500])) is None, "a bar may begin where another ends"
+    assert first_overlap(np.array([5, 5]), 1) == 1
+    assert first_overlap(ts[:1], 60) is None

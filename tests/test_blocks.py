@@ -75,6 +75,25 @@ def test_a_flipped_byte_is_noticed(tmp_path):
             read(path)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_flipped_byte_is_noticed_whatever_packed_it(tmp_path, method):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("x.csv", TEXT)
+    assert read(path) == TEXT
+    whole = path.read_bytes()
+    noticed = 0
+    for place in range(35, 300):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            body = read(path)
+        except InputFault:
+            noticed += 1
+        else:
+            assert body == TEXT, "a byte without a meaning, such as that of a version"
+    assert noticed >= 255
+
+
 def test_a_zip_holds_one_file(tmp_path):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:

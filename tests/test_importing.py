@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from grinder.cli import main
 from grinder.config import Config
 from grinder.data.fixture import Fixture
-from grinder.data.importing import import_binance
+from grinder.data.importing import import_archive, import_binance, import_lean, import_table, import_tardis
 from grinder.errors import ConfigError, DataError
 from grinder.golden import accept, verify
 from grinder.records import Stream
@@ -195,6 +196,21 @@ def test_a_damaged_recording_and_an_existing_folder(raw, capsys):
     assert main(["import", "binance", str(raw.parent / "nothing"), "--out", "x", "--kind", "spot"]) == 3
     assert {path.name: path.read_bytes() for path in (raw.parent / "made" / "abc").iterdir()} == before
     assert sorted(path.name for path in raw.parent.iterdir()) == ["made", "raw.gz"]
+
+
+def test_an_option_that_no_importer_has(tmp_path):
+    """It is refused before anything is read, with the nearest one that there is."""
+    own: dict[str, Any] = {"symbol": "BTC", "quotes": "none.csv"}
+    for importer, words, name, near in (
+        (import_archive, {"paths": "none.csv"}, "spread_tick", "spread_ticks"),
+        (import_lean, {"paths": "none.csv"}, "flor", "floor"),
+        (import_tardis, {"paths": "none.csv"}, "topn", "top_n"),
+        (import_table, own, "clipp", "clip"),
+        (import_table, own, "xyz", ""),
+    ):
+        with pytest.raises(ConfigError, match=f"there is no option '{name}'; the nearest is {near}"):
+            importer(**words, out=tmp_path / "x", kind="spot", **{name: 1})
+    assert not any(tmp_path.iterdir())
 
 
 def test_wrong_arguments_of_the_library(raw):

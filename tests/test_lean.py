@@ -95,7 +95,7 @@ def test_a_bar_without_a_side_is_left_out(tmp_path):
     assert len(stored(tmp_path / "btc")["ts"]) == 8
     with pytest.raises(InputFault) as error:
         import_lean(csv(tmp_path / NAME, [*rows, "180000,5,4,3,5,1,6,7,5,6,1"]), tmp_path / "x", kind="perpetual")
-    assert where(error) == (NAME, 4, "bid open", 50)
+    assert where(error) == (NAME, 4, "bid open", "5.0")
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_a_bar_without_a_side_is_left_out(tmp_path):
         ("60000,5,6,4,5,1,7,8,nan,7,1", "ask low", "nan", "not a plain price"),
         ("60000,5,6,4,5,1,7,8,6,7", "ask size", None, "missing column"),
         ("86400000,5,6,4,5,1,7,8,6,7,1", "ms since midnight", "86400000", "out of the day"),
-        ("60000,5,6,4,9,1,7,8,6,7,1", "bid close", 90, "close outside low and high"),
-        ("0,5,6,4,5,1,7,8,6,7,1", "ms since midnight", DAY * NS, "bars overlap"),
+        ("60000,5,6,4,9,1,7,8,6,7,1", "bid close", "9.0", "close outside low and high"),
+        ("0,5,6,4,5,1,7,8,6,7,1", "ms since midnight", "0", "bars overlap"),
     ],
 )
 def test_faults(tmp_path, row, column, value, reason):
@@ -148,6 +148,10 @@ def test_funding(tmp_path):
         with pytest.raises(InputFault, match=reason) as error:
             import_lean([bad, tmp_path / NAME], tmp_path / "x", kind="perpetual")
         assert where(error)[:2] == ("funding_btcusd.csv", 1)
+    early = csv(tmp_path / "funding_btcusd.csv", ["20251231 23:59:59,0.0002"])
+    with pytest.raises(InputFault, match="funding before the first quote") as error:
+        import_lean([early, tmp_path / NAME], tmp_path / "x", kind="perpetual")
+    assert where(error) == ("funding_btcusd.csv", 0, "time", "20251231 23:59:59")
 
 
 # Real days

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from grinder.cli import main
-from grinder.data import archive, blocks, table
+from grinder.data import archive, blocks, table, text as t
 from grinder.data.importing import import_archive
-from grinder.data.series import Part, Rules, join
+from grinder.data.series import Part, Rules, join, sizes_of
 from grinder.data.table import Table, Times, Unit
 from grinder.errors import ConfigError, InputFault
 from tests.files import NS, T, csv, gzipped, only, where, zipped
@@ -106,11 +106,42 @@ def test_units_of_time_and_size():
     assert Times.of("us") == ("us", 1_230_768_000_000_000, 4_102_444_800_000_000, 1000)
     assert Unit.of("0.250", "tick_size") == (Fraction(1, 4), 2)
     assert Unit.of("0.250", "tick_size").step == 25
-    for text in ("0", "-1", "1e-18"):
-        with pytest.raises(ConfigError):
+    for text in ("0", "-1", "1e-18", "1e20", "10000000001", "9999999999.123456789"):
+        with pytest.raises(ConfigError, match=r"tick_size .*: give a size over 0, at most 10,000,000,000"):
             Unit.of(text, "tick_size")
+    assert Unit.of("1e10", "tick_size").step == 10**10
+    assert Unit.of("9.99999999999999999", "tick_size").step == 10**18 - 1
     with pytest.raises(ConfigError, match="there is no file to import"):
         join([], Rules())
+
+
+@pytest.mark.parametrize("size", ["1e10", "9999999999.12345678", "1234567.12345678901", "3e-17", "0.00000000000000001"])
+def test_marks_and_any_legal_tick(tmp_path, size):
+    """Marks are floored to ticks, or over their limit; no size makes numbers that 64 bits do not hold."""
+    table = Table(
+        tmp_path / "f", {"mark_px": np.array([1, 10**17, 10**9], np.int64)}, {"mark_px": t.MARK}, [0] * 4, [0] * 4, 0, "", {}
+    )
+    part, ticks = Part("A", "funding", "", table), [Fraction(mark, 10**8) // Fraction(size) for mark in (1, 10**17, 10**9)]
+    if max(ticks) <= 2**35:
+        sizes_of("A", [part], Rules(tick_size=size, lot_size="1"))
+        assert table.columns["mark_px"].tolist() == [max(1, count) for count in ticks]
+    else:
+        with pytest.raises(InputFault, match=r"a mark price over 34,359,738,368 times") as error:
+            sizes_of("A", [part], Rules(tick_size=size, lot_size="1"))
+        assert Fraction(error.value.value) // Fraction(size) > 2**35
+        assert error.value.cure == "give a larger tick_size"
+
+
+def test_the_mark_of_a_book_without_one_side_is_what_a_replay_has(tmp_path):
+    """A side that is missing keeps its last price: half of the other one's would be no mid."""
+    books = {"bid_px_0": [100, 0, 100, 0], "bid_qty_0": [1, 0, 1, 0], "ask_px_0": [102, 106, 0, 98], "ask_qty_0": [1, 1, 0, 1]}
+    funding = {"rate": [0] * 5}
+    parts = []
+    for stream, columns, times in (("books", books, (0, 10, 20, 30)), ("funding", funding, (0, 10, 15, 25, 30))):
+        ints = {"ts": np.array([(T + at) * NS for at in times])} | {name: np.array(values) for name, values in columns.items()}
+        parts.append(Part("A", stream, stream, Table(tmp_path / stream, ints, {}, [0] * 4, [0] * 4, 0, "ms", {})))
+    made = join(parts, Rules(tick_size="1", lot_size="1"))
+    assert made.streams["funding"]["mark_px"].tolist() == [101, 103, 103, 103, 98]
 
 
 def test_parts_know_nothing_of_each_other(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from grinder.cli import main
+from grinder.data import tabular
 from grinder.data.fixture import Fixture
 from grinder.data.importing import import_table
 from grinder.data.series import Rules, join
@@ -165,6 +166,60 @@ def test_faults_in_parquet(tmp_path, value, shown):
     assert where(error) == ("q.parquet", 1, "bid_px", shown)
     assert ("a value is missing" in str(error.value)) == (value is None)
     only(tmp_path, "q.parquet")
+
+
+@pytest.mark.parametrize("cell", [f"1\n{T + 1},100.1,1,100.2,7", "1,0", "1\r", '"1"'])
+def test_text_that_would_not_stay_in_its_cell(tmp_path, monkeypatch, cell):
+    """As CSV it would be a row or a column that the file does not have."""
+    frame = FRAMES["text"].with_columns(ask_qty=pl.Series(["1", cell]), extra=pl.lit("x,y"))
+    frame.write_parquet(tmp_path / "q.parquet")
+    monkeypatch.setattr(tabular, "_BATCH", 1)
+    with pytest.raises(InputFault, match="more than one value") as error:
+        take(tmp_path, quotes=tmp_path / "q.parquet")
+    assert where(error) == ("q.parquet", 1, "ask_qty", cell)
+
+
+def test_as_many_rows_are_read_as_the_file_has(tmp_path, monkeypatch):
+    FRAMES["text"].with_columns(ask_qty=pl.lit(f"1\n{T + 5},100.1,1,100.2,7")).write_parquet(tmp_path / "q.parquet")
+    monkeypatch.setattr(tabular, "_UNFIT", "never in it")
+    with pytest.raises(InputFault, match="4 rows were read of 2") as error:
+        take(tmp_path, quotes=tmp_path / "q.parquet")
+    assert where(error)[0] == "q.parquet"
+
+
+def test_parquet_columns_of_any_name(tmp_path):
+    FRAMES["floats"].rename({"bid_px": 'b,"p\n', "ts": "0"}).write_parquet(tmp_path / "q.parquet")
+    take(tmp_path, quotes=tmp_path / "q.parquet", columns={"bid_px": 'b,"p\n', "ts": "0"})
+    assert stored(tmp_path / "made") == QUOTES
+
+
+def test_dates_have_a_unit_of_their_own(tmp_path):
+    """It goes before a given one, which is for times that are numbers."""
+    for unit, option in (("ms", None), ("us", "s"), ("ns", "ms")):
+        FRAMES["dates"].with_columns(pl.col("ts").cast(pl.Datetime(unit))).write_parquet(tmp_path / "q.parquet")
+        _, report = take(tmp_path, f"made_{unit}", quotes=tmp_path / "q.parquet", time_unit=option)
+        assert stored(tmp_path / f"made_{unit}") == QUOTES
+        assert report.files[0]["time_unit"] == unit
+    late = pl.DataFrame(TABLE).with_columns(ts=pl.Series([T * 1000, 20_150_811_273_709_551]).cast(pl.Datetime("us")))
+    late.write_parquet(tmp_path / "q.parquet")
+    with pytest.raises(InputFault, match=r"out of 2009\.\.2100 in us") as error:
+        take(tmp_path, "x", quotes=tmp_path / "q.parquet")
+    assert where(error) == ("q.parquet", 1, "ts", "20150811273709551")
+    pl.DataFrame(TABLE).with_columns(bid_px=pl.col("ts").cast(pl.Datetime("ms"))).write_parquet(tmp_path / "q.parquet")
+    with pytest.raises(InputFault, match="neither numbers nor text") as error:
+        take(tmp_path, "x", quotes=tmp_path / "q.parquet")
+    assert where(error)[2] == "bid_px"
+
+
+def test_faults_tell_what_the_file_has(tmp_path):
+    """Whole ticks stay whole ticks; prices are prices."""
+    rows = [f"{T},100,1,101,1", f"{T + 1},200,1,201,1", f"{T + 2},300,1,301,1"]
+    path = csv(tmp_path / "q.csv", rows, header=HEADER)
+    for options, shown in (({"in_ticks": True, "tick_size": "0.1"}, "300"), ({"tick_size": "0.5"}, "300.0")):
+        with pytest.raises(InputFault, match="second price jump") as error:
+            take(tmp_path, "x", quotes=path, **options)
+        assert where(error) == ("q.csv", 3, "bid_px", shown)
+        assert ("in units of 0.5: " in error.value.cure) == (shown == "300.0")
 
 
 def test_damaged_and_odd_parquet(tmp_path):

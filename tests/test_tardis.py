@@ -60,7 +60,8 @@ def test_the_exchange_clock_may_run_back(tmp_path):
     import_tardis(path, tmp_path / "a", kind="perpetual")
     with pytest.raises(InputFault, match="out of order") as error:
         import_tardis(path, tmp_path / "b", kind="perpetual", clock="exchange")
-    assert where(error) == ("quotes.csv", 2, "timestamp", (US + 5) * 1000)
+    assert where(error) == ("quotes.csv", 2, "timestamp", str(US + 5))
+    assert f"the row before, of quotes.csv, has {US + 9};" in error.value.cure
     import_tardis(path, tmp_path / "b", kind="perpetual", clock="exchange", sort=True)
     assert stored(tmp_path / "b")["ask_px"] == [102, 101]
 
@@ -88,6 +89,33 @@ def test_ids_that_are_text_give_way_to_row_numbers(tmp_path):
     with pytest.raises(InputFault, match="not a plain number") as error:
         import_tardis([mixed, quotes(tmp_path)], tmp_path / "x", kind="perpetual")
     assert where(error) == ("mixed.csv", 2, "id", "x")
+
+
+def test_ids_that_are_text_in_one_file_only(tmp_path):
+    one = csv(tmp_path / "one.csv", [row(1, "7,buy,100.5,2")], header=TRADES)
+    two = csv(tmp_path / "two.csv", [row(5, "d202-ae,sell,100.25,1")], header=TRADES)
+    for files in ([one, two], [two, one]):
+        with pytest.raises(ConfigError, match=r"two\.csv: it has no id to import, unlike .*one\.csv: .* fixtures of their own"):
+            import_tardis([*files, quotes(tmp_path)], tmp_path / "x", kind="perpetual")
+
+
+def test_funding_before_the_first_quote_is_told_as_of_its_time(tmp_path):
+    """A payment stands at `funding_timestamp`, which is the column that is told, with the value that it has."""
+    ticker = csv(tmp_path / "t.csv", [row(-20, f"{US - 9},0.1,,,,,"), row(-5, f"{US - 1},0.1,,,,,")], header=TICKER)
+    with pytest.raises(InputFault, match="funding before the first quote") as error:
+        import_tardis([ticker, quotes(tmp_path)], tmp_path / "x", kind="perpetual", clock="exchange")
+    assert where(error) == ("t.csv", 1, "funding_timestamp", str(US - 9))
+    later = csv(tmp_path / "t.csv", [row(-5, f"{US - 1},0.1,,,,,"), row(0, f"{US},1.5,,,,,9")], header=TICKER)
+    with pytest.raises(InputFault, match="value out of range") as error:
+        import_tardis([later, quotes(tmp_path)], tmp_path / "x", kind="perpetual", clock="exchange", clip=True)
+    assert where(error) == ("t.csv", 2, "funding_rate", "1.50000000")
+
+
+def test_an_empty_symbol(tmp_path):
+    for symbol in (None, "BTC"):
+        with pytest.raises(InputFault, match="no symbol") as error:
+            import_tardis(quotes(tmp_path, row(0, "2,101,100,1", "")), tmp_path / "x", kind="perpetual", symbol=symbol)
+        assert where(error) == ("quotes.csv", 1, "symbol", "")
 
 
 def test_books(tmp_path):
@@ -121,7 +149,47 @@ def test_books(tmp_path):
     bad = csv(tmp_path / "bad.csv", [rows[0], row(9, "100.5,2,100.25,3,100.5,1,100,4")], header=book_header(2))
     with pytest.raises(InputFault, match="book levels unsorted or twice") as error:
         import_tardis(bad, tmp_path / "x", kind="perpetual")
-    assert where(error) == ("bad.csv", 2, "asks[1].price", 10050)
+    assert where(error) == ("bad.csv", 2, "asks[1].price", "100.50")
+
+
+def test_a_book_with_half_a_level_is_left_out(tmp_path):
+    """A price without its amount is no level of size 0, and the levels below it are not known to be whole."""
+    rows = [
+        row(1, "101,2,100,3,102,1,99,4"),
+        row(2, "101,2,100,3,102,,99,4"),
+        row(3, "101,2,100,3,102,1,,4"),
+        row(4, "101,2,100,3,,,,"),
+        row(5, "101,,100,3,102,1,99,4"),
+    ]
+    books = csv(tmp_path / "books.csv", rows, header=book_header(2))
+    _, report = import_tardis(books, tmp_path / "two", kind="perpetual")
+    assert stored(tmp_path / "two", "books")["ts"] == [(US + at + 300) * 1000 for at in (1, 4)]
+    assert report.dropped == {"book_with_half_level": 2, "book_without_side": 1}
+    assert report.rows == {"books": 2}
+    _, report = import_tardis(books, tmp_path / "one", kind="perpetual", top_n=1)
+    assert report.dropped == {"book_without_side": 1}, "a level that is not kept has no say"
+    bad = csv(tmp_path / "bad.csv", [*rows, row(6, "101,2,100,3,101,1,99,4")], header=book_header(2))
+    with pytest.raises(InputFault, match="book levels unsorted or twice") as error:
+        import_tardis(bad, tmp_path / "x", kind="perpetual")
+    assert where(error) == ("bad.csv", 6, "asks[1].price", "101"), "rows left out count for the line"
+    with pytest.raises(InputFault, match="no_ticks: every row was left out") as error:
+        import_tardis(csv(tmp_path / "half.csv", rows[1:3], header=book_header(2)), tmp_path / "x", kind="perpetual")
+    assert where(error)[0] == "half.csv"
+    assert error.value.cure == "book_with_half_level 2"
+
+
+def test_levels_that_are_not_kept_do_not_count(tmp_path):
+    """They set no tick, and are not held to one; but they must be numbers."""
+    rows = [row(1, "101,2,100,3,102.123456789,0.5,99,1"), row(2, "101,2,100,3,,,0,0")]
+    books = csv(tmp_path / "books.csv", rows, header=book_header(2))
+    _, report = import_tardis(books, tmp_path / "a", kind="perpetual", top_n=1)
+    assert report.units["BTC-PERP"] == {"tick_size": "1", "lot_size": "1"}
+    import_tardis(books, tmp_path / "b", kind="perpetual", top_n=1, tick_size="1", lot_size="1")
+    assert stored(tmp_path / "a", "books") == stored(tmp_path / "b", "books")
+    odd = csv(tmp_path / "odd.csv", [row(1, "101,2,100,3,nan,2,99,1")], header=book_header(2))
+    with pytest.raises(InputFault, match="not a plain number") as error:
+        import_tardis(odd, tmp_path / "x", kind="perpetual", top_n=1)
+    assert where(error) == ("odd.csv", 1, "asks[1].price", "nan")
 
 
 @pytest.mark.parametrize("tick", [None, "0.25"])

@@ -15,10 +15,12 @@ KINDS = {"price": t.PRICE, "qty": t.QTY, "rate": t.RATE, "mark": t.MARK, "count"
 MS = (1_230_768_000_000, 4_102_444_800_000, 1_000_000)
 
 
-def parse(text: str, *kinds: int, places: int = 3, cut: bool = False, rows: int = 10, name: str = "ABC", empty: bool = False):
-    """(next byte, rows as lists, state) of one call; prices must be at least 1."""
+def parse(
+    text: str, *kinds: int, places: int = 3, cut: bool = False, rows: int = 10, name: str = "ABC", empty: bool = False, skip=False
+):
+    """(next byte, rows as lists, state) of one call; prices must be at least 1. skip: no field takes what is read."""
     body = bytearray(text.encode())
-    plan = np.array([[kind, i, int(kind == t.PRICE), int(empty)] for i, kind in enumerate(kinds)], np.int64)
+    plan = np.array([[kind, -1 if skip else i, int(kind == t.PRICE), int(empty)] for i, kind in enumerate(kinds)], np.int64)
     scale = np.array([[places, int(cut), 0, 1]] * 4, np.int64)
     out, state = np.zeros((len(kinds), rows), np.int64), np.zeros(5, np.int64)
     wanted = np.frombuffer(bytearray(name.encode()), np.uint8)
@@ -157,5 +159,34 @@ def test_a_full_buffer_is_gone_on_from():
 
 
 def test_numbers_that_are_only_checked():
-    assert parse("1,-2.5e-30,3\n", t.COUNT, t.NUMBER, t.COUNT)[1] == [[1, -1, 3]]
-    assert parse("1,two,3\n", t.COUNT, t.NUMBER, t.COUNT)[2][:2] == [t.NOT_A_NUMBER, 1]
+    assert parse("1,-2.5e-30,3\n", t.COUNT, t.NUMBER, t.COUNT)[1] == [[1, 0, 3]]
+    for word in ("two", "", "-", ".5", "5.", "1.2.3", "1e", "1e-", "--1", "1-", "1e5e5", "1x"):
+        assert parse(f"1,{word},3\n", t.COUNT, t.NUMBER, t.COUNT)[2][:2] == [t.NOT_A_NUMBER, 1], word
+
+
+def test_numbers_that_are_forgotten_may_be_of_any_length():
+    for word in ("1234567890123456789.5", "1e300", "1E+999", "-0." + "123" * 50, "9" * 400):
+        assert parse(f"1,{word},3\n", t.COUNT, t.NUMBER, t.COUNT)[1] == [[1, 0, 3]]
+    assert parse("1\n", t.COUNT, skip=True)[1] == [[0]]
+    assert parse("12345678901234567890123\n7\n", t.COUNT, skip=True)[1] == [[0], [0]]
+    assert parse("12345678901234567890123x\n", t.COUNT, skip=True)[2][0] == t.NOT_A_NUMBER
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    zeros=st.integers(0, 30),
+    whole=st.integers(0, 10**6),
+    decimals=st.text("0123456789", min_size=1, max_size=4),
+    more=st.integers(0, 30),
+    exponent=st.sampled_from(["", "e0", "E-1", "e+1"]),
+)
+def test_zeros_at_either_end_are_no_digits(zeros, whole, decimals, more, exponent):
+    text = f"{'0' * zeros}{whole}.{decimals}{'0' * more}{exponent}"
+    assert parse(f"{text}\n", t.RATE, places=6)[1] == [[int(Fraction(text) * 10**6)]]
+
+
+def test_a_time_of_too_many_digits_is_late_in_every_unit():
+    """What it needs is over every limit: its first digits would be a time in ns."""
+    for word in ("17040672000000000000", "1704067200000000000000"):
+        _, rows, state, _ = parse(f"{word}\n", t.TIME)
+        assert (rows, state[0], state[3]) == ([], t.OFF_TIME, 2**63 - 1)

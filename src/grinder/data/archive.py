@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from grinder.data import text as t
-from grinder.data.bars import STEPS, around, bar_quotes, unlike_bar
+from grinder.data.bars import STEPS, around, bar_quotes, first_overlap, unlike_bar
 from grinder.data.blocks import Progress, blocks_of, member_name
 from grinder.data.series import Part, Rules, Series
 from grinder.data.table import TIME_UNITS, Column, Layout, Times, Unit, read_table
@@ -199,14 +199,15 @@ def _klines(part: Part, bars: Bars, rules: Rules) -> Part:
         bar = {name: given[name] for name in ("open", "high", "low", "close")}
         if (bad := unlike_bar(bar)) is not None:
             value = int(bar[bad[1]][bad[0]])
-            raise series.fault(
-                f"{bad[1]} outside low and high, in ticks", bad[0], bad[1], value, "the file was altered: fetch it again"
-            )
+            raise series.fault(f"{bad[1]} outside low and high", bad[0], bad[1], value, "the file was altered: fetch it again")
         interval = given["end"] - given["ts"]
         if (interval <= 0).any():
             row = int(np.argmax(interval <= 0))
             value = int(given["end"][row]) - TIME_UNITS[series.place(row)[0].table.unit]
             raise series.fault("a bar that ends before it begins", row, "end", value, "remove the row")
+        if (again := first_overlap(given["ts"], interval)) is not None:
+            cure = "a bar is there twice, or bars of two lengths are mixed: keep one of them"
+            raise series.fault("bars overlap", again, "ts", int(given["ts"][again]), cure)
         under = bar["low"] <= wide // 2
         if under.any():
             row = int(np.argmax(under))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from grinder.data.validation import Columns
 
-__all__ = ["STEPS", "around", "bar_quotes", "unlike_bar"]
+__all__ = ["STEPS", "around", "bar_quotes", "first_overlap", "unlike_bar"]
 
 STEPS: Final = 4
 """Quotes of a bar."""
@@ -75,3 +75,9 @@ def unlike_bar(bar: Columns) -> tuple[int, str] | None:
         if bad.any():
             return int(np.argmax(bad)), name
     return None
+
+
+def first_overlap(ts: Ints, interval: Ints | int) -> int | None:
+    """The first bar that begins before the one above it ends, such as one that is there twice; None if there is none."""
+    meet = ts[1:] < (ts + interval)[:-1]
+    return int(np.argmax(meet)) + 1 if meet.any() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
 import zipfile
 import zlib
@@ -116,7 +117,7 @@ def _readable(path: Path) -> Iterator[None]:
     """Turns what goes wrong inside a damaged or missing file into an InputFault."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise InputFault(f"truncated or corrupt compression: {error}", file=path, cure=_AGAIN) from None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise InputFault(f"truncated, corrupt or encrypted zip: {error}", file=path, cure=_AGAIN) from None

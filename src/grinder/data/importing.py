@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -161,6 +163,7 @@ def import_archive(
         raise ConfigError(f"data {data!r}: there are {', '.join(KINDS)}")
     bars = Bars(spread_ticks, size)
     return _import(
+        import_archive,
         paths,
         out,
         "Binance's archive",
@@ -197,6 +200,7 @@ def import_lean(
     ([100, 99, 104, 102], [101, 100, 105, 103])
     """
     return _import(
+        import_lean,
         paths,
         out,
         "LEAN's bars",
@@ -241,6 +245,7 @@ def import_tardis(
     Fixture('btc': BTCUSDT; 1 events, 2024-01-01T00:00:00 to 2024-01-01T00:00:00 UTC)
     """
     return _import(
+        import_tardis,
         paths,
         out,
         "Tardis",
@@ -308,7 +313,7 @@ def import_table(
             progress=progress,
         )
 
-    return _import([path for given in files.values() for path in given], out, "tables", read, options)
+    return _import(import_table, [path for given in files.values() for path in given], out, "tables", read, options)
 
 
 def _mapping(stream: str, columns: Mapping[str, str]) -> dict[str, str]:
@@ -325,11 +330,21 @@ def _check_mapping(columns: Mapping[str, str], streams: Sequence[str]) -> None:
             raise ConfigError(f"there is no column {name!r}; write quotes.bid_px, or bid_px for all streams that have it")
 
 
+def _check_options(importer: Callable[..., object], options: FileOptions) -> None:
+    """Python hands over any keyword: one that no importer reads would have no effect and no word."""
+    legal = [*inspect.signature(importer).parameters, *FileOptions.__annotations__]
+    legal.remove("options")
+    for name in sorted(options.keys() - FileOptions.__annotations__):
+        near = get_close_matches(name, legal, 1, 0)
+        raise ConfigError(f"there is no option {name!r}; the nearest is {near[0]}, all are {', '.join(legal)}")
+
+
 def _listed(paths: Paths) -> list[Path]:
     return [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
 
 
 def _import(
+    importer: Callable[..., object],
     paths: Paths,
     out: str | os.PathLike[str],
     what: str,
@@ -337,6 +352,7 @@ def _import(
     options: FileOptions,
 ) -> tuple[Fixture, FilesReport]:
     """Read files, join them, write the fixture: all or nothing."""
+    _check_options(importer, options)
     kind = options.get("kind")
     if not kind:
         raise ConfigError('kind is missing: give "spot" or "perpetual"')

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from grinder.data import text as t
-from grinder.data.bars import STEPS, bar_quotes, unlike_bar
+from grinder.data.bars import STEPS, bar_quotes, first_overlap, unlike_bar
 from grinder.data.blocks import Block, Progress, blocks_of, member_name
 from grinder.data.series import Part, Rules, Series
 from grinder.data.table import Column, Layout, Times, read_table
@@ -74,7 +74,7 @@ def read_lean(path: Path, rules: Rules, *, symbol: str | None, date: str | None,
 
     table = read_table(path, blocks_of(path), choose, floor=rules.floor, times=_OF_DAY, progress=progress)
     table.columns["ts"] += midnight
-    table.unit = "ms since midnight"
+    table.unit, table.clock = "ms since midnight", lambda ns: str((ns - midnight) // 10**6)
     note = "LEAN bars: 4 quotes a bar, in the order of the mid (open, nearer extreme, other extreme, close)"
     return Part(symbol, "quotes", "quote bars", table, lambda series: _derive(series, interval), notes=(note,))
 
@@ -115,11 +115,9 @@ def _derive(series: Series, interval: int) -> None:
     for side, bar in sides.items():
         if (bad := unlike_bar(bar)) is not None:
             column = f"{side}_{bad[1]}"
-            reason, cure = f"{bad[1]} outside low and high, in ticks", "the file was altered: fetch it again"
+            reason, cure = f"{bad[1]} outside low and high", "the file was altered: fetch it again"
             raise series.fault(reason, bad[0], column, int(given[column][bad[0]]), cure)
-    bars_meet = given["ts"][1:] - given["ts"][:-1] < interval
-    if bars_meet.any():
-        row = int(np.argmax(bars_meet)) + 1
+    if (row := first_overlap(given["ts"], interval)) is not None:
         raise series.fault("bars overlap", row, "ts", int(given["ts"][row]), f"bars are {interval // 10**9} s apart, each once")
     series.columns = bar_quotes(given["ts"], interval, sides["bid"], sides["ask"], given["bid_qty"], given["ask_qty"])
     series.origin = np.repeat(np.arange(len(given["ts"])), STEPS)
@@ -133,6 +131,7 @@ def _funding(path: Path, rules: Rules, symbol: str, progress: Progress | None) -
 
     blocks = _stamped(path)
     table = read_table(path, blocks, choose, floor=rules.floor, times=Times.of("s"), progress=progress)
+    table.clock = lambda ns: f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y%m%d %H:%M:%S}"
     return Part(symbol, "funding", "funding", table)
 
 

@@ -22,7 +22,7 @@ from grinder.data.table import MARK_PLACES, Table, Unit, nearest
 from grinder.data.validation import check_stream, quarantined
 from grinder.errors import ConfigError, InputFault
 from grinder.records import Events, Fault, Stream
-from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, format_units
+from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, ONE, format_units
 
 __all__ = ["Derive", "FilesReport", "Joined", "Part", "Rules", "join", "sizes_of"]
 
@@ -30,9 +30,6 @@ Ints = NDArray[np.int64]
 Derive = Callable[["Series"], None]
 _LIMITS: Final = {t.PRICE: (MAX_PRICE_TICKS, "tick_size"), t.QTY: (MAX_QTY_LOTS, "lot_size")}
 
-
-_UNITS: Final = {"px": "ticks", "qty": "lots", "rate": "0.00000001"}
-"""What a joined value is counted in, by a word of its field: the file holds it as a decimal number."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ class Series:
 
     Args:
         columns: int64 by field. lengths: rows of each part, in order. order: where each joined row stood, if sorted.
-        origin: for each derived row the joined row it came from; None: the same.
+        origin: for each derived row the joined row it came from; None: the same. renamed: derived field -> the file's, if another.
     """
 
     symbol: str
@@ -145,6 +142,7 @@ class Series:
     lengths: list[int]
     order: Ints | None = None
     origin: Ints | None = None
+    renamed: dict[str, str] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
 
     def place(self, row: int) -> tuple[Part, int]:
@@ -157,12 +155,18 @@ class Series:
             row -= length
         raise IndexError(row)
 
-    def fault(self, reason: str, row: int, column: str, value: object, cure: str) -> InputFault:
-        """A fault of a row, told as of the file it came from."""
+    def keep(self, rows: Ints) -> None:
+        """Leave out all rows but these, ascending."""
+        self.columns = {name: values[rows] for name, values in self.columns.items()}
+        self.origin = rows if self.origin is None else self.origin[rows]
+
+    def fault(self, reason: str, row: int, column: str, value: int | None, cure: str) -> InputFault:
+        """A fault of a row, told as of the file it came from, with the value as text of that file."""
         part, line = self.place(row)
-        return InputFault(
-            reason, file=part.table.path, row=line, column=part.table.names.get(column, column), value=value, cure=cure
-        )
+        column = self.renamed.get(column, column)
+        told = None if value is None else part.table.told(column, value)
+        name = part.table.names.get(column, column)
+        return InputFault(reason, file=part.table.path, row=line, column=name, value=told, cure=cure)
 
 
 @dataclass(frozen=True)
@@ -251,7 +255,7 @@ def _to_units(part: Part, group: int, unit: Unit, rules: Rules) -> None:
     table, step = part.table, unit.step
     factor = 10 ** (unit.places - table.places[group])
     limit, option = _LIMITS[group]
-    for name in (name for name, of in table.groups.items() if of == group):
+    for name in (name for name, kind in table.kinds.items() if kind == group):
         values = table.columns[name]
         gone = values == t.ABSENT
         over = values > limit * step // factor
@@ -272,21 +276,25 @@ def _to_units(part: Part, group: int, unit: Unit, rules: Rules) -> None:
                 raise _off(part, name, row, reason, shown, nearest(shown, unit.size, int(group == t.PRICE)))
             values //= step
         values[gone] = t.ABSENT
-    table.places[group] = unit.places
+    table.places[group], table.sizes[group] = unit.places, unit.size
 
 
 def _marks_to_ticks(part: Part, tick: Unit) -> None:
     """Mark prices floored to ticks, at least 1: an exchange computes them finer than it trades."""
     ratio = 1 / (tick.size * 10**MARK_PLACES)
-    for name in (name for name, of in part.table.groups.items() if of == t.MARK):
+    most = ((MAX_PRICE_TICKS + 1) * ratio.denominator - 1) // ratio.numerator
+    for name in (name for name, kind in part.table.kinds.items() if kind == t.MARK):
         values = part.table.columns[name]
-        over = values > 2**62 // ratio.numerator
+        over = values > most
         if over.any():
-            raise _off(
-                part, name, int(np.argmax(over)), "a mark price too large", str(int(values.max())), "give a larger tick_size"
-            )
-        ticks = np.maximum(values * ratio.numerator // ratio.denominator, 1)
-        part.table.columns[name] = np.where(values == t.ABSENT, t.ABSENT, ticks)
+            row = int(np.argmax(over))
+            shown = format_units(int(values[row]), Fraction(1, 10**MARK_PLACES))
+            reason = f"a mark price over {MAX_PRICE_TICKS:,} times {format_units(1, tick.size)}"
+            raise _off(part, name, row, reason, shown, "give a larger tick_size")
+        wide: Any = values.astype(object) if int(values.max(initial=0)) > 2**62 // ratio.numerator else values
+        ticks = np.maximum(wide * ratio.numerator // ratio.denominator, 1)
+        part.table.columns[name] = np.where(values == t.ABSENT, t.ABSENT, ticks).astype(np.int64)
+    part.table.sizes[t.MARK] = tick.size
 
 
 def _off(part: Part, name: str, row: int, reason: str, value: str, cure: str) -> InputFault:
@@ -301,8 +309,7 @@ def _series(symbol: str, stream: str, parts: list[Part], rules: Rules) -> Series
     lengths = [part.table.rows for part in parts]
     names = list(parts[0].table.columns)
     for part in parts:
-        if list(part.table.columns) != names:
-            raise ConfigError(f"{part.table.path}: its columns are not those of {parts[0].table.path}")
+        _like(part.table, parts[0].table)
     columns = {}
     for name in names:
         pieces = [part.table.columns.pop(name) for part in parts]
@@ -311,7 +318,26 @@ def _series(symbol: str, stream: str, parts: list[Part], rules: Rules) -> Series
     _order(made, rules)
     if parts[0].derive:
         parts[0].derive(made)
+    if stream == "funding":
+        _reject_rates(made)
     return made
+
+
+def _like(table: Table, first: Table) -> None:
+    """Files of one series have the same columns, in whatever order."""
+    for one, other in ((table, first), (first, table)):
+        if lacking := sorted(other.names[name] for name in other.columns.keys() - one.columns.keys()):
+            told = f"{one.path}: it has no {', '.join(lacking)} to import, unlike {other.path}"
+            ids = ", or give both whole numbers as ids" if "id" in lacking else ""
+            raise ConfigError(f"{told}: import the two into fixtures of their own, or leave the column out of both{ids}")
+
+
+def _reject_rates(series: Series) -> None:
+    bad = np.abs(series.columns["rate"]) > ONE
+    if bad.any():
+        row = int(np.argmax(bad))
+        cure = "a rate is a part of the position's value: -1 to 1 are allowed, such as 0.0001"
+        raise series.fault("value out of range", row, "rate", int(series.columns["rate"][row]), cure)
 
 
 def _order(series: Series, rules: Rules) -> None:
@@ -321,7 +347,8 @@ def _order(series: Series, rules: Rules) -> None:
         return
     if not rules.sort:
         row = int(np.argmax(falls)) + 1
-        cure = f"the row before has {int(ts[row - 1])} ns; --sort (sort=True) sorts stably"
+        before = series.place(row - 1)[0].table
+        cure = f"the row before, of {before.path.name}, has {before.told('ts', int(ts[row - 1]))}; --sort (sort=True) sorts stably"
         raise series.fault("timestamps out of order", row, "ts", int(ts[row]), cure)
     order = np.argsort(ts, kind="stable")
     series.dropped["reordered"] = int(np.count_nonzero(order != np.arange(len(order))))
@@ -334,14 +361,10 @@ def _finish(made: list[Series], rules: Rules) -> None:
     by_stream = {one.stream: one for one in made}
     market = {name: one for name, one in by_stream.items() if name != "funding"}
     events = _judged(market, rules)
-    quotes = None
-    for name, kind in (("books", Stream.BOOKS), ("quotes", Stream.QUOTES)):
-        if events is not None and name in market:
-            quotes = (market[name], events.fault[events.kind == kind])
     for name, count in quarantined(events).items() if events is not None else ():
         market[name.partition(".")[0]].dropped[name] += count
     if funding := by_stream.get("funding"):
-        _mark(funding, quotes, rules)
+        _mark(funding, _mids(events), rules)
         if len(funding.columns["ts"]):  # else all of it was clipped, or is not due
             repeated = int(np.count_nonzero(_checked({"funding": funding})["funding"]))
             funding.dropped["funding.duplicate"] += repeated
@@ -375,44 +398,42 @@ def _told_of(series: Mapping[str, Series], fault: InputFault) -> InputFault:
     """A fault of a stream's row as one of the file and line it came from."""
     if fault.row is None or str(fault.file) not in series:
         return fault
-    column = fault.column or "ts"
-    cure = next((f"in {unit}: {fault.cure}" for part, unit in _UNITS.items() if part in column.split("_")), fault.cure)
-    return series[str(fault.file)].fault(fault.reason, fault.row, column, fault.value, cure)
+    one, column = series[str(fault.file)], fault.column or "ts"
+    size = one.place(fault.row)[0].table.size(column)
+    cure = f"in units of {format_units(1, size)}: {fault.cure}" if size and "crossed" not in fault.reason else fault.cure
+    return one.fault(fault.reason, fault.row, column, int(str(fault.value)), cure)
 
 
-def _mark(funding: Series, quotes: tuple[Series, NDArray[np.int8]] | None, rules: Rules) -> None:
+def _mids(events: Events | None) -> tuple[Ints, Ints] | None:
+    """Times and mids of the accepted quotes, or of books where there are none; a side that a book lacks is as a replay has it."""
+    if events is None:
+        return None
+    of = next((events.kind == stream for stream in (Stream.QUOTES, Stream.BOOKS) if (events.kind == stream).any()), None)
+    if of is None:
+        return None
+    rows = np.flatnonzero(of & (events.fault == 0))
+    return events.ts[rows], (events.bid_px[rows] + events.ask_px[rows]) // 2
+
+
+def _mark(funding: Series, mids: tuple[Ints, Ints] | None, rules: Rules) -> None:
     """Give funding without a mark price the last accepted mid at or before it, floored to ticks."""
-    columns = funding.columns
-    if quotes is None:
-        columns.setdefault("mark_px", np.full(len(columns["ts"]), t.ABSENT))
-        if (columns["mark_px"] == t.ABSENT).any():
-            row = int(np.argmax(columns["mark_px"] == t.ABSENT))
-            cure = "import the quotes of the same time with it: the last mid at or before is the mark"
-            raise funding.fault("funding without a mark price", row, "mark_px", None, cure)
-        return
-    series, faults = quotes
-    level = "_0" if series.stream == "books" else ""
-    good = np.flatnonzero(faults == 0)
-    ts = series.columns["ts"][good]
+    ts, middle = mids or (np.zeros(0, np.int64),) * 2
     if rules.clip and len(ts):
-        kept = (columns["ts"] >= ts[0]) & (columns["ts"] <= ts[-1])
+        kept = (funding.columns["ts"] >= ts[0]) & (funding.columns["ts"] <= ts[-1])
         funding.dropped["funding_clipped"] += int(np.count_nonzero(~kept))
-        rows = np.flatnonzero(kept)
-        funding.columns = columns = {name: values[rows] for name, values in columns.items()}
-        funding.origin = rows if funding.origin is None else funding.origin[rows]
-    mark = columns.pop("mark_px", None)
-    mark = np.full(len(columns["ts"]), t.ABSENT) if mark is None else mark
+        funding.keep(np.flatnonzero(kept))
+    columns = funding.columns
+    mark = columns.pop("mark_px", np.full(len(columns["ts"]), t.ABSENT))
     at = np.searchsorted(ts, columns["ts"], side="right") - 1
     absent = mark == t.ABSENT
-    if (absent & (at < 0)).any():
-        row = int(np.argmax(absent & (at < 0)))
+    if (early := absent & (at < 0)).any():
+        row = int(np.argmax(early))
+        if mids is None:
+            cure = "import the quotes of the same time with it: the last mid at or before is the mark"
+            raise funding.fault("funding without a mark price", row, "mark_px", None, cure)
         cure = "funding has no mark price, so a quote must stand at or before it; --clip (clip=True) drops such rows"
         raise funding.fault("funding before the first quote", row, "ts", int(columns["ts"][row]), cure)
-    if len(good):
-        rows = good[np.maximum(at, 0)]
-        middle = (series.columns[f"bid_px{level}"][rows] + series.columns[f"ask_px{level}"][rows]) // 2
-        mark = np.where(absent, middle, mark)
-    columns["mark_px"] = mark
+    columns["mark_px"] = np.where(absent, middle[np.maximum(at, 0)], mark) if len(ts) else mark
 
 
 def _merged(series: Sequence[Series]) -> dict[str, dict[str, Ints]]:

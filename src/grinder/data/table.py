@@ -33,6 +33,8 @@ _RATE_PLACES: Final = 8
 MARK_PLACES: Final = 8
 """Decimals that mark prices are read with; further ones are cut off."""
 _LIMIT: Final = 2**62
+_LARGEST_SIZE: Final = 10**10
+"""Of a tick or lot: times 1e8, the unit of marks, it is still an int64."""
 
 
 class Times(NamedTuple):
@@ -74,12 +76,13 @@ class Unit(NamedTuple):
         """From decimal text.
 
         Raises:
-            ConfigError: not over 0, or finer than 1e-17.
+            ConfigError: not over 0, over 1e10, finer than 1e-17, or of over 18 digits.
         """
         size = parse_decimal(text)
         places = next((places for places in range(18) if (size * 10**places).denominator == 1), None)
-        if size <= 0 or places is None:
-            raise ConfigError(f"{what} {text}: give a size over 0 with at most 17 decimals, such as 0.01")
+        if not 0 < size <= _LARGEST_SIZE or places is None or size * 10**places >= 10**18:
+            cure = f"give a size over 0, at most {_LARGEST_SIZE:,}, with at most 17 decimals and 18 digits, such as 0.01"
+            raise ConfigError(f"{what} {text}: {cure}")
         return cls(size, places)
 
 
@@ -102,7 +105,7 @@ class Layout(NamedTuple):
     """What the columns of a file are.
 
     Args:
-        columns: in the order of the file. header: whether its first line names them. counted: whether faults count that line.
+        columns: in the order of the file. header: whether its first line names them.
         wanted: the symbol that a NAME column must hold; with `chosen` rows of others are dropped, else refused.
         drops: reason -> fields; a row in which one is absent is left out.
         tick, lot: the given units; None takes the finest decimals seen.
@@ -110,7 +113,6 @@ class Layout(NamedTuple):
 
     columns: Sequence[Column]
     header: bool
-    counted: bool = True
     wanted: str = ""
     chosen: bool = True
     drops: Mapping[str, Sequence[str]] = {}
@@ -127,20 +129,23 @@ class Table:
     """A file as read.
 
     Args:
-        path: the file. columns: int64 by field: times in ns; prices, quantities and rates in `10**-places[group]`.
-        places: decimals of prices, quantities, rates. floored: how many of each were rounded down.
+        path: the file. columns: int64 by field: times in ns; prices, quantities and rates in `10**-places[kind]`.
+        kinds: what each field holds. places: decimals of prices, quantities, rates. floored: how many of each were rounded down.
         header: lines counted before the first row. unit: of its times. names: field -> name in the file.
+        clock: from ns to a time as the file has it. sizes: what 1 is worth, by kind, once it is a tick or lot.
         dropped: rows left out, by reason; `gone`: the rows' places, ascending.
     """
 
     path: Path
     columns: dict[str, NDArray[np.int64]]
-    groups: dict[str, int]
+    kinds: dict[str, int]
     places: list[int]
     floored: list[int]
     header: int
     unit: str
     names: dict[str, str]
+    clock: Callable[[int], str] = str
+    sizes: dict[int, Fraction] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     gone: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -153,6 +158,17 @@ class Table:
         """The line of the file, from 0, that a row came from."""
         skipped = int(np.searchsorted(self.gone - np.arange(len(self.gone)), row, side="right"))
         return row + skipped + self.header
+
+    def size(self, name: str) -> Fraction | None:
+        """What 1 of a field, or of what was made of fields, is worth; None where it is a plain whole number."""
+        kind = self.kinds.get(name, t.PRICE if "_px" in name else t.QTY if "_qty" in name else t.COUNT)
+        return Fraction(1, 10**_RATE_PLACES) if kind == t.RATE else self.sizes.get(kind)
+
+    def told(self, name: str, value: int) -> str:
+        """A value of a field as the file has it: decimal text, or a time in its unit."""
+        if self.kinds.get(name, t.TIME if name == "ts" else t.COUNT) == t.TIME:
+            return self.clock(value)
+        return format_units(value, self.size(name) or Fraction(1))
 
 
 def read_table(
@@ -188,6 +204,7 @@ class _Reader:
 
     def __init__(self, path: Path, choose: Choose, floor: bool, times: Times) -> None:
         self.path, self.choose, self.floor, self.times = path, choose, floor, times
+        self.given = bool(self.times.factor)
         self.state = np.zeros(5, np.int64)
         self.layout: Layout | None = None
         self.seen = 0
@@ -231,15 +248,17 @@ class _Reader:
         self.store.trim()
         columns = {name: self.store.column(i) for i, name in enumerate(self.fields)}
         kept = {c.field: c for c in layout.columns if c.field}
+        factor = self.times.factor
         return Table(
             path=self.path,
             columns={name: columns[name] for name in self.fields if kept[name].kind != t.NAME},
-            groups={name: c.kind for name, c in kept.items() if c.kind <= t.MARK},
+            kinds={name: c.kind for name, c in kept.items()},
             places=self.scale[:, 0].tolist(),
             floored=self.scale[:, 2].tolist(),
             header=self.base,
             unit=self.times.name,
             names={name: c.name for name, c in kept.items()},
+            clock=lambda ns: str(ns // factor),
             dropped=self.dropped,
             gone=np.concatenate(self.gone) if self.gone else np.zeros(0, np.int64),
         )
@@ -251,7 +270,7 @@ class _Reader:
         first = self._cells(lines[0], 0)
         second = self._cells(lines[1], 1) if len(lines) > 2 else None
         layout = self.layout = self.choose(first, second)
-        self.base = int(layout.header and layout.counted)
+        self.base = int(layout.header)
         self.fields = [column.field for column in layout.columns if column.field]
         rows = {name: i for i, name in enumerate(self.fields)}
         self.plan = np.array([[c.kind, rows.get(c.field, -1), c.least, c.optional] for c in layout.columns], np.int64)
@@ -345,6 +364,8 @@ class _Reader:
         value: str | None = tail.replace(b"\r", b",").replace(b"\n", b",").split(b",", 1)[0].decode("utf-8", "backslashreplace")
         names = [c.name for c in layout.columns]
         kind = layout.columns[column].kind if column < len(names) else t.SKIP
+        if status == t.NOT_A_NUMBER:  # of an empty field
+            status = {t.TRUTH: t.NOT_A_TRUTH, t.SIDE: t.NOT_A_SIDE}.get(kind, status)
         shape = f"a row has {len(names)} columns: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
         reason, cure = {
             t.MISSING: ("missing column", shape),
@@ -352,10 +373,7 @@ class _Reader:
             t.EMPTY_LINE: ("an empty line", "remove it"),
             t.NOT_A_TRUTH: ("neither true nor false", "write true or false"),
             t.NOT_A_SIDE: ("no side of a trade", "write buy, sell or unknown"),
-            t.TOO_LONG: (
-                "more digits than 64 bits hold",
-                "give --tick or --lot; --floor (floor=True) then rounds quantities down to the lot",
-            ),
+            t.TOO_LONG: ("more digits than 64 bits hold", self._shorter(kind)),
             t.OFF_TIME: self._time_fault(),
         }.get(status) or self._number_fault(status, kind, value or "")
         if status in (t.MISSING, t.EMPTY_LINE):
@@ -369,7 +387,21 @@ class _Reader:
             return "unit of time unclear, or out of 2009..2100", "times are s, ms, us or ns since 1970 in UTC"
         if self.times.low == 0:
             return "out of the day", f"times are {self.times.name} since midnight"
-        return f"out of 2009..2100 in {self.times.name}, the unit of time of the rows before", "a file has one unit of time"
+        reason = f"out of 2009..2100 in {self.times.name}"
+        if self.given:
+            return reason, f"times are {self.times.name} since 1970 in UTC"
+        return f"{reason}, the unit of time of the rows before", "a file has one unit of time"
+
+    def _shorter(self, kind: int) -> str:
+        """The cure for a number of too many digits."""
+        given = kind <= t.QTY and self.units[kind] is not None
+        cures = {
+            t.PRICE: f"give {'a larger' if given else 'the'} --tick (tick_size)",
+            t.QTY: f"give {'a larger' if given else 'the'} --lot (lot_size); --floor (floor=True) rounds quantities down to it",
+            t.RATE: "rates are -1 to 1, such as 0.0001",
+            t.MARK: f"a mark price has at most {18 - MARK_PLACES} digits before its point",
+        }
+        return cures.get(kind, "whole numbers end at 9223372036854775799: number the rows anew")
 
     def _number_fault(self, status: int, kind: int, value: str) -> tuple[str, str]:
         unit = self.units[kind] if kind <= t.QTY else None
@@ -384,8 +416,13 @@ class _Reader:
             reason = f"no multiple of {format_units(1, unit.size)}" if status == t.FINER and unit else reason
             more = "; --floor (floor=True) rounds quantities down" if status == t.FINER and kind == t.QTY else ""
             return reason, nearest(value, unit.size if unit else None, least) + more
+        if kind == t.NAME and not value:
+            return "no symbol", "every row names its symbol: write it, or remove the row"
         example = {t.PRICE: "61800.10", t.QTY: "0.250", t.RATE: "0.0001"}.get(kind, "17")
-        return f"not a plain {what}" if kind <= t.NUMBER else "unreadable", f"write it like {example}, without quotes or spaces"
+        return f"not a plain {what}" if kind not in (
+            t.NAME,
+            t.SKIP,
+        ) else "unreadable", f"write it like {example}, without quotes or spaces"
 
 
 def nearest(value: str, unit: Fraction | None, least: int) -> str:

@@ -1,14 +1,16 @@
 """Tables of one's own: CSV or Parquet with any column names, and a mapping from the fixture's columns to them.
 
 A Parquet file is read batch by batch as the CSV text it would be, so that one parser and one set of faults serve both. A float in
-it is taken as the shortest decimal text that reads back as that float, as its writer meant it; NaN and infinity are refused.
+it is taken as the shortest decimal text that reads back as that float, as its writer meant it; NaN and infinity are refused, and so
+is text with a comma, a quote or a line end. A datetime has its own unit of time, whichever is given for numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,6 +19,9 @@ from grinder.data.blocks import Block, Progress, blocks_of
 from grinder.data.series import Part, Rules, Series
 from grinder.data.table import Column, Layout, Table, Times, Unit, read_table
 from grinder.errors import ConfigError, InputFault
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["FIELDS", "read_tabular"]
 
@@ -48,6 +53,8 @@ FIELDS: Final[dict[str, dict[str, tuple[int, int, bool]]]] = {
 }
 """Stream -> its fields: what each holds, its least value, whether a file must have it."""
 _BATCH: Final = 1 << 16
+_UNFIT: Final = r'[,"\r\n]'
+"""What a cell of text cannot hold, since it ends a cell or a row, or has no meaning."""
 
 
 def read_tabular(
@@ -85,24 +92,28 @@ def read_tabular(
             raise ConfigError(f"{symbol}: columns in whole units of {name} do not tell it: give it")
     one = Unit.of("1", "unit")
 
-    def choose(cells: list[str], _: list[str] | None) -> Layout:
-        header, kept = _mapped(path, stream, cells, columns)
+    def layout(cells: list[str], header: bool) -> Layout:
+        kept = _mapped(path, stream, cells, columns, header)
         tick = one if in_ticks else rules.unit("tick_size", symbol)
         lot = one if in_lots else rules.unit("lot_size", symbol)
         drops = {"other_symbol": ["symbol"]} if any(c.field == "symbol" for c in kept) else {}
-        return Layout(kept, header, counted=not parquet, wanted=symbol, drops=drops, tick=tick, lot=lot)
+        return Layout(kept, header, wanted=symbol, drops=drops, tick=tick, lot=lot)
 
-    parquet = _is_parquet(path)
-    blocks = _parquet_blocks(path, {columns.get(name, name) for name in fields}) if parquet else blocks_of(path)
-    table = read_table(path, blocks, choose, floor=rules.floor, times=Times.of(unit), progress=progress)
+    def choose(cells: list[str], _: list[str] | None) -> Layout:
+        places = columns and all(place.isdigit() for place in columns.values())
+        return layout(cells, not (places and cells[0][:1].isdigit()))
+
+    if _is_parquet(path):
+        table = _read_parquet(path, lambda names: layout(names, True), Times.of(unit), rules.floor, progress)
+    else:
+        table = read_table(path, blocks_of(path), choose, floor=rules.floor, times=Times.of(unit), progress=progress)
     _declared(table, {t.PRICE: in_ticks, t.QTY: in_lots})
     return Part(symbol, stream, f"table of {stream}", table, _sides if stream == "trades" else None)
 
 
-def _mapped(path: Path, stream: str, cells: list[str], columns: Mapping[str, str]) -> tuple[bool, list[Column]]:
-    """Whether there is a header, and each column of the file as a field, or skipped."""
+def _mapped(path: Path, stream: str, cells: list[str], columns: Mapping[str, str], header: bool) -> list[Column]:
+    """Each column of the file as a field, or skipped."""
     fields = FIELDS[stream]
-    header = not (columns and all(place.isdigit() for place in columns.values()) and cells[0][:1].isdigit())
     where: dict[int, str] = {}
     for name, (_, _, needed) in fields.items():
         wanted = columns.get(name, name if header else "")
@@ -125,12 +136,12 @@ def _mapped(path: Path, stream: str, cells: list[str], columns: Mapping[str, str
         field = where.get(i, "")
         kind, least, _ = fields[field] if field else (t.SKIP, 0, False)
         kept.append(Column(cell if header else str(i), kind, field, least))
-    return header, kept
+    return kept
 
 
 def _declared(table: Table, whole: Mapping[int, bool]) -> None:
     """Columns that hold whole ticks or lots already are not scaled again."""
-    table.groups = {name: group for name, group in table.groups.items() if not whole.get(group, False)}
+    table.kinds = {name: t.COUNT if whole.get(kind, False) else kind for name, kind in table.kinds.items()}
     for group in (group for group, is_whole in whole.items() if is_whole):
         table.places[group] = 0
 
@@ -152,30 +163,56 @@ def _is_parquet(path: Path) -> bool:
         raise InputFault(f"cannot be read: {error.strerror or error}", file=path, cure="give a readable file") from None
 
 
-def _parquet_blocks(path: Path, wanted: set[str]) -> Iterator[Block]:
-    """The wanted columns of a Parquet file as CSV text, a header first."""
+def _read_parquet(path: Path, layout: Callable[[list[str]], Layout], times: Times, floor: bool, progress: Progress | None) -> Table:
+    """The columns of a Parquet file that a field takes, read as CSV text; a datetime has its own unit of time."""
+    import polars as pl
+
+    with _no_parquet(path):
+        whole = pl.scan_parquet(path, glob=False)
+        schema = whole.collect_schema()
+        rows = whole.select(pl.len()).collect().item()
+    made = layout(list(schema))
+    made = made._replace(columns=[column for column in made.columns if column.field], header=False)
+    shown, texts = [], []
+    for name, kind, _, _, _ in made.columns:
+        dtype, column = schema[name], pl.col(name)
+        if isinstance(dtype, pl.Datetime) and kind == t.TIME:
+            column, times = column.to_physical(), Times.of(dtype.time_unit)
+        elif dtype == pl.String:
+            texts.append(name)
+        elif not (dtype.is_numeric() or dtype == pl.Boolean):
+            raise InputFault("neither numbers nor text", file=path, column=name, value=str(dtype), cure="cast it")
+        shown.append(column.cast(pl.String).fill_null(""))
+    blocks = _parquet_blocks(path, whole.select(shown), texts, rows)
+    table = read_table(path, blocks, lambda *_: made, floor=floor, times=times, progress=progress)
+    if (read := table.rows + len(table.gone)) != rows:
+        raise InputFault(f"{read} rows were read of {rows}", file=path, cure="write it again, with numbers rather than text")
+    return table
+
+
+def _parquet_blocks(path: Path, whole: pl.LazyFrame, texts: Sequence[str], rows: int) -> Iterator[Block]:
+    """Columns of text as CSV without a header; text that would not stay in its cell is refused."""
+    done = 0
+    with _no_parquet(path):
+        for frame in whole.collect_batches(chunk_size=_BATCH, maintain_order=True):
+            for name in texts:
+                bad = frame[name].str.contains(_UNFIT).arg_true()
+                if len(bad):
+                    row, cure = int(bad[0]), "write the value alone, without quotes, commas and line ends"
+                    raise InputFault(
+                        "more than one value", file=path, row=done + row, column=name, value=frame[name][row], cure=cure
+                    )
+            body = bytearray(frame.write_csv(include_header=False, quote_style="never").encode())
+            done += frame.height
+            yield Block(np.frombuffer(body, np.uint8), 0, len(body), done, rows)
+
+
+@contextmanager
+def _no_parquet(path: Path) -> Iterator[None]:
+    """Turns what goes wrong inside a damaged Parquet file into an InputFault."""
     import polars as pl
 
     try:
-        whole = pl.scan_parquet(path, glob=False)
-        schema = whole.collect_schema()
-        names = [name for name in schema if name in wanted]
-        shown = []
-        for name in names:
-            kind = schema[name]
-            column = pl.col(name)
-            if isinstance(kind, pl.Datetime):
-                column = column.dt.epoch("ns")
-            elif not (kind.is_numeric() or kind in (pl.String, pl.Boolean)):
-                raise InputFault("neither numbers nor text", file=path, column=name, value=str(kind), cure="cast it")
-            shown.append(column.cast(pl.String).fill_null(""))
-        rows = whole.select(pl.len()).collect().item()
-        done = 0
-        head = (",".join(names) + "\n").encode()
-        for frame in whole.select(shown).collect_batches(chunk_size=_BATCH, maintain_order=True):
-            body = bytearray(head + frame.write_csv(include_header=False, quote_style="never").encode())
-            head = b""
-            done += frame.height
-            yield Block(np.frombuffer(body, np.uint8), 0, len(body), done, rows)
+        yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise InputFault(f"no readable Parquet: {error}", file=path, cure="write it again") from None

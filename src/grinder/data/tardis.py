@@ -1,7 +1,9 @@
 """Tardis CSV files: quotes (and book_ticker), trades, book_snapshot_N, derivative_ticker. Times are us in UTC.
 
 Files are ordered by `local_timestamp`, the arrival of a message, so that is the default clock; the exchange's own may run back. An
-update without one side is left out and counted. Ids of trades that are text (some exchanges) give way to the row's number.
+update without one side is left out and counted, and so is a book of which a kept level has a price without an amount, or an amount
+without a price. Levels from `top_n` on need only be numbers. Ids of trades that are text (some exchanges) give way to the row's
+number.
 
 A derivative_ticker row tells the rate of the *next* payment and its time. Funding is paid at `funding_timestamp`, with the rate and
 mark price of the last row at or before it; a payment that lies behind the last row is not made. A missing mark price is the last
@@ -113,9 +115,10 @@ def _layout(
         what, names = f"book_snapshot_{depth}", [*_HEAD, *_level_names(depth)]
         for match in found:
             field = f"{match[1]}_{'px' if match[3] == 'price' else 'qty'}_{int(match[2])}"
-            kept = field if int(match[2]) < top_n else ""
             price = match[3] == "price"
-            columns[match[0]] = Column(match[0], t.PRICE if price else t.QTY, kept, int(price), optional=True)
+            kind = t.PRICE if price else t.QTY
+            kept = Column(match[0], kind, field, int(price), optional=True)
+            columns[match[0]] = kept if int(match[2]) < top_n else Column(match[0], t.NUMBER, optional=True)
         drops["book_without_side"] = [f"{side}_{what}_0" for side in ("bid", "ask") for what in ("px", "qty")]
     for name in names:
         if cells.count(name) != 1:
@@ -138,10 +141,21 @@ def _numbered(series: Series) -> None:
 
 
 def _levels(series: Series) -> None:
-    """A level that is not there is 0, as in every book of a fixture."""
-    for name, values in series.columns.items():
-        if name.startswith(("bid_", "ask_")):
-            values[values == t.ABSENT] = 0
+    """A level that is not there is 0, as in every book of a fixture; a book with half a level is left out."""
+    half = np.zeros(len(series.columns["ts"]), bool)
+    for name in [name for name in series.columns if "_px_" in name]:
+        price, quantity = (series.columns[name.replace("px", what)] for what in ("px", "qty"))
+        no_price, no_quantity = price == t.ABSENT, quantity == t.ABSENT
+        half |= no_price != no_quantity
+        price[no_price] = 0
+        quantity[no_quantity] = 0
+    count = int(np.count_nonzero(half))
+    if count == len(half):
+        cure = f"book_with_half_level {count}"
+        raise InputFault("no_ticks: every row was left out", file=series.parts[0].table.path, cure=cure)
+    if count:
+        series.dropped["book_with_half_level"] += count
+        series.keep(np.flatnonzero(~half))
 
 
 def _payments(series: Series) -> None:
@@ -154,4 +168,4 @@ def _payments(series: Series) -> None:
     series.dropped["funding_not_due"] += int(np.count_nonzero(~paid))
     series.dropped["funding_rates_superseded"] += len(given["ts"]) - len(dues)
     series.columns = {"ts": dues[paid], "rate": given["rate"][rows[paid]], "mark_px": given["mark_px"][rows[paid]]}
-    series.origin = rows[paid]
+    series.origin, series.renamed = rows[paid], {"ts": "due"}

@@ -49,12 +49,12 @@ PRICE: Final = 0
 QTY: Final = 1
 RATE: Final = 2  # may be negative
 MARK: Final = 3  # a price that need not stand on a tick
-COUNT: Final = 4  # a whole number, such as an id
+COUNT: Final = 4  # a whole number, such as an id; of any length where no field takes it
 TIME: Final = 5  # a whole number inside the range of its unit
 TRUTH: Final = 6  # true or false: is the buyer the maker? gives the aggressor, -1 or +1
 SIDE: Final = 7  # buy, sell, unknown or +1, -1, 0: gives the aggressor
 NAME: Final = 8  # 1 if it is the wanted name, else ABSENT
-NUMBER: Final = 9  # any number, checked and forgotten
+NUMBER: Final = 9  # any number of any length, checked and forgotten
 SKIP: Final = 10  # anything
 
 # Why the loop stopped.
@@ -77,17 +77,20 @@ _COMMA: Final = 44
 _LF: Final = 10
 _CR: Final = 13
 _MAX_EXPONENT: Final = 400
+_LARGEST: Final = 2**63 - 1
 
 
 @kernel
 def whole_number(text: Bytes, i: int) -> tuple[int, int, int]:
-    """Digits from `i` on: (value, first byte after them, status); at most 2**63 - 10."""
+    """Digits from `i` on: (value, first byte after them, status); over 2**63 - 10 it is TOO_LONG and 2**63 - 1."""
     first = i
     value: Any = 0
     digit = np.int64(text[i]) - 48
     while 0 <= digit <= 9:
         if i - first >= 18 and (i - first > 18 or value >= 922_337_203_685_477_580):
-            return value, i, TOO_LONG
+            while 48 <= text[i] <= 57:
+                i += 1
+            return _LARGEST, i, TOO_LONG
         value = value * 10 + digit
         i += 1
         digit = np.int64(text[i]) - 48
@@ -108,19 +111,16 @@ def decimal_number(text: Bytes, i: int, places: int, floor: bool) -> tuple[int, 
     value: Any = 0
     lost, decimals = 0, 0
     digit = np.int64(text[i]) - 48
-    while 0 <= digit <= 9:
-        if i - first >= 18:
-            return value, i, TOO_LONG, 0, 0
+    while 0 <= digit <= 9 and i - first < 18:
         value = value * 10 + digit
         i += 1
         digit = np.int64(text[i]) - 48
     whole = i - first
     if whole == 0:
         return value, i, NOT_A_NUMBER, 0, 0
-    if whole + places > 18:
-        return value, i, TOO_LONG, 0, 0
+    long = whole + places > 18 or 0 <= digit <= 9
     need = 0
-    if digit == -2:
+    if digit == -2 and not long:
         i += 1
         point = i
         digit = np.int64(text[i]) - 48
@@ -136,8 +136,8 @@ def decimal_number(text: Bytes, i: int, places: int, floor: bool) -> tuple[int, 
             digit = np.int64(text[i]) - 48
         if i == point:
             return value, i, NOT_A_NUMBER, 0, 0
-    if digit == 53 or digit == 21:
-        value, i, status, need = exponent_number(text, first, places)
+    if long or digit == 53 or digit == 21:
+        value, i, status, need = long_number(text, first, places)
         if status != DONE:
             return value, i, status, need, 0
     else:
@@ -153,34 +153,68 @@ def decimal_number(text: Bytes, i: int, places: int, floor: bool) -> tuple[int, 
 
 
 @kernel
-def exponent_number(text: Bytes, i: int, places: int) -> tuple[int, int, int, int]:
-    """A number with an exponent, its sign aside: (value in 10**-places rounded down, first byte after, status, decimals needed)."""
+def number_end(text: Bytes, i: int) -> tuple[int, int]:
+    """Where the number from `i` on ends, its sign aside: (first byte after it, status); it may be of any length."""
+    first = i
+    while 48 <= text[i] <= 57:
+        i += 1
+    if i == first:
+        return i, NOT_A_NUMBER
+    if text[i] == 46:
+        first = i = i + 1
+        while 48 <= text[i] <= 57:
+            i += 1
+        if i == first:
+            return i, NOT_A_NUMBER
+    if text[i] == 101 or text[i] == 69:
+        i += 1
+        if text[i] == 43 or text[i] == 45:
+            i += 1
+        first = i
+        while 48 <= text[i] <= 57:
+            i += 1
+        if i == first:
+            return i, NOT_A_NUMBER
+    return i, DONE
+
+
+@kernel
+def long_number(text: Bytes, i: int, places: int) -> tuple[int, int, int, int]:
+    """A number of many digits or with an exponent, its sign aside; zeros that end or begin it do not count as digits.
+
+    Returns:
+        (value in 10**-places rounded down, first byte after, status, decimals needed).
+    """
     value: Any = 0
-    digits, shift, after = 0, 0, 0
+    digits, zeros, shift, after = 0, 0, 0, 0
+    end, status = number_end(text, i)
+    if status != DONE:
+        return value, end, status, 0
     c = np.int64(text[i])
     while 48 <= c <= 57 or c == 46:
         if c == 46:
             after = 1
         else:
-            if digits > 0 or c > 48:
-                if digits >= 18:
-                    return value, i, TOO_LONG, 0
-                value = value * 10 + (c - 48)
-                digits += 1
             shift += after
+            if c == 48:
+                zeros += 1 if digits > 0 else 0  # written once a digit follows
+            else:
+                digits += zeros + 1
+                if digits > 18:
+                    return value, end, TOO_LONG, 0
+                for _ in range(zeros + 1):
+                    value *= 10
+                value += c - 48
+                zeros = 0
         i += 1
         c = np.int64(text[i])
-    i += 1  # the e
-    down = text[i] == 45
-    if down or text[i] == 43:
-        i += 1
-    exponent, end, status = whole_number(text, i)
-    if status != DONE or exponent > _MAX_EXPONENT:
-        return value, end, NOT_A_NUMBER, 0
-    need = shift + (exponent if down else -exponent)
-    while value > 0 and value % 10 == 0:
-        value //= 10
-        need -= 1
+    need = shift - zeros
+    if i < end:
+        down = text[i + 1] == 45
+        exponent, _, status = whole_number(text, i + 2 if down or text[i + 1] == 43 else i + 1)
+        if status != DONE or exponent > _MAX_EXPONENT:
+            return value, end, NOT_A_NUMBER, 0
+        need += exponent if down else -exponent
     if value == 0:
         return value, end, DONE, 0
     for _ in range(places - need):
@@ -275,17 +309,18 @@ def parse_rows(
             elif kind == TIME:
                 value, i, status = whole_number(text, i)
                 c = text[i]
-                if status == DONE and c != _COMMA and c != _LF and c != _CR:
+                if c != _COMMA and c != _LF and c != _CR:
                     status = NOT_A_NUMBER
-                elif status == DONE or status == TOO_LONG:
-                    if value < low or value >= high or status == TOO_LONG:
-                        status, need = OFF_TIME, value
-                    else:
-                        value *= factor
+                elif value < low or value >= high:
+                    status, need = OFF_TIME, value
+                else:
+                    value *= factor
             elif kind == COUNT:
                 value, i, status = whole_number(text, i)
                 if status == NOT_A_NUMBER and text[begin] == 45:
                     status = NEGATIVE
+                elif status == TOO_LONG and field < 0:
+                    status = DONE
             elif kind == SKIP:
                 while c != _COMMA and c != _LF:
                     if c > 127:
@@ -327,7 +362,7 @@ def parse_rows(
                     if text[k] > 127:
                         state[4] = 1
             else:
-                value, i, status, need, lost = decimal_number(text, i, 0, True)
+                i, status = number_end(text, i + 1 if c == 45 else i)
             if status == DONE:
                 c = text[i]
                 if column < columns - 1:
