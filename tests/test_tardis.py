@@ -113,7 +113,7 @@ def test_funding_before_the_first_quote_is_told_as_of_its_time(tmp_path):
 
 def test_an_empty_symbol(tmp_path):
     for symbol in (None, "BTC"):
-        with pytest.raises(InputFault, match="no symbol") as error:
+        with pytest.raises(InputFault, match="a value is missing") as error:
             import_tardis(quotes(tmp_path, row(0, "2,101,100,1", "")), tmp_path / "x", kind="perpetual", symbol=symbol)
         assert where(error) == ("quotes.csv", 1, "symbol", "")
 

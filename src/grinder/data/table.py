@@ -416,13 +416,9 @@ class _Reader:
             reason = f"no multiple of {format_units(1, unit.size)}" if status == t.FINER and unit else reason
             more = "; --floor (floor=True) rounds quantities down" if status == t.FINER and kind == t.QTY else ""
             return reason, nearest(value, unit.size if unit else None, least) + more
-        if kind == t.NAME and not value:
-            return "no symbol", "every row names its symbol: write it, or remove the row"
         example = {t.PRICE: "61800.10", t.QTY: "0.250", t.RATE: "0.0001"}.get(kind, "17")
-        return f"not a plain {what}" if kind not in (
-            t.NAME,
-            t.SKIP,
-        ) else "unreadable", f"write it like {example}, without quotes or spaces"
+        reason = "unreadable" if kind in (t.NAME, t.SKIP) else f"not a plain {what}"
+        return reason, f"write it like {example}, without quotes or spaces"
 
 
 def nearest(value: str, unit: Fraction | None, least: int) -> str:
