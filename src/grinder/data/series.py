@@ -31,7 +31,6 @@ Derive = Callable[["Series"], None]
 _LIMITS: Final = {t.PRICE: (MAX_PRICE_TICKS, "tick_size"), t.QTY: (MAX_QTY_LOTS, "lot_size")}
 
 
-
 @dataclass(frozen=True)
 class Rules:
     """How files become streams.
