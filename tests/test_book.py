@@ -184,7 +184,7 @@ def test_walks_against_fractions(side, n, quote, tick_value):
         exact = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / below
         assert slope == pytest.approx(float(exact), rel=1e-6, abs=1e-6)
     median = sorted(quantities[:n])[(n - 1) // 2]
-    tall = [p for p, size in zip(prices[:n], quantities, strict=False) if size >= max(1, 5 * median)]
+    tall = [p for p, size in zip(prices[:n], quantities, strict=False) if size >= 5 * median > 0]
     assert walls(*arrays, n, mid2, 5 * 10**8) == (len(tall), min((abs(2 * p - mid2) for p in tall), default=0))
 
 

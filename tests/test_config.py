@@ -6,6 +6,7 @@ import decimal
 import hashlib
 import itertools
 import pickle
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -41,6 +42,29 @@ SETTINGS = {  # name: (default, another legal value)
     "impact_quote": (10000, "0.5"),
     "wall_ratio": (5, "1.25"),
     "l2_stale_ms": (2000, 0),
+    "l1_stale_ms": (15_000, 14_999),
+    "l1_pause_ms": (60_000, 60_001),
+    "thin_quote": (1000, 0),
+    "thin_quote_depth": (10_000, "0.01"),
+    "thin_ms": (3000, 1000),
+    "thin_clear_ms": (30_000, 2),
+    "shock_ratio": (4, 3),
+    "shock_tr": (6, 5),
+    "baseline_bars": (96, 97),
+    "baseline_bars_min": (24, 23),
+    "spread_bars": (60, 61),
+    "spread_bars_min": (20, 19),
+    "spread_floor": ("0.0001", 0),
+    "spread_limits": ([3, 6, 20], ["2.5", 5, 0]),
+    "impact_limits": (["0.001", "0.0025", "0.01"], ["1bp", "2bp", "3bp"]),
+    "jump_limits": ([1, 2, 5], [0, 0, 0]),
+    "jump_window_ms": (1000, 0),
+    "quarantined_limits": ([1, 5, 50], [0, 7, 8]),
+    "quarantine_window_ms": (60_000, 1),
+    "clear_ms": (60_000, 1),
+    "trend_enter": (2, "1.5"),
+    "trend_exit": ("0.5", "0.75"),
+    "er_enter": ("0.35", "0.3"),
     "max_jump": ("0.2", "30%"),
     "order_latency_ms": (0, 1),
     "cancel_latency_ms": (0, 7),
@@ -66,13 +90,16 @@ OTHER = {name: other for name, (_, other) in SETTINGS.items() if other is not No
 INTEGERS = [
     *["bar_interval_ms", "max_gap_ms", "order_latency_ms", "cancel_latency_ms", "penetration", "max_open_orders"],
     *["max_open_orders_portfolio", "order_rate", "order_burst", "levels", "atr_bars", "return_bars"],
-    *["ema_fast", "ema_slow", "top_n", "l2_stale_ms"],
+    *["ema_fast", "ema_slow", "top_n", "l2_stale_ms", "l1_stale_ms", "l1_pause_ms", "thin_ms", "thin_clear_ms", "baseline_bars"],
+    *["baseline_bars_min", "spread_bars", "spread_bars_min", "jump_window_ms", "quarantine_window_ms", "clear_ms"],
 ]
 DECIMALS = [
     *["equity", "maker_fee", "min_edge", "max_jump", "max_effective_leverage", "min_notional", "dd_budget_pct", "dd_warn", "step"],
-    *["range_eps", "range_cap", "impact_quote", "wall_ratio"],
+    *["range_eps", "range_cap", "impact_quote", "wall_ratio", "thin_quote", "thin_quote_depth", "shock_ratio", "shock_tr"],
+    *["spread_floor", "trend_enter", "trend_exit", "er_enter"],
     *["quantity", "max_inventory_notional"],
 ]
+LIMITS = ("spread_limits", "impact_limits", "jump_limits", "quarantined_limits")
 FEATURE_FIELDS = ("atr_bars", "return_bars", "ema_fast", "ema_slow", "range_eps", "range_cap", "top_n", "impact_quote")
 BAD = [
     *itertools.product(INTEGERS, (-1, 10**12, 1.5, "3", True, None)),
@@ -108,6 +135,8 @@ BAD = [
         ("max_inventory_notional", "100001%"),
         ("min_edge", "1e-9"),
     ],
+    *[(name, value) for name in LIMITS for value in (3, "3, 6, 20", [1, 2], [1, 2, 3, 4], [1, 2, "x"], [1, 2, -1])],
+    *[("quarantined_limits", [1, 5, 100_001]), ("spread_limits", [1, 2, 501])],
     *[("fill_model", "queue"), ("dd_window", "rolling"), ("atr_method", "ema"), ("policy", "smart"), ("policy", None)],
 ]
 
@@ -115,7 +144,9 @@ BAD = [
 def test_defaults_are_those_of_the_specification():
     made = Config()
     plain = {name: getattr(made, name) for name in type(made).model_fields}
-    assert plain == {name: Decimal(value) if name in DECIMALS[:-2] else value for name, value in DEFAULTS.items()}
+    limits = {name: [Decimal(limit) for limit in DEFAULTS[name]] for name in LIMITS}
+    decimals = {name: Decimal(DEFAULTS[name]) for name in DECIMALS[:-2]}
+    assert {name: list(value) if name in LIMITS else value for name, value in plain.items()} == DEFAULTS | limits | decimals
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
@@ -177,8 +208,22 @@ def test_no_digit_is_lost_and_the_decimal_context_is_no_input():
 def test_bad_values_are_named(name, value):
     with pytest.raises(ConfigError) as error:
         Config(**{name: value})
-    assert f"{name}: " in str(error.value)
+    assert re.search(rf"{name}(\.\d)?: ", str(error.value))
     assert f"(got {value!r})" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "over", "limit"),
+    [
+        *[("l1_stale_ms", "l1_pause_ms", 60_001, 60_000), ("trend_exit", "trend_enter", 3, 2)],
+        *[("spread_bars_min", "spread_bars", 61, 60), ("baseline_bars_min", "baseline_bars", 97, 96)],
+    ],
+)
+def test_settings_that_go_in_order(low, high, over, limit):
+    Config(**{low: limit}).params([BTC], [(9, 9)])
+    with pytest.raises(ConfigError, match=f"{low} {over} is over {high} {limit}"):
+        Config(**{low: over}).params([BTC], [(9, 9)])
+    Config(**{low: over}).over(Config(**{high: over})).params([BTC], [(9, 9)])
 
 
 def test_refusals_between_fields_and_of_unknown_names():
@@ -233,6 +278,14 @@ def test_params_are_the_settings_in_kernel_units():
         "on_fill": 0, "step": 100_001, "levels": 50, "atr_bars": 10_000, "atr_sma": 1, "return_bars": 1, "range_eps": 15_000,
         "range_cap": 50_000_000, "ema_fast": 13, "ema_slow": 2,
         "top_n": 1, "impact_quote": 50_000_000, "wall_ratio": 125_000_000, "l2_stale_ns": 0,
+        "bars_kept": 10_000, "natrs_kept": 100, "strays_kept": 8, "gated": 0, "l1_stale_ns": 14_999_000_000,
+        "l1_pause_ns": 60_001_000_000, "thin_quote": 0, "thin_quote_depth": 1_000_000, "thin_ns": 10**9, "thin_clear_ns": 2_000_000,
+        "shock_ratio": 300_000_000, "shock_tr": 500_000_000, "baseline_bars": 97, "baseline_bars_min": 23, "spread_bars": 61,
+        "spread_bars_min": 19, "spread_floor": 0, "spread_mid": 250_000_000, "spread_high": 500_000_000, "spread_extreme": 0,
+        "impact_mid": 10_000, "impact_high": 20_000, "impact_extreme": 30_000, "jump_mid": 0, "jump_high": 0, "jump_extreme": 0,
+        "jump_window_ns": 0, "quarantined_mid": 0, "quarantined_high": 7, "quarantined_extreme": 8,
+        "quarantine_window_ns": 1_000_000, "clear_ns": 1_000_000, "trend_enter": 150_000_000, "trend_exit": 75_000_000,
+        "er_enter": 30_000_000,
     }
     # fmt: on
     assert params.dtype == PARAMS

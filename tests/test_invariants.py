@@ -17,6 +17,7 @@ from grinder.policies.own import TargetState, WantedOrder, policy
 from grinder.records import STAGES, IntentKind, OrderState, Role
 from grinder.session import replay
 from tests.tapes import case, reference_events
+from tests.test_gates import GATE_SETTINGS
 
 SEEDS = range(240)
 ALLOWED = {
@@ -373,7 +374,7 @@ def test_every_setting_that_matters_changes_a_stage(field):
 
 
 def test_every_setting_is_covered():
-    assert set(MATTERS) == set(Config.model_fields) - {"policy", "penetration"}
+    assert set(MATTERS) | set(GATE_SETTINGS) == set(Config.model_fields) - {"policy", "penetration"}
     cross = {"fill_model": "cross"}
     assert stage_roots(walk(), **cross) != stage_roots(walk(), **cross, penetration=300)
 

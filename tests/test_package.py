@@ -97,7 +97,7 @@ LAYERS = [
     {"errors", "_jit", "records", "units"},
     {"config", "tape", "data.instrument", "data.expectations"},
     {"index", "features", "features.book", "features.trend", "features.volatility"},
-    {"features.bars"},
+    {"features.bars", "gates", "regime"},
     {"market", "plan", "orders", "ledger", "cycle"},
     {"execution", "fills", "policies", "policies.static", "policies.own"},
     {"engine", "data.validation", "data", "data.blocks", "data.text", "data.bars"},

@@ -129,7 +129,7 @@ def test_static_is_the_built_in_policy_on_random_tapes(block):
     fills = 0
     for seed in range(block * 40, block * 40 + 40):
         c = case(seed)
-        built_in, mine = replay(c.fixture, c.config), replay(c.fixture, c.config, static, chunk=37)
+        built_in, mine = replay(c.fixture, c.config), replay(c.fixture, c.config, as_policy(static, gates=False), chunk=37)
         for stage in STAGES:
             assert np.array_equal(built_in.tables[stage].records, mine.tables[stage].records), f"seed {seed}, {stage}"
         assert built_in.digest.value == mine.digest.value
@@ -141,7 +141,7 @@ def test_static_is_the_built_in_policy_on_random_tapes(block):
 def test_static_is_the_built_in_policy_at_the_ends_of_the_settings(settings):
     for mid in (2, 10_000):  # 2: one tick is a step of 1.0
         mids = [mid, mid + 1, mid, 2 * mid, 3 * mid, mid]
-        a, b = (run(chosen, mids, **settings) for chosen in (None, static))
+        a, b = (run(chosen, mids, **settings) for chosen in (None, as_policy(static, gates=False)))
         assert a.digest.value == b.digest.value
         assert len(a.plans) == 1
 
@@ -195,7 +195,7 @@ def test_when_a_policy_is_called_and_what_it_sees():
     calls: dict[bool, list[View]] = {False: [], True: []}
     for on_fill, seen in calls.items():
         watch = lambda view, params, seen=seen: seen.append(view) or (TargetState([BUY_99]) if view.plan < 0 else None)  # noqa: E731
-        run(as_policy(watch, on_fill=on_fill), mids, bar_interval_ms=60_000)
+        run(as_policy(watch, on_fill=on_fill, gates=False), mids, bar_interval_ms=60_000)
     assert [view.event for view in calls[False]] == [0]
     assert [view.event for view in calls[True]] == [0, 2]
     first, filled = calls[True]
@@ -220,7 +220,7 @@ def test_views_are_copies():
         return static(view, params)
 
     c = case(11)
-    assert replay(c.fixture, c.config, vandal).digest.value == replay(c.fixture, c.config).digest.value
+    assert replay(c.fixture, c.config, as_policy(vandal, gates=False)).digest.value == replay(c.fixture, c.config).digest.value
 
 
 def test_a_jitted_policy_does_what_the_plain_one_does():

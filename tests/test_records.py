@@ -44,6 +44,10 @@ CODES = {
     "Role": ["ENTRY", "TAKE_PROFIT", "REDUCE_ONLY", "STOP", "RECOVERY", "FLATTEN"],
     "OrderState": ["PENDING", "OPEN", "PARTIAL", "FILLED", "CANCELLED", "REJECTED", "EXPIRED"],
     "IntentKind": ["CANCEL", "AMEND", "PLACE"],
+    "GateKind": ["STALE", "THIN", "SEVERELY_THIN", "SHOCK", "TOXICITY"],
+    "Severity": ["LOW", "MID", "HIGH", "EXTREME"],
+    "Toxicity": ["SPREAD", "IMPACT", "JUMP", "QUARANTINED", "STALENESS", "SHOCK"],
+    "Trend": ["NONE", "UP", "DOWN"],
 }
 REASONS = [
     *["WARMUP", "DEPTH_SHORT", "STEP_FEE_FLOOR", "STEP_TICK_FLOOR", "LEVELS_CLAMPED", "BUDGET", "BUDGET_TOO_SMALL"],
@@ -52,7 +56,7 @@ REASONS = [
 ]
 STATE = [
     *["MARKET", "EDGE", "INSTRUMENT", "FUNDING", "RUN", "SYMBOL", "ORDER", "CYCLE", "PLAN", "LEVEL", "TARGET", "WANTED"],
-    *["INTENT", "SLOT", "BAR", "INDEX", "FEATURES"],
+    *["INTENT", "SLOT", "BAR", "INDEX", "FEATURES", "GATE"],
 ]
 WITH_FLOATS = ["FILTER"]  # averages, which features alone see (SPEC 1.4)
 

@@ -6,6 +6,7 @@ And both against ten fills worked by hand (`oracles/hand_ledger.md`). INVARIANTS
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from grinder.ledger import book_fill, mark
 from grinder.records import Reason, Role, stage_dtype
 from grinder.session import replay
 from grinder.tape import empty_tape
-from tests.oracles import reference
+from tests.oracles import reference, selfcheck
 from tests.tapes import Case, case
 
 CASES = 2000
@@ -49,6 +50,16 @@ def test_random_cases(block):
     for seed in range(block * BLOCK, (block + 1) * BLOCK):
         totals += list(assert_same(case(seed)).values())
     assert (totals > 100).all(), "a block of cases has to exercise every stage"
+
+
+def test_the_reference_engine_of_smart_checks_itself():
+    """Hand values of SPEC 7.2, 7.5 and others, and INVARIANTS 21-30 from the records of its own runs."""
+    counter: Counter[str] = Counter()
+    for check in selfcheck.HAND:
+        check()
+    for seed in range(20):
+        selfcheck.check_seed(seed, counter)
+    assert counter["worst cases of open entries"] > 100
 
 
 def test_cases_reach_every_reason_and_cause():

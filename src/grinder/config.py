@@ -29,7 +29,11 @@ PARAMS: Final = _record(
     "symbols equity bar_ns max_gap_ns maker_fee min_edge order_latency cancel_latency crosses penetration "
     "max_inventory_ratio max_inventory_atoms max_leverage max_open_orders max_open_orders_portfolio min_notional "
     "order_rate order_burst dd_budget_pct dd_warn daily decides_in_kernel on_fill step levels "
-    "atr_bars atr_sma return_bars range_eps range_cap ema_fast ema_slow top_n impact_quote wall_ratio l2_stale_ns"
+    "atr_bars atr_sma return_bars range_eps range_cap ema_fast ema_slow top_n impact_quote wall_ratio l2_stale_ns "
+    "bars_kept natrs_kept strays_kept gated l1_stale_ns l1_pause_ns thin_quote thin_quote_depth thin_ns thin_clear_ns "
+    "shock_ratio shock_tr baseline_bars baseline_bars_min spread_bars spread_bars_min spread_floor spread_mid spread_high "
+    "spread_extreme impact_mid impact_high impact_extreme jump_mid jump_high jump_extreme jump_window_ns quarantined_mid "
+    "quarantined_high quarantined_extreme quarantine_window_ns clear_ns trend_enter trend_exit er_enter"
 )
 """One row of settings as integers: ns, atoms, 1e-8 ratios; `crosses` 1: cross; `max_inventory_atoms` -1: use the ratio."""
 
@@ -42,6 +46,21 @@ assert MAX_LEVELS + MAX_OPEN_ORDERS < LADDER_SLOTS  # every index a static ladde
 
 WINDOWS: Final = ("atr_bars", "return_bars", "ema_fast", "ema_slow")
 """Settings that are a number of bars."""
+COUNTS: Final = ("baseline_bars", "baseline_bars_min", "spread_bars_min")
+RATIOS: Final = tuple(
+    (
+        "maker_fee min_edge step dd_budget_pct dd_warn range_eps range_cap wall_ratio shock_ratio shock_tr spread_floor "
+        "trend_enter trend_exit er_enter"
+    ).split()
+)
+ORDERED: Final = (
+    *(("l1_stale_ms", "l1_pause_ms"), ("trend_exit", "trend_enter")),
+    *(("spread_bars_min", "spread_bars"), ("baseline_bars_min", "baseline_bars")),
+)
+"""Settings of which the first is at most the second."""
+SEVERITIES: Final = ("mid", "high", "extreme")
+SHOCK_BARS: Final = 3
+"""Bars whose mean true range is held against the baseline (SPEC 5)."""
 
 
 def _decimal(value: object) -> Decimal:
@@ -82,9 +101,22 @@ def _quantity(value: object) -> object:
     return _decimal(value)
 
 
+def _three(values: object) -> object:
+    """Limits of MID, HIGH and EXTREME, in a list as TOML has it or a tuple."""
+    if not isinstance(values, list | tuple) or len(values) != len(SEVERITIES):
+        raise ValueError("three limits are needed: for MID, HIGH and EXTREME")
+    return tuple(values)
+
+
 Ratio = Annotated[Decimal, BeforeValidator(_ratio)]
 Money = Annotated[Decimal, BeforeValidator(_decimal)]
 MAX_MS: Final = 366 * 86_400_000
+MAX_BASELINE: Final = 1_000
+"""The longest window of which a median is taken at each bar close."""
+Limit = Annotated[Ratio, Field(ge=0, le=500)]
+Limits = Annotated[tuple[Limit, Limit, Limit], BeforeValidator(_three)]
+Count = Annotated[int, Field(strict=True, ge=0, le=100_000)]
+Counts = Annotated[tuple[Count, Count, Count], BeforeValidator(_three)]
 Milliseconds = Annotated[int, Field(strict=True, ge=0, le=MAX_MS)]
 
 
@@ -127,6 +159,37 @@ class Config(BaseModel):
     impact_quote: Money = Field(Decimal(10_000), gt=0, description="quote; what `impact` and `spread_at_depth` walk the book for")
     wall_ratio: Ratio = Field(Decimal(5), ge=1, le=500, description="quantity of a wall over the median of its side")
     l2_stale_ms: Milliseconds = Field(2_000, description="ms; an older book says nothing (SPEC 5)")
+    # Gates (SPEC 5); a limit of 0 never triggers
+    l1_stale_ms: int = Field(15_000, strict=True, ge=1, le=MAX_MS, description="ms; an older quote is stale")
+    l1_pause_ms: int = Field(
+        60_000, strict=True, ge=1, le=MAX_MS, description="ms; an older quote pauses, 10 times that is EXTREME"
+    )
+    thin_quote: Money = Field(Decimal(1_000), ge=0, description="quote; a side whose best level is worth less is thin")
+    thin_quote_depth: Money = Field(Decimal(10_000), ge=0, description="quote; the same for the depth of a fresh book")
+    thin_ms: Milliseconds = Field(3_000, description="ms for which a side is under its limit before it counts as thin")
+    thin_clear_ms: int = Field(
+        30_000, strict=True, ge=1, le=MAX_MS, description="ms after the last thin event until the gate clears"
+    )
+    shock_ratio: Ratio = Field(Decimal(4), ge=0, le=500, description="mean true range of 3 bars over the median NATR before them")
+    shock_tr: Ratio = Field(Decimal(6), ge=0, le=500, description="true range of a bar over the ATR before it")
+    baseline_bars: int = Field(96, strict=True, ge=1, le=MAX_BASELINE, description="bars of the median NATR")
+    baseline_bars_min: int = Field(24, strict=True, ge=1, le=MAX_BASELINE, description="bars from which it counts")
+    spread_bars: int = Field(60, strict=True, ge=1, le=MAX_BASELINE, description="bar closes of the median spread")
+    spread_bars_min: int = Field(20, strict=True, ge=1, le=MAX_BASELINE, description="bar closes from which it counts")
+    spread_floor: Ratio = Field(Decimal("0.0001"), ge=0, le=1, description="of mid; the least median spread")
+    spread_limits: Limits = Field((Decimal(3), Decimal(6), Decimal(20)), description="median spreads: MID, HIGH, EXTREME")
+    impact_limits: Limits = Field(
+        (Decimal("0.001"), Decimal("0.0025"), Decimal("0.01")), description="impact of Q: MID, HIGH, EXTREME"
+    )
+    jump_limits: Limits = Field((Decimal(1), Decimal(2), Decimal(5)), description="ATRs in `jump_window_ms`: MID, HIGH, EXTREME")
+    jump_window_ms: Milliseconds = Field(1_000, description="ms over which a jump is measured")
+    quarantined_limits: Counts = Field((1, 5, 50), description="quarantined rows in the window: MID, HIGH, EXTREME")
+    quarantine_window_ms: Milliseconds = Field(60_000, description="ms in which quarantined rows count")
+    clear_ms: int = Field(60_000, strict=True, ge=1, le=MAX_MS, description="ms for which an input of toxicity is held")
+    # Trend state (SPEC 6)
+    trend_enter: Ratio = Field(Decimal(2), ge=0, le=1000, description="trend strength at which a trend begins")
+    trend_exit: Ratio = Field(Decimal("0.5"), ge=0, le=1000, description="trend strength under which it ends")
+    er_enter: Ratio = Field(Decimal("0.35"), ge=0, le=1, description="efficiency ratio that a trend needs to begin")
     max_gap_ms: int = Field(600_000, strict=True, ge=1, le=MAX_MS, description="ms; a longer silence is a gap (SPEC 3.4)")
     max_jump: Ratio = Field(
         Decimal("0.2"),
@@ -166,6 +229,12 @@ class Config(BaseModel):
             raise ValueError(f"penetration {self.penetration} needs fill_model = 'cross'")
         return self
 
+    def _check_order(self) -> None:
+        """Settings of which one bounds the other: looked at once all are known, since a config may be laid over another."""
+        for low, high in ORDERED:
+            if getattr(self, low) > getattr(self, high):
+                raise ConfigError(f"config is wrong: {low} {getattr(self, low)} is over {high} {getattr(self, high)}")
+
     def over(self, base: Config) -> Config:
         """`base` with the fields that were set here on top."""
         values = {name: getattr(base, name) for name in base.model_fields_set}
@@ -178,9 +247,16 @@ class Config(BaseModel):
         return {name: _plain(getattr(self, name)) for name in sorted(fields) if getattr(self, name) != fields[name].default}
 
     @property
-    def bars_kept(self) -> int:
-        """Closed bars that features look back on."""
-        return max(self.return_bars + 1, self.atr_bars)
+    def sizes(self) -> dict[str, int]:
+        """What the shape of the world depends on, by the names in `SIZES`."""
+        return {
+            "max_open_orders": self.max_open_orders,
+            "bars_kept": max(self.return_bars + 1, self.atr_bars, SHOCK_BARS),
+            "top_n": self.top_n,
+            "spread_bars": self.spread_bars,
+            "natrs_kept": self.baseline_bars + SHOCK_BARS,
+            "strays_kept": max(1, *self.quarantined_limits),
+        }
 
     def hash(self) -> str:
         """SHA-256 over the canonical JSON of `changed`: a new option, or another spelling, changes no hash."""
@@ -200,6 +276,7 @@ class Config(BaseModel):
             ConfigError: a quantity is missing or off its lot. RangeError: numbers too large.
         """
         atom = instruments[0].atom
+        self._check_order()
         if isinstance(self.quantity, dict):
             known = {instrument.symbol for instrument in instruments}
             unknown = sorted(set(self.quantity) - known)
@@ -214,7 +291,7 @@ class Config(BaseModel):
         row["order_latency"] = self.order_latency_ms * units.NS_PER_MS
         row["l2_stale_ns"] = self.l2_stale_ms * units.NS_PER_MS
         row["cancel_latency"] = self.cancel_latency_ms * units.NS_PER_MS
-        for field in ("maker_fee", "min_edge", "step", "dd_budget_pct", "dd_warn", "range_eps", "range_cap", "wall_ratio"):
+        for field in RATIOS:
             row[field] = units.parse_ratio(getattr(self, field), field)
         row["atr_sma"] = self.atr_method == "sma"
         row["max_leverage"] = units.parse_ratio(self.max_effective_leverage)
@@ -226,8 +303,19 @@ class Config(BaseModel):
         else:
             inventory = units.exact_units(self.max_inventory_notional, atom, "max_inventory_notional")
             row["max_inventory_atoms"] = inventory
-        for field in ("max_open_orders", "max_open_orders_portfolio", "order_rate", "order_burst", "levels", "top_n", *WINDOWS):
+        for field in ("max_open_orders", "max_open_orders_portfolio", "order_rate", "order_burst", "levels", *COUNTS, *WINDOWS):
             row[field] = getattr(self, field)
+        for field, value in self.sizes.items():
+            row[field] = value
+        for field in ("l1_stale", "l1_pause", "thin", "thin_clear", "jump_window", "quarantine_window", "clear"):
+            row[f"{field}_ns"] = getattr(self, f"{field}_ms") * units.NS_PER_MS
+        for field in ("thin_quote", "thin_quote_depth"):
+            row[field] = units.exact_units(getattr(self, field), atom, field)
+        for field in ("spread", "impact", "jump"):
+            for severity, limit in zip(SEVERITIES, getattr(self, f"{field}_limits"), strict=True):
+                row[f"{field}_{severity}"] = units.parse_ratio(limit, f"{field}_limits")
+        for severity, limit in zip(SEVERITIES, self.quarantined_limits, strict=True):
+            row[f"quarantined_{severity}"] = limit
         row["impact_quote"] = units.exact_units(self.impact_quote, atom, "impact_quote")
         row["min_notional"] = units.exact_units(self.min_notional, atom, "min_notional")
         row["daily"] = self.dd_window == "daily"
@@ -266,6 +354,8 @@ class Config(BaseModel):
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return value

@@ -19,7 +19,21 @@ from grinder.ledger import book_funding, mark, open_ledger, roll_window
 from grinder.market import open_market
 from grinder.orders import apply_due_changes, set_touches
 from grinder.policies.static import decide_static
-from grinder.records import LADDER_SLOTS, NEVER, WORLD_DTYPES, Cause, EdgeKind, Events, PlanKind, World, world_shapes
+from grinder.records import (
+    LADDER_SLOTS,
+    MIDS_KEPT,
+    NEVER,
+    SIZES,
+    WORLD_DTYPES,
+    Cause,
+    EdgeKind,
+    Events,
+    PlanKind,
+    Regime,
+    World,
+    world_shapes,
+)
+from grinder.regime import step_regime
 from grinder.tape import Tape, has_room
 
 __all__ = ["DECIDE", "DONE", "FAULT", "FAULTS", "FULL", "act", "initial_world", "rows_per_event"]
@@ -38,6 +52,7 @@ FAULTS: Final[dict[int, str]] = {
     2: "a symbol's turnover or cash passed its share of 2**62 atoms: lower quote_decimals",
     3: "more open cycles than there is room for",
     4: "more open orders than there is room for",
+    5: f"more than {MIDS_KEPT} L1 updates at different times in jump_window_ms: make it shorter",
 }
 
 _ROLL: Final = int(EdgeKind.ROLL)
@@ -46,21 +61,26 @@ _BAR: Final = int(EdgeKind.BAR)
 _GAP: Final = int(EdgeKind.GAP)
 _GAP_BAR: Final = int(EdgeKind.GAP_BAR)
 _FIRST: Final = int(EdgeKind.FIRST)
+_GATE: Final = int(EdgeKind.GATE)
 _NO_PLAN: Final = int(PlanKind.NONE)
 _CAUSE_BAR: Final = int(Cause.BAR)
+_CAUSE_GATE: Final = int(Cause.GATE)
 _CAUSE_TRIP: Final = int(Cause.TRIP)
+_PAUSED: Final = int(Regime.PAUSED)
+_RANGE: Final = int(Regime.RANGE)
 
 
 def initial_world(params: Any, first_ts: int) -> World:
     """The state before the first event."""
     p = params[0]
     symbols = int(p["symbols"])
-    shapes = world_shapes(symbols, int(p["max_open_orders"]), int(max(p["return_bars"] + 1, p["atr_bars"])), int(p["top_n"]))
+    shapes = world_shapes(symbols, {name: int(p[name]) for name in SIZES})
     world = World(*(np.zeros(shapes[name], WORLD_DTYPES[name]) for name in World._fields))
     run = world.run[0]
     run["next_due"] = NEVER
     run["tokens"] = int(params[0]["order_burst"]) * 1_000_000_000
     world.features["absent"] = ALL_ABSENT
+    world.symbols["regime"] = _PAUSED if p["gated"] else _RANGE
     world.symbols["trip_low"], world.symbols["trip_high"] = -NEVER, NEVER
     for s in range(symbols):
         set_touches(world, s)
@@ -144,7 +164,7 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
     # 2. Book.
     symbol = world.symbols[s]
     _set_l1(symbol, events, i)
-    _take_edges(world, instruments, edges, closes, cursor, end)
+    _take_edges(world, params, instruments, edges, closes, cursor, end)
     # 3. Fills.
     if events.fault[i] == 0 and symbol["mid2"] != 0:
         if touches_symbol(symbol, params[0], symbol["bid_px"], symbol["ask_px"]):
@@ -154,11 +174,17 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
     # 4. Ledger.
     if _has_cause(world.symbols):
         mark(world, params, instruments, tape, event, ts)
+    # 5. Gates are exogenous: `observe` has moved them. 6. Regimes.
+    for s in range(len(world.symbols)):
+        if world.symbols[s]["judge"] != 0:
+            world.symbols[s]["judge"] = 0
+            if step_regime(world, tape, event, ts, s):
+                world.symbols[s]["decide"] = 1
     return end
 
 
 @kernel
-def _take_edges(world, instruments, edges, closes, cursor, end):
+def _take_edges(world, params, instruments, edges, closes, cursor, end):
     """What the edges of one event ask of steps 3 to 7: funding on the position held, marks, decisions."""
     for e in range(cursor, end):
         edge = edges[e]
@@ -167,12 +193,27 @@ def _take_edges(world, instruments, edges, closes, cursor, end):
             book_funding(world, instruments, edge["symbol"], edge["a"], edge["b"])
         elif kind == _BAR or kind == _GAP_BAR:
             world.symbols[edge["symbol"]]["cause"] |= _CAUSE_BAR
+        elif kind == _GATE:
+            _take_gates(world.symbols[edge["symbol"]], edge["a"], edge["b"])
         if kind == _BAR or kind == _GAP:
             world.features[edge["symbol"]] = closes[edge["a"]]
+            world.symbols[edge["symbol"]]["trend"] = edge["b"]
+            world.symbols[edge["symbol"]]["judge"] = params[0]["gated"]
         if kind == _BAR or kind == _FIRST:
             world.symbols[edge["symbol"]]["decide"] = 1
         if kind == _FIRST:
             world.symbols[edge["symbol"]]["anchor2"] = world.symbols[edge["symbol"]]["mid2"]
+
+
+@kernel
+def _take_gates(symbol, levels, reasons):
+    """Gates of a symbol: one whose level moved is a mark and asks for a decision (SPEC 3.2, 10)."""
+    if levels >> 20:
+        symbol["decide"] = 1
+        symbol["cause"] |= _CAUSE_GATE
+    symbol["stale"], symbol["thin"], symbol["severe"] = levels & 15, levels >> 4 & 15, levels >> 8 & 15
+    symbol["shock"], symbol["toxicity"], symbol["reasons"] = levels >> 12 & 15, levels >> 16 & 15, reasons
+    symbol["judge"] = 1
 
 
 @kernel

@@ -94,14 +94,15 @@ def _collect(world, s, wanted):
         if order["change"] != _NO_CHANGE:
             continue  # one change in flight at a time: its taking effect is a reflex, which looks again
         if order["wanted"] == NONE:
-            n = _intend(intents, n, mid2, _CANCEL, j, order)
+            n = _intend(intents, n, mid2, _CANCEL, j, order["side"], order["role"], order["key"], order["px"], order["qty"])
         else:
             want = wants[order["wanted"]]
             if order["qty"] != want["qty"] or (order["px"] != want["px"] and _is_movable(world, s, want)):
-                n = _intend(intents, n, mid2, _AMEND, j, want)
+                n = _intend(intents, n, mid2, _AMEND, j, want["side"], want["role"], want["key"], want["px"], want["qty"])
     for w in range(wanted):
         if wants[w]["order"] == NONE:
-            n = _intend(intents, n, mid2, _PLACE, NONE, wants[w])
+            want = wants[w]
+            n = _intend(intents, n, mid2, _PLACE, NONE, want["side"], want["role"], want["key"], want["px"], want["qty"])
     return n
 
 
@@ -112,12 +113,12 @@ def _is_movable(world, s, want):
 
 
 @kernel
-def _intend(intents, n, mid2, kind, slot, what):
+def _intend(intents, n, mid2, kind, slot, side, role, key, px, qty):
     row = intents[n]
-    row["kind"], row["slot"], row["side"], row["role"], row["key"] = kind, slot, what["side"], what["role"], what["key"]
-    row["px"], row["qty"] = what["px"], what["qty"]
-    row["group"] = 1 if what["role"] == _ENTRY else 0
-    row["distance"] = abs(2 * what["px"] - mid2)
+    row["kind"], row["slot"], row["side"], row["role"], row["key"] = kind, slot, side, role, key
+    row["px"], row["qty"] = px, qty
+    row["group"] = 1 if role == _ENTRY else 0
+    row["distance"] = abs(2 * px - mid2)
     return n + 1
 
 

@@ -10,6 +10,20 @@ from typing import Final
 from grinder._jit import kernel
 from grinder.features.bars import clear_features, close_features
 from grinder.features.book import book_features
+from grinder.gates import (
+    FAULT_TOO_MANY_MIDS,
+    clear_windows,
+    close_gates,
+    is_quiet,
+    judge_inputs,
+    next_stale,
+    note_book,
+    note_stray,
+    note_tick,
+    open_gates,
+    set_stale,
+    settle_gates,
+)
 from grinder.index import BLOCK, first_due, is_tick, next_odd, next_tick
 from grinder.records import NEVER, NONE, EdgeKind, Events, Fault, InputKind, Stream, World
 from grinder.tape import Tape
@@ -18,6 +32,8 @@ from grinder.units import NS_PER_DAY
 __all__ = ["observe", "open_market"]
 
 _FUNDING_STREAM: Final = int(Stream.FUNDING)
+_BOOKS: Final = int(Stream.BOOKS)
+_QUOTES: Final = int(Stream.QUOTES)
 _QUARANTINED: Final = int(InputKind.QUARANTINED)
 _GAP: Final = int(InputKind.GAP)
 _FUNDING: Final = int(InputKind.FUNDING)
@@ -27,6 +43,7 @@ _EDGE_BAR: Final = int(EdgeKind.BAR)
 _EDGE_GAP: Final = int(EdgeKind.GAP)
 _EDGE_GAP_BAR: Final = int(EdgeKind.GAP_BAR)
 _EDGE_FIRST: Final = int(EdgeKind.FIRST)
+_EDGE_GATE: Final = int(EdgeKind.GATE)
 assert min(Fault) == 0  # a fault column holds the code plus 1
 
 
@@ -36,6 +53,7 @@ def open_market(world, params, first_ts):
     run = world.run[0]
     for s in range(len(world.market)):
         world.market[s]["last_row"] = -1
+    open_gates(world)
     run["next_bar_end"] = NEVER
     run["next_roll"] = NEVER
     if params[0]["daily"]:
@@ -59,12 +77,15 @@ def observe(world: World, events: Events, index, base: int, at: int, stop: int, 
     """
     run = world.run[0]
     n_edges, i = 0, at
-    most = 2 * len(world.market) + 5  # rows that one event can add to a buffer
+    most = 9 * len(world.market) + 5  # rows that one event can add to a buffer
     while i < stop:
         if not _has_room(tape, len(edges) - n_edges, most):
             break
         n_edges = _observe_row(world, events, base, i, params, instruments, edges, n_edges, closes, tape)
         i += 1
+        if params[0]["gated"]:
+            i = _fold_quiet(world, events, i, stop, params[0], instruments)
+            continue
         calm = _calm_until(world, events, index, i, stop, params[0])
         if calm > i:
             _fold(world, events, index, run, i, calm, params[0]["bar_ns"])
@@ -79,7 +100,7 @@ def observe(world: World, events: Events, index, base: int, at: int, stop: int, 
 @kernel
 def _has_room(tape, free_edges, most):
     n = tape.used[0]
-    used = max(n["bars"], n["features"], n["input"])
+    used = max(n["bars"], n["features"], n["input"], n["gates"])
     return min(free_edges, len(tape.bars) - used) >= most
 
 
@@ -100,12 +121,17 @@ def _observe_row(world, events, base, i, params, instruments, edges, n, closes, 
             _close_bar(run, world.market, tape.bars, used, event, ts, s)
             n = _put_edge(edges, n, event, s, _EDGE_GAP_BAR, 0, 0)
         world.filters[s]["bars"] = 0  # every window starts anew (SPEC 3.4)
+        clear_windows(world, s)
     while ts >= run["next_bar_end"]:
         closing = _earliest_bar(world.market)
         _keep_l1(world.market[closing], events)
         _close_bar(run, world.market, tape.bars, used, event, ts, closing)
         closes[n] = _put_features(world, events, i, params, instruments, tape.features, used, event, closing)
-        n = _put_edge(edges, n, event, closing, _EDGE_BAR, n, 0)
+        if params[0]["gated"]:
+            close_gates(world, params, closing, closes[n], ts)
+        n = _put_edge(edges, n, event, closing, _EDGE_BAR, n, world.gates[closing]["trend"])
+    if ts >= run["next_gate"]:
+        _raise_stale(world, params[0], tape, event, ts)
     if ts >= run["next_roll"]:
         run["next_roll"] = (ts // NS_PER_DAY + 1) * NS_PER_DAY
         n = _put_edge(edges, n, event, NONE, _EDGE_ROLL, 0, 0)
@@ -118,6 +144,83 @@ def _observe_row(world, events, base, i, params, instruments, edges, n, closes, 
         n = _put_edge(edges, n, event, s, _EDGE_FUNDING, row["rate"], row["mark_px"])
     if tick:
         _tick(run, market, ts, events.bid_px[i] + events.ask_px[i], i, params[0]["bar_ns"])
+    if params[0]["gated"]:
+        n = _observe_gates(world, events, i, params, instruments, edges, n, tape, event)
+    return n
+
+
+@kernel
+def _fold_quiet(world, events, at, stop, p, instruments):
+    """Quotes from `at` on that move an open bar and no gate enter it; returns the first row that may do more.
+
+    One loop without calls that take a world: handing on all of its arrays would cost more than a row does.
+    """
+    run, markets, gates, mids, strays = world.run[0], world.market, world.gates, world.mids, world.strays
+    times, symbol, kind, fault = events.ts, events.symbol, events.kind, events.fault
+    bid, bid_qty, ask, ask_qty = events.bid_px, events.bid_qty, events.ask_px, events.ask_qty
+    for i in range(at, stop):
+        ts, s = times[i], symbol[i]
+        market, gate = markets[s], gates[s]
+        if fault[i] != 0 or kind[i] != _QUOTES or ts >= min(run["next_bar_end"], run["next_roll"], run["next_gate"]):
+            return i
+        if market["bar_end"] == 0 or ts - market["last_ts"] > p["max_gap_ns"]:
+            return i
+        if not note_tick(gate, mids[s], run, p, ts, bid[i] + ask[i]):
+            return i
+        tick_value = instruments[s]["tick_value"]
+        if not is_quiet(gate, mids[s], strays[s], p, ts, bid[i], bid_qty[i], ask[i], ask_qty[i], tick_value):
+            return i
+        _tick(run, market, ts, bid[i] + ask[i], i, p["bar_ns"])
+    return stop
+
+
+@kernel
+def _raise_stale(world, p, tape, event, ts):
+    """Staleness deadlines that have passed, in the order (due, symbol)."""
+    gates = world.gates
+    while True:
+        first = 0
+        for s in range(len(gates)):
+            if gates[s]["stale_due"] < gates[first]["stale_due"]:
+                first = s
+        if gates[first]["stale_due"] > ts:
+            return
+        level = gates[first]["stale"] + 1
+        set_stale(world, tape, event, ts, first, level)
+        gates[first]["stale_due"] = next_stale(level, world.market[first]["last_ts"], p)
+
+
+@kernel
+def _observe_gates(world, events, i, params, instruments, edges, n, tape, event):
+    """Step 5 of SPEC 3.2: what row `i` says of its symbol's gates, then every gate that moves or whose hold ends."""
+    ts, own, run = events.ts[i], events.symbol[i], world.run[0]
+    refreshed = is_tick(events.kind[i], events.fault[i])
+    if refreshed:
+        mid2 = events.bid_px[i] + events.ask_px[i]
+        if not note_tick(world.gates[own], world.mids[own], run, params[0], ts, mid2):
+            run["fault"] = FAULT_TOO_MANY_MIDS
+        if events.kind[i] == _BOOKS:
+            k = _last_book(events, own, i + 1, ts)
+            note_book(world, params, own, ts, mid2, events.books[k], instruments[own]["tick_value"])
+    if events.fault[i] != 0:
+        note_stray(world, own, ts)
+    bid, ask, tick_value = events.bid_px[i], events.ask_px[i], instruments[own]["tick_value"]
+    held = judge_inputs(world, params, own, ts, refreshed, bid, events.bid_qty[i], ask, events.ask_qty[i], tick_value)
+    gate, everyone = world.gates[own], ts >= run["next_gate"]
+    if not (everyone or held or gate["raised"] != 0 or (refreshed and gate["stale"] > 0)):
+        return n  # nothing rises, nothing ends
+    run["next_gate"] = NEVER if everyone else run["next_gate"]
+    for s in range(len(world.gates)):
+        gate = world.gates[s]
+        if s == own and refreshed and gate["stale"] > 0:
+            set_stale(world, tape, event, ts, s, 0)
+        if s == own or (everyone and (gate["raised"] != 0 or ts >= gate["clear_due"])):
+            moved = settle_gates(world, params, tape, event, ts, s)
+            if moved:
+                levels = gate["stale"] | gate["thin"] << 4 | gate["severe"] << 8 | gate["shock"] << 12 | gate["toxicity"] << 16
+                n = _put_edge(edges, n, event, s, _EDGE_GATE, levels | (moved > 1) << 20, gate["reasons"])
+        if everyone:
+            run["next_gate"] = min(run["next_gate"], gate["stale_due"], gate["clear_due"])
     return n
 
 

@@ -8,6 +8,7 @@ Money is in quote atoms, price in ticks, quantity in lots, time in ns, `mid2` in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum, IntFlag
 from typing import Final, NamedTuple
 
@@ -23,6 +24,7 @@ __all__ = [
     "FILTER",
     "FORMAT_VERSION",
     "FUNDING",
+    "GATE",
     "INDEX",
     "INSTRUMENT",
     "INTENT",
@@ -30,12 +32,14 @@ __all__ = [
     "LEVEL",
     "MARKET",
     "MAX_LEVELS",
+    "MIDS_KEPT",
     "NEVER",
     "NONE",
     "ORDER",
     "PLAN",
     "RUN",
     "SELL",
+    "SIZES",
     "SLOT",
     "STAGES",
     "STAGE_VERSIONS",
@@ -50,6 +54,7 @@ __all__ = [
     "Events",
     "Fault",
     "Feature",
+    "GateKind",
     "InputKind",
     "IntentKind",
     "Mode",
@@ -58,8 +63,11 @@ __all__ = [
     "Reason",
     "Regime",
     "Role",
+    "Severity",
     "SlotState",
     "Stream",
+    "Toxicity",
+    "Trend",
     "World",
     "stage_dtype",
     "world_shapes",
@@ -124,6 +132,44 @@ class Regime(IntEnum):
     TOXIC = 5
     PAUSED = 6
     EMERGENCY = 7
+
+
+class GateKind(IntEnum):
+    """Gates (SPEC 16.17)."""
+
+    STALE = 0
+    THIN = 1
+    SEVERELY_THIN = 2
+    SHOCK = 3
+    TOXICITY = 4
+
+
+class Severity(IntEnum):
+    """How bad an input of toxicity is, and the level of staleness: fresh, stale, paused, ten times paused (SPEC 5)."""
+
+    LOW = 0
+    MID = 1
+    HIGH = 2
+    EXTREME = 3
+
+
+class Toxicity(IntEnum):
+    """Inputs of toxicity; the number is the bit in a gate's reasons (SPEC 5, 16.17)."""
+
+    SPREAD = 0
+    IMPACT = 1
+    JUMP = 2
+    QUARANTINED = 3
+    STALENESS = 4
+    SHOCK = 5
+
+
+class Trend(IntEnum):
+    """The trend state (SPEC 6)."""
+
+    NONE = 0
+    UP = 1
+    DOWN = 2
 
 
 class Mode(IntEnum):
@@ -262,6 +308,7 @@ class EdgeKind(IntEnum):
     GAP = 3
     GAP_BAR = 4
     FIRST = 5
+    GATE = 6
 
 
 _FEATURES: Final = ("absent", *(str(feature.name).lower() for feature in Feature))
@@ -315,6 +362,14 @@ FILTER: Final = np.dtype([("bars", "<i8"), ("close", "<i8"), ("atr", "<f8"), ("f
 """Bars closed since the last gap, the last close, and the averages after them; `atr` is a sum until its window is full."""
 assert FILTER.itemsize == 8 * len(FILTER.fields or ())
 
+GATE: Final = _record(
+    "stale thin severe shock toxicity reasons trend thin_bid thin_ask severe_bid severe_ask last_thin last_severe "
+    "spread_mid spread_high spread_extreme jump_mid jump_high jump_extreme n_spreads n_natrs n_strays first_mid n_mids "
+    "atr impact impact_ts depth_bid depth_ask stale_due clear_due raised"
+)
+"""The gates of one symbol: levels; since when sides are thin (NEVER: not) and when they last were for long enough; limits in ticks
+and 1e-8 half ticks; counts of its rings; the last ATR; what the last book said (impact -1: its depth is short); what is due."""
+
 FEATURES: Final = stage_dtype("features")
 """Features at a symbol's last bar close: the mask of absent ones, then 1e-8 units, money in atoms; 0 where absent."""
 
@@ -333,17 +388,18 @@ FUNDING: Final = _record("row rate mark_px")
 
 RUN: Final = _record(
     "cash equity peak drawdown budget window_equity max_inventory "
-    "next_order next_cycle next_plan tokens tokens_ts next_due next_bar_end next_roll in_step fault"
+    "next_order next_cycle next_plan tokens tokens_ts next_due next_bar_end next_roll next_gate in_step fault"
 )
 """The portfolio and the run's counters. `tokens` in 1e-9; `next_due`: first order change due; `in_step`: a decision is awaited."""
 
 SYMBOL: Final = _record(
     "bid_px bid_qty ask_px ask_qty mid2 anchor2 position cost cash realised unrealised fees funding turnover "
     "fills cycles_done equity peak drawdown budget touch_buy touch_sell trip_low trip_high "
-    "n_orders n_cycles n_targets decide reflex cause settled"
+    "n_orders n_cycles n_targets decide reflex cause settled "
+    "stale thin severe shock toxicity reasons trend regime judge"
 )
-"""One symbol: L1, position and money, touch and trip prices, counts, what the event in hand asks of it, and whether its open
-orders are the wanted ones (`settled`)."""
+"""One symbol: L1, position and money, touch and trip prices, counts, what the event in hand asks of it, whether its open
+orders are the wanted ones (`settled`), and its gates and regime."""
 
 ORDER: Final = _record("id side role key px qty live live_ts change change_px change_qty change_ts wanted")
 """An open or in-flight order; `qty` is what remains, `change` an IntentKind in flight or -1, `wanted` scratch of the matching."""
@@ -400,8 +456,8 @@ class Events(NamedTuple):
 class World(NamedTuple):
     """All state between two events: what comes out at the end of a replay can go in at the start of the next.
 
-    Shapes: S symbols, N orders, cycles and targets per symbol, R bars of history. `market`, `filters`, `history` and `books`
-    belong to `observe`, which runs ahead of `act`; the rest belongs to `act`.
+    Shapes: S symbols, N orders, cycles and targets per symbol, R bars of history. All from `market` to `mids` belongs to
+    `observe`, which runs ahead of `act`; the rest belongs to `act`.
     """
 
     run: np.ndarray
@@ -414,6 +470,18 @@ class World(NamedTuple):
     """BAR, (S, R), a ring: bar number k since the last gap is at k % R"""
     books: np.ndarray
     """int64, (S, 4, N): the last accepted book of each symbol between two stretches of events, as in `Events`"""
+    gates: np.ndarray
+    """GATE, (S,)"""
+    holds: np.ndarray
+    """int64, (S, 5, 3): when each held input of toxicity was last MID, HIGH, EXTREME or more"""
+    spreads: np.ndarray
+    """int64, (S, P), a ring: spreads at the last bar closes, ticks"""
+    natrs: np.ndarray
+    """int64, (S, Q), a ring: NATR at the last bar closes"""
+    strays: np.ndarray
+    """int64, (S, K), a ring: times of the last quarantined rows"""
+    mids: np.ndarray
+    """int64, (S, M, 2), a ring: times and mids of the L1 updates in the jump window, and the one before"""
     features: np.ndarray
     """FEATURES, (S,), as of the event in hand"""
     symbols: np.ndarray
@@ -437,22 +505,32 @@ class World(NamedTuple):
 WORLD_DTYPES: Final = dict(
     zip(
         World._fields,
-        (RUN, MARKET, FILTER, BAR, np.dtype("<i8"), FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, WANTED, INTENT),
+        (
+            *(RUN, MARKET, FILTER, BAR, "<i8", GATE, "<i8", "<i8", "<i8", "<i8", "<i8"),
+            *(FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, WANTED, INTENT),
+        ),
         strict=True,
     )
 )
 """The record type of each part of the world."""
 
+SIZES: Final = ("max_open_orders", "bars_kept", "top_n", "spread_bars", "natrs_kept", "strays_kept")
+"""Settings that the shape of the world depends on."""
+MIDS_KEPT: Final = 4096
+"""L1 updates at different times in a jump window; more end the run."""
 
-def world_shapes(symbols: int, max_open_orders: int, bars: int, levels: int) -> dict[str, tuple[int, ...]]:
-    """The shape of each part of the world, with a history of `bars` bars and books of `levels` levels.
+
+def world_shapes(symbols: int, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """The shape of each part of the world, of settings named in `SIZES`.
 
     A symbol has room for `max_open_orders` entries and take-profits, as many reduce-only orders, and two to spare.
     """
-    room = 2 * max_open_orders + 2
+    room = 2 * sizes["max_open_orders"] + 2
     ladders = 2 * MAX_LEVELS
-    per_symbol = dict.fromkeys(("market", "filters", "features", "symbols", "plans"), (symbols,))
+    per_symbol = dict.fromkeys(("market", "filters", "gates", "features", "symbols", "plans"), (symbols,))
     tables = dict.fromkeys(("orders", "cycles", "targets"), (symbols, room))
     scratch = {"wanted": (ladders + 2 * room,), "intents": (ladders + 3 * room + 1,)}
-    market = {"history": (symbols, bars), "books": (symbols, 4, levels)}
-    return {"run": (1,), **market, "ladder": (symbols, 2, LADDER_SLOTS), **per_symbol, **tables, **scratch}
+    rings: dict[str, tuple[int, ...]] = {"history": (symbols, sizes["bars_kept"]), "spreads": (symbols, sizes["spread_bars"])}
+    rings |= {"natrs": (symbols, sizes["natrs_kept"]), "strays": (symbols, sizes["strays_kept"]), "mids": (symbols, MIDS_KEPT, 2)}
+    market = {"books": (symbols, 4, sizes["top_n"]), "holds": (symbols, len(Toxicity) - 1, 3)}
+    return {"run": (1,), "ladder": (symbols, 2, LADDER_SLOTS), **per_symbol, **tables, **scratch, **rings, **market}

@@ -333,7 +333,7 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
 
 def _check_world(world: World, symbols: int, config: Config) -> None:
     """Whether kernels, which check no bounds, can work on a state that was read from a file."""
-    shapes = world_shapes(symbols, config.max_open_orders, config.bars_kept, config.top_n)
+    shapes = world_shapes(symbols, config.sizes)
     if {name: (getattr(world, name).dtype, getattr(world, name).shape) for name in WORLD_DTYPES} != {
         name: (WORLD_DTYPES[name], shapes[name]) for name in WORLD_DTYPES
     }:

@@ -72,7 +72,7 @@ def replay(
         missing = data.symbols[int(np.argmax(instruments["quantity"] == 0))]
         raise ConfigError(f"quantity of {missing} is missing: the static grid needs it, such as Config(quantity='0.01')")
     if chosen is not None:
-        params[0]["decides_in_kernel"], params[0]["on_fill"] = 0, chosen.on_fill
+        params[0]["decides_in_kernel"], params[0]["on_fill"], params[0]["gated"] = 0, chosen.on_fill, chosen.gates
     stop, chunk = int(len(data) if until is None else until), int(chunk)
     session = _Session(data, settings, chosen, params, instruments, resume, chunk)
     if not session.position <= stop <= len(data) or chunk < 1:
@@ -143,6 +143,8 @@ class _Session:
                     self.tape,
                 )
                 cursor = 0
+            if self.world.run[0]["fault"]:
+                raise LedgerError(f"event {base + seen}: {FAULTS[int(self.world.run[0]['fault'])]}")
             at, cursor, reason = act(
                 self.world, events, self.index, base, at, seen, self.params, self.instruments, self.edges, self.closes, cursor,
                 n_edges, self.tape, self.rows,

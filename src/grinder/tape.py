@@ -44,5 +44,5 @@ def empty_tape(rows: int) -> Tape:
 def has_room(tape: Tape, rows: int) -> bool:
     """Whether every buffer that `act` writes can take `rows` more records."""
     n = tape.used[0]
-    used = max(n["plans"], n["levels"], n["intents"], n["orders"], n["fills"], n["ledger"], n["alerts"])
+    used = max(n["regimes"], n["plans"], n["levels"], n["intents"], n["orders"], n["fills"], n["ledger"], n["alerts"])
     return bool(used + rows <= len(tape.fills))

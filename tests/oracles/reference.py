@@ -1,11 +1,11 @@
-"""A slow reference engine for the `static` policy, written from the contract alone.
+"""A slow reference engine, written from the contract alone: the shared step and the `static` policy (`smart.py` has the other).
 
 It is an oracle: it shares no code with the engine it checks, uses only plain integers and
 `fractions.Fraction`, and prefers the obvious formulation everywhere. Roundings are written as floor or
 ceil of a `Fraction`, so that the mathematics stands in the text. "SPEC n" and "ADR-n" name sections of
 the contract and of docs/DECISIONS.md.
 
-Covered: SPEC 1, 3, bars of 4, 7.5 ladders, 8, 9 (`mid_touch`, `cross`), 10 without margin, 12 `static`;
+Covered here: SPEC 1, 3, bars of 4, 7.5 ladders, 8, 9 (`mid_touch`, `cross`), 10 without margin, 12 `static`;
 stages input, bars, plans, levels, intents, orders, fills, ledger of SPEC 14.
 """
 
@@ -23,8 +23,8 @@ MAX_PRICE = 2**35
 MAX_INDEX = 256  # ADR-2.3
 
 BUY, SELL = 1, -1
-ENTRY, TAKE_PROFIT = 0, 1
-PENDING, OPEN, FILLED, CANCELLED = 0, 1, 3, 4
+ENTRY, TAKE_PROFIT, FLATTEN = 0, 1, 5
+PENDING, OPEN, PARTIAL, FILLED, CANCELLED = 0, 1, 2, 3, 4
 CANCEL, AMEND, PLACE = 0, 1, 2
 RANKS = {"funding": 0, "book": 1, "quote": 2, "trade": 3}
 INPUT_QUARANTINED, INPUT_GAP, INPUT_FUNDING = 1, 2, 3
@@ -193,6 +193,8 @@ class Cycle:
     entry: int
     qty: int
     tp_price: int
+    tp_step: int
+    fee: int  # of the entry
 
 
 @dataclass
@@ -233,6 +235,7 @@ class Wanted:
     key: int
     price: int
     qty: int
+    refused: int = 0  # a reason for which it is recorded and not sent
 
 
 @dataclass
@@ -261,11 +264,16 @@ class Symbol:
 
 
 class Reference:
+    """The shared step, with the `static` policy; `smart.Smart` overrides what that policy does not have."""
+
+    stages = STAGES
+    symbol_type = Symbol
+
     def __init__(self, instruments: list[dict], config: dict):
         self.cfg = config
-        self.records: dict[str, list[tuple[int, ...]]] = {stage: [] for stage in STAGES}
+        self.records: dict[str, list[tuple[int, ...]]] = {stage: [] for stage in self.stages}
         self.symbols = [
-            Symbol(
+            self.symbol_type(
                 i, d["tick_value"], d["perpetual"], d["hard_cap_lots"], config["quantity"][i], Ledger(d["tick_value"]), Mark(0, 0)
             )
             for i, d in enumerate(instruments)
@@ -326,14 +334,26 @@ class Reference:
             self.next_roll = (self.ts // DAY + 1) * DAY
         for _due, kind, s, order_id, is_change in self.due_timers():
             if kind == TIMER_BAR:
-                self.close_bar(self.symbols[s])
+                bar = self.close_bar(self.symbols[s])
+                self.bar_closed(self.symbols[s], bar)
                 self.decisions.add(s)
             elif kind == TIMER_ORDER:
                 order = self.symbols[s].orders.get(order_id)
                 if order is not None:  # a cancel may have ended it a moment ago
                     self.change_takes_effect(order) if is_change else self.goes_live(order)
-            else:
+            elif kind == TIMER_ROLL:
                 self.roll_window()
+            else:
+                self.other_timer(kind, s, order_id)
+
+    def bar_closed(self, sym: Symbol, bar: Bar) -> None:
+        """For policies with features; not called for a bar that a gap closed (SPEC 16.10)."""
+
+    def other_timers(self) -> list[tuple[int, int, int, int, int]]:
+        return []
+
+    def other_timer(self, kind: int, s: int, what: int) -> None:
+        raise NotImplementedError
 
     def note_gap(self, sym: Symbol) -> None:
         """ADR-1.4: before the timers; closes the open bar, marks it, decides nothing."""
@@ -341,6 +361,10 @@ class Reference:
             self.record("input", sym.index, INPUT_GAP, 0, self.ts - sym.l1_ts)
             if sym.bar is not None:
                 self.close_bar(sym)
+            self.gap_noted(sym)
+
+    def gap_noted(self, sym: Symbol) -> None:
+        """For policies with features."""
 
     def due_timers(self) -> list[tuple[int, int, int, int, int]]:
         """All timers due now as (due, kind, symbol, order, change); handling one makes no other due."""
@@ -355,13 +379,14 @@ class Reference:
                     due.append((order.change.due, TIMER_ORDER, sym.index, order.id, 1))
         if self.cfg["dd_window"] == "daily" and self.next_roll <= self.ts:
             due.append((self.next_roll, TIMER_ROLL, -1, -1, 0))
-        return sorted(due)
+        return sorted(due + self.other_timers())
 
-    def close_bar(self, sym: Symbol) -> None:
+    def close_bar(self, sym: Symbol) -> Bar:
         bar = sym.bar
         self.record("bars", sym.index, bar.start, bar.open, bar.high, bar.low, bar.close, bar.ticks)
         sym.bar = None
         self.cause(sym.index, CAUSE_BAR)
+        return bar
 
     def goes_live(self, order: Order) -> None:
         """PENDING -> OPEN; no record (SPEC 14) and no reflex."""
@@ -403,11 +428,14 @@ class Reference:
         start = self.portfolio.equity
         budget = max(0, ratio_floor(start, self.cfg["dd_budget_pct"]))
         self.portfolio.budget = budget
+        self.allot(budget)
+        how, amount = self.cfg["max_inventory"]
+        self.max_inventory = amount if how == "atoms" else max(0, ratio_floor(start, amount))
+
+    def allot(self, budget: int) -> None:
         n = len(self.symbols)
         for sym in self.symbols:
             sym.mark.budget = budget // n + (1 if sym.index < budget % n else 0)
-        how, amount = self.cfg["max_inventory"]
-        self.max_inventory = amount if how == "atoms" else max(0, ratio_floor(start, amount))
 
     # ---- step 2: book, and the funding between steps 2 and 3 -----------------------------------
 
@@ -467,16 +495,24 @@ class Reference:
             cycle_id = self.next_cycle
             self.next_cycle += 1
             tp_price = take_profit_price(order.side, order.price, sym.plan.tp_step)
-            sym.cycles[cycle_id] = Cycle(cycle_id, order.side, order.price, order.qty, tp_price)
+            sym.cycles[cycle_id] = Cycle(cycle_id, order.side, order.price, order.qty, tp_price, sym.plan.tp_step, fee)
+            self.entry_filled(sym, order)
         else:
             cycle_id = order.key
-            del sym.cycles[cycle_id]
+            self.cycle_ended(sym, sym.cycles.pop(cycle_id, None), order, fee)
         self.record("fills", sym.index, order.id, cycle_id, order.side, order.role, order.price, order.qty, fee, 0)
         self.order_row(order, OPEN, FILLED, 0)
         order.state = FILLED
         del sym.orders[order.id]
         self.cause(sym.index, CAUSE_FILL)
         self.reflexes.add(sym.index)
+
+    def entry_filled(self, sym: Symbol, order: Order) -> None:
+        """For ONCE (SPEC 6)."""
+
+    def cycle_ended(self, sym: Symbol, cycle: Cycle | None, order: Order, fee: int) -> None:
+        """For the circuit breaker (SPEC 11). Without a flatten every take-profit has its cycle."""
+        assert cycle is not None
 
     # ---- step 4: ledger and marks --------------------------------------------------------------
 
@@ -614,10 +650,13 @@ class Reference:
 
     def step8_reconcile(self, sym: Symbol) -> None:
         """SPEC 8, ADR-3."""
-        cancels, amends, places = self.match(sym, self.wanted_orders(sym))
 
         def rank(w: Wanted | Order) -> tuple[int, ...]:  # ADR-3.4
             return (0 if w.role != ENTRY else 1, abs(2 * w.price - sym.mid2), -w.side, w.role, w.key)
+
+        wanted = self.wanted_orders(sym)
+        cancels, amends, places = self.match(sym, [w for w in wanted if not w.refused])
+        places += [w for w in wanted if w.refused]
 
         for order in sorted(cancels, key=rank):
             self.send_cancel(order)
@@ -641,7 +680,7 @@ class Reference:
             return False
 
         for w in wanted:
-            if w.role == TAKE_PROFIT and not take(w, lambda o: o.key == w.key):
+            if w.role != ENTRY and not take(w, lambda o: o.key == w.key):
                 unmatched.append(w)
         entries = sorted((w for w in wanted if w.role == ENTRY), key=lambda w: (-w.side, w.key))
         rest = [w for w in entries if not take(w, lambda o: o.coming_price() == w.price)]
@@ -650,7 +689,7 @@ class Reference:
         unmatched += [w for w in rest if not take(w, lambda o: o.key == w.key)]
 
         cancels = [o for o in orders if o.change is None]
-        amends = [(o, w) for o, w in pairs if o.change is None and (o.price, o.qty) != (w.price, w.qty)]
+        amends = [(o, w) for o, w in pairs if o.change is None and w.role != FLATTEN and (o.price, o.qty) != (w.price, w.qty)]
         return cancels, amends, unmatched
 
     def send_cancel(self, order: Order) -> None:
@@ -674,14 +713,16 @@ class Reference:
 
     def send_place(self, sym: Symbol, w: Wanted) -> None:
         price, reason, refused = w.price, 0, False
-        if w.role == TAKE_PROFIT:
+        if w.refused:
+            reason, refused = w.refused, True
+        elif w.role == TAKE_PROFIT:
             if self.over_hard_cap(sym, w, None):
                 reason, refused = HARD_CAP, True
             elif not self.is_passive(sym, w.side, w.price):
                 limit = self.passive_limit(sym, w.side)
                 reason, refused = POST_ONLY, limit < 1
                 price = w.price if refused else limit
-        else:
+        elif w.role == ENTRY:
             reason = self.refusal(sym, w, None)
             refused = reason != 0
         if refused:
@@ -723,14 +764,14 @@ class Reference:
         return total
 
     def at_order_limit(self, sym: Symbol) -> bool:
-        def count(x: Symbol) -> int:
-            covered = {o.key for o in x.orders.values() if o.role == TAKE_PROFIT}
-            return len(x.orders) + sum(1 for c in x.cycles if c not in covered)
-
         return (
-            count(sym) >= self.cfg["max_open_orders"]
-            or sum(count(x) for x in self.symbols) >= self.cfg["max_open_orders_portfolio"]
+            self.order_count(sym) >= self.cfg["max_open_orders"]
+            or sum(self.order_count(x) for x in self.symbols) >= self.cfg["max_open_orders_portfolio"]
         )
+
+    def order_count(self, x: Symbol) -> int:
+        covered = {o.key for o in x.orders.values() if o.role == TAKE_PROFIT}
+        return len(x.orders) + sum(1 for c in x.cycles if c not in covered)
 
     def refusal(self, sym: Symbol, w: Wanted, amended: Order | None) -> int:
         """Why an entry may not be sent; 0 if it may. The first reason in ADR-3.5's order."""
@@ -756,7 +797,7 @@ class Reference:
 
     def passive_limit(self, sym: Symbol, side: int) -> int:
         """SPEC 8, Post-only: own orders of the other side count at the price in force and the coming one."""
-        others = [o for o in sym.orders.values() if o.side == -side]
+        others = [o for o in sym.orders.values() if o.side == -side and o.role != FLATTEN]
         if side == BUY:
             own = [min(o.price, o.coming_price()) - 1 for o in others]
             return min([sym.ask - 1, (sym.mid2 - 1) // 2] + own)
@@ -797,6 +838,8 @@ class Reference:
             assert led.cost >= 0 and (led.position != 0 or led.cost == 0)
             best_buy, best_sell = 0, MAX_PRICE * 2
             for o in sym.orders.values():
+                if o.role == FLATTEN:  # has no price
+                    continue
                 for price in (o.price, o.coming_price()):
                     if o.side == BUY:
                         best_buy = max(best_buy, price)
@@ -815,8 +858,16 @@ def run(instruments: list[dict], config: dict, events: list[dict]) -> dict[str, 
     step, levels, quantity` (a list, one per symbol). Ratios are 1e-8, money atoms, times nanoseconds.
     events: `ts, symbol, kind, fault` (None or a code); for book and quote `bid_px, ask_px`; for
     funding `rate, mark_px`.
+
+    With `policy` "smart" the config's defaults are `smart.DEFAULTS`; quotes and books have `bid_qty, ask_qty`, books
+    may have `bids, asks` as lists of (px, qty), best first; kind "command" has `code` and a symbol or -1.
     """
-    engine = Reference(instruments, config)
+    engine_type = Reference
+    if config.get("policy", "static") == "smart":
+        from .smart import Smart
+
+        engine_type = Smart
+    engine = engine_type(instruments, config)
     for index, event in enumerate(events):
         engine.step(index, event)
     return engine.records

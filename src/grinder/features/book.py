@@ -8,7 +8,19 @@ from grinder._jit import kernel
 from grinder.records import Feature
 from grinder.units import MONEY_LIMIT, ONE, mul_div_ceil, quantise
 
-__all__ = ["book_features", "book_slope", "depth", "imbalance_l1", "spread_bps", "thin_l1", "vwap", "walls"]
+__all__ = [
+    "book_features",
+    "book_slope",
+    "depth",
+    "imbalance_l1",
+    "impact",
+    "notional",
+    "spread_at_depth",
+    "spread_bps",
+    "thin_l1",
+    "vwap",
+    "walls",
+]
 
 _DEPTH: Final = int(Feature.DEPTH_BID | Feature.DEPTH_ASK | Feature.DEPTH_IMBALANCE)
 _IMPACT: Final = int(Feature.IMPACT | Feature.SPREAD_AT_DEPTH)
@@ -36,11 +48,11 @@ def imbalance_l1(bid_qty, ask_qty):
 @kernel
 def thin_l1(bid_px, bid_qty, ask_px, ask_qty, tick_value):
     """The smaller side's notional in atoms, at most 2**62."""
-    return min(_notional(bid_px, bid_qty, tick_value), _notional(ask_px, ask_qty, tick_value))
+    return min(notional(bid_px, bid_qty, tick_value), notional(ask_px, ask_qty, tick_value))
 
 
 @kernel
-def _notional(px, qty, tick_value):
+def notional(px, qty, tick_value):
     """`px * qty * tick_value` atoms, at most 2**62; `px` is at least 1."""
     return px * qty * tick_value if qty <= MONEY_LIMIT // tick_value // px else MONEY_LIMIT
 
@@ -62,7 +74,10 @@ def book_features(book, market, p, tick_value, out):
     out["depth_imbalance"] = quantise((bid - ask) / (bid + ask) if bid + ask > 0 else 0.0, -ONE, ONE)
     out["absent"] -= _DEPTH
     if min(bid, ask) >= p["impact_quote"]:
-        _put_impact(out, book, n, mid2 / 2.0, p["impact_quote"], tick_value)
+        mid, quote = mid2 / 2.0, p["impact_quote"]
+        out["impact"] = quantise(impact(book, n, mid, quote, tick_value), 0, MONEY_LIMIT)
+        out["spread_at_depth"] = quantise(spread_at_depth(book, n, mid, quote, tick_value), -MONEY_LIMIT, MONEY_LIMIT)
+        out["absent"] -= _IMPACT
     known, slope = book_slope(book[0], book[1], n, mid2)
     if known:
         out["slope_bid"] = quantise(slope, -MONEY_LIMIT, MONEY_LIMIT)
@@ -82,13 +97,17 @@ def book_features(book, market, p, tick_value, out):
 
 
 @kernel
-def _put_impact(out, book, n, mid, quote, tick_value):
+def impact(book, n, mid, quote, tick_value):
+    """How far the worse side's price for `quote` atoms is from its best level, over `mid` ticks."""
     bid = vwap(book[0], book[1], n, quote, tick_value)
     ask = vwap(book[2], book[3], n, quote, tick_value)
-    impact = max(abs(bid - book[0, 0]) / mid, abs(ask - book[2, 0]) / mid)
-    out["impact"] = quantise(impact, 0, MONEY_LIMIT)
-    out["spread_at_depth"] = quantise((ask - bid) / mid, -MONEY_LIMIT, MONEY_LIMIT)
-    out["absent"] -= _IMPACT
+    return max(abs(bid - book[0, 0]) / mid, abs(ask - book[2, 0]) / mid)
+
+
+@kernel
+def spread_at_depth(book, n, mid, quote, tick_value):
+    """The ask side's price for `quote` atoms minus the bid side's, over `mid` ticks."""
+    return (vwap(book[2], book[3], n, quote, tick_value) - vwap(book[0], book[1], n, quote, tick_value)) / mid
 
 
 @kernel
@@ -97,7 +116,7 @@ def depth(prices, quantities, n, tick_value):
     total = 0
     for i in range(n):
         if prices[i] > 0:
-            total = min(MONEY_LIMIT - 1, total + _notional(prices[i], quantities[i], tick_value))
+            total = min(MONEY_LIMIT - 1, total + notional(prices[i], quantities[i], tick_value))
     return total
 
 
@@ -107,7 +126,7 @@ def vwap(prices, quantities, n, quote, tick_value):
     left, lots = quote, 0.0
     for i in range(n):
         if prices[i] > 0 and left > 0:
-            taken = min(left, _notional(prices[i], quantities[i], tick_value))
+            taken = min(left, notional(prices[i], quantities[i], tick_value))
             lots += taken / (float(prices[i]) * tick_value)
             left -= taken
     return quote / (lots * tick_value)
@@ -152,10 +171,10 @@ def walls(prices, quantities, n, mid2, ratio):
     Returns:
         (count, distance in half ticks, 0 without a wall).
     """
-    limit = max(1, mul_div_ceil(_lower_median(prices, quantities, n), ratio, ONE))
+    limit = mul_div_ceil(_lower_median(prices, quantities, n), ratio, ONE)
     count, nearest = 0, 0
     for i in range(n):
-        if prices[i] > 0 and quantities[i] >= limit:
+        if prices[i] > 0 and quantities[i] >= limit > 0:
             away = abs(2 * prices[i] - mid2)
             nearest = away if count == 0 else min(nearest, away)
             count += 1

@@ -105,6 +105,22 @@ class View(NamedTuple):
     """the configured quantity, lots; 0 if there is none"""
     plan: int
     """id of the plan in force, -1 if there is none"""
+    stale: int
+    """staleness, a `Severity`: 0 fresh, 1 stale, 2 paused, 3 ten times paused"""
+    thin: int
+    """1 while a side is thin"""
+    severe: int
+    """1 while a side is severely thin"""
+    shock: int
+    """1 in a volatility shock"""
+    toxicity: int
+    """a `Severity`, the worst of the inputs"""
+    reasons: int
+    """mask of the inputs that are at least MID, by bits of `Toxicity`"""
+    trend: int
+    """`Trend`: 0 none, 1 up, 2 down"""
+    regime: int
+    """`Regime`"""
     features: Features
     """as of the symbol's last bar close"""
     orders: np.ndarray
@@ -187,14 +203,21 @@ class Policy:
     source: str
     """SHA-256 of its source: provenance, not part of the digest, which is of what the policy did."""
     on_fill: bool = False
+    gates: bool = True
 
     def __call__(self, view: View, params: Any) -> Decision:
         """Decide."""
         return self.function(view, params)
 
 
-def policy(function: Callable[..., Any] | None = None, *, on_fill: bool = False, jit: bool = False) -> Any:
-    """Make a function a policy; with `jit` it is compiled by numba on its own (never into the engine's loop).
+def policy(function: Callable[..., Any] | None = None, *, on_fill: bool = False, gates: bool = True, jit: bool = False) -> Any:
+    """Make a function a policy.
+
+    Args:
+        on_fill: call it at fills of its symbol too.
+        gates: look at gates and regimes (SPEC 5, 6), record them and call it when they change. Without them, as for the built-in
+            `static`, the view's gates are 0, its regime is RANGE, and quiet quotes cost nothing.
+        jit: compile it by numba on its own (never into the engine's loop).
 
     >>> @policy(on_fill=True)
     ... def idle(view, params):
@@ -209,12 +232,12 @@ def policy(function: Callable[..., Any] | None = None, *, on_fill: bool = False,
             import numba
 
             called = numba.njit(inner)
-        return Policy(called, getattr(inner, "__name__", type(inner).__name__), _source_hash(inner), on_fill)
+        return Policy(called, getattr(inner, "__name__", type(inner).__name__), _source_hash(inner, on_fill, gates), on_fill, gates)
 
     return wrap if function is None else wrap(function)
 
 
-def _source_hash(function: Callable[..., Any]) -> str:
+def _source_hash(function: Callable[..., Any], *flags: bool) -> str:
     plain = getattr(function, "py_func", function)
     plain = plain if inspect.isroutine(plain) else type(plain)
     try:
@@ -223,7 +246,7 @@ def _source_hash(function: Callable[..., Any]) -> str:
         code = getattr(plain, "__code__", None) or getattr(plain.__call__, "__code__", None)
         constants = [c for c in code.co_consts if not inspect.iscode(c)] if code else []
         body = repr((code.co_code, constants, code.co_names) if code else plain)
-    return hashlib.sha256(body.encode()).hexdigest()
+    return hashlib.sha256(f"{flags} {body}".encode()).hexdigest()
 
 
 def params_of(params: Any) -> Any:
