@@ -15,6 +15,7 @@ from grinder.data.fixture import Fixture, canonical_columns, fixture, fixtures_b
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault
 from grinder.records import Stream
+from grinder.session import replay
 
 T0 = 1_700_000_000_000_000_000
 BETA = Instrument(symbol="BETA", kind="perpetual", tick_size="0.1", lot_size="0.001")
@@ -295,3 +296,19 @@ def test_lookup_by_name_from_an_empty_folder(tmp_path, monkeypatch):
     for name in ("../mine", "./mine", "a/b", ".."):
         with pytest.raises(FixtureNotFound, match=r"there is no fixture\.toml"):
             fixture(name)
+
+
+def test_the_index_of_a_long_stretch_is_kept_and_of_its_own_data():
+    """A head is another fixture, whatever was kept of the whole."""
+    n = module.KEPT_INDEX
+    quotes = {"ts": T0 + np.arange(n + 1), "bid_px": 1000 + np.arange(n + 1) % 7, "ask_px": 1010 + np.arange(n + 1) % 5}
+    quotes |= {"bid_qty": np.ones(n + 1, np.int64), "ask_qty": np.ones(n + 1, np.int64)}
+    made = Fixture.from_arrays([ALFA], quotes=quotes)
+    assert made.index(0, n) is made.index(0, n)
+    assert made.index(0, n - 1) is not made.index(0, n - 1), "short ones are cheap"
+    assert made.index(1, n + 1)[0]["last"][0] == made.index(0, n)[0]["last"][0] == 63
+    moved = made.head(n)
+    assert moved.index(0, n) is not made.index(0, n)
+    assert moved.index(0, n).tolist() == made.index(0, n).tolist()
+    first = replay(made, Config(quantity=1))
+    assert replay(made, Config(quantity=1)).digest == first.digest == replay(made, Config(quantity=1), chunk=977).digest

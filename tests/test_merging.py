@@ -102,5 +102,6 @@ def test_the_callers_arrays_are_left_alone():
     before = {name: values.copy() for name, values in quotes.items()}
     made = Fixture.from_arrays([coin], quotes=quotes)
     assert made.events.ask_px.tolist() == [11, 11, 11]
-    made.events.bid_px[:] = 5
+    with pytest.raises(ValueError, match="read-only"):
+        made.events.bid_px[:] = 5  # the digest would go on naming what they were
     assert all((quotes[name] == before[name]).all() for name in before)

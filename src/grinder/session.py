@@ -19,7 +19,6 @@ from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.digest import Digest
 from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_event
 from grinder.errors import ConfigError, LedgerError
-from grinder.index import empty_index, make_index
 from grinder.market import observe
 from grinder.policies.own import Policy, commit, params_of, policy as as_policy, view_of
 from grinder.records import EDGE, FEATURES, STAGES, Events, World
@@ -74,7 +73,7 @@ def replay(
     if chosen is not None:
         params[0]["decides_in_kernel"], params[0]["on_fill"], params[0]["gated"] = 0, chosen.on_fill, chosen.gates
     stop, chunk = int(len(data) if until is None else until), int(chunk)
-    session = _Session(data, settings, chosen, params, instruments, resume, chunk)
+    session = _Session(data, settings, chosen, params, instruments, resume)
     if not session.position <= stop <= len(data) or chunk < 1:
         raise ConfigError(f"until is {stop}, chunk {chunk}: allowed are {session.position} to {len(data)}, and at least 1")
     if progress:
@@ -102,7 +101,7 @@ class _Session:
     """One replay under way: the world, the tape, and what was drained from it."""
 
     def __init__(
-        self, data: Fixture, settings: Config, policy: Policy | None, params: Any, instruments: Any, resume: Run | None, chunk: int
+        self, data: Fixture, settings: Config, policy: Policy | None, params: Any, instruments: Any, resume: Run | None
     ) -> None:
         self.data, self.settings, self.policy = data, settings, policy
         self.params, self.instruments = params, instruments
@@ -120,19 +119,18 @@ class _Session:
         self.tape = empty_tape(max(4096, 2 * self.rows))
         self.edges = np.zeros(max(1024, 8 * len(data.instruments)), EDGE)
         self.closes = np.zeros(len(self.edges), FEATURES)
-        self.index = empty_index(len(data.instruments), min(len(data), chunk))
 
     def run_chunk(self, base: int, events: Events) -> None:
         """Observe and act on a stretch of events, handing decisions to the policy where they are due."""
         at = seen = cursor = n_edges = 0
         size = len(events.ts)
-        make_index(events, self.index)
+        index = self.data.index(base, base + size)
         while at < size:
             if at == seen:
                 seen, n_edges = observe(
                     self.world,
                     events,
-                    self.index,
+                    index,
                     base,
                     at,
                     size,
@@ -146,7 +144,7 @@ class _Session:
             if self.world.run[0]["fault"]:
                 raise LedgerError(f"event {base + seen}: {FAULTS[int(self.world.run[0]['fault'])]}")
             at, cursor, reason = act(
-                self.world, events, self.index, base, at, seen, self.params, self.instruments, self.edges, self.closes, cursor,
+                self.world, events, index, base, at, seen, self.params, self.instruments, self.edges, self.closes, cursor,
                 n_edges, self.tape, self.rows,
             )  # fmt: skip
             if reason == DECIDE:

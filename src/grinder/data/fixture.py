@@ -28,6 +28,7 @@ from grinder.data.instrument import Instrument
 from grinder.data.merging import merge
 from grinder.data.validation import Columns, check_stream
 from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError, cause
+from grinder.index import empty_index, make_index
 from grinder.records import FAR, Events, Stream
 from grinder.units import parse_ratio
 
@@ -43,6 +44,8 @@ __all__ = [
 ]
 
 SCHEMA: Final = 1
+KEPT_INDEX: Final = 1 << 16
+"""Events of a stretch whose index is kept; that is an entry a symbol and 64 events, under a byte an event and symbol."""
 ROW_GROUP: Final = 1 << 18
 """Rows of a Parquet row group: files are read one at a time, so that memory holds the arrays and one group."""
 
@@ -99,6 +102,12 @@ class Fixture:
     price_range: tuple[tuple[int, int], ...]
     manifest: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    _indices: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """What is hashed and indexed cannot be changed any more."""
+        for column in self.events:
+            column.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.events.ts)
@@ -121,6 +130,17 @@ class Fixture:
     def chunk(self, start: int, stop: int) -> Events:
         """Events [start, stop), as views."""
         return _cut(self.events, start, stop)
+
+    def index(self, start: int, stop: int) -> NDArray[Any]:
+        """INDEX of events [start, stop). It depends on the data alone, so that of a long stretch is made once and kept."""
+        known = self._indices.get((start, stop))
+        if known is not None:
+            return known
+        made = empty_index(len(self.instruments), stop - start)
+        make_index(self.chunk(start, stop), made)
+        if stop - start >= KEPT_INDEX:
+            self._indices[start, stop] = made
+        return made
 
     def head(self, events: int) -> Fixture:
         """The first `events` events, as a fixture of its own; the proof of SPEC 1.2 keeps the whole data's price range."""
