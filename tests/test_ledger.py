@@ -29,12 +29,12 @@ class Account:
         self.params, self.rows = Config(maker_fee=f"{fee_bp}bp", quantity="1").params([INSTRUMENT], [(1, 10_000)])
         if tick_value is not None:
             self.rows["tick_value"], self.rows["half_tick_value"] = tick_value, tick_value // 2
-        self.world = initial_world(self.params, 1_700_000_000_000_000_000)
+        self.world = initial_world(self.params, self.rows, 1_700_000_000_000_000_000)
         self.tape = empty_tape(128)
         self.symbol = self.world.symbols[0]
 
     def fill(self, side, price, qty):
-        return int(book_fill(self.world, self.params, self.rows, 0, side, price, qty))
+        return int(book_fill(self.world, self.rows, 0, side, price, qty, self.params[0]["maker_fee"]))
 
     def mark(self, mid2):
         self.symbol["mid2"] = mid2

@@ -160,9 +160,9 @@ def test_fill_through_zero_by_hand():
     by_hand = HAND["ledger_case"]
     instrument = Instrument(symbol="H", kind="perpetual", tick_size="0.01", lot_size="0.01")
     params, rows = Config(quantity="0.01", maker_fee="0.00020001").params([instrument], [(1, 1000)])
-    world = initial_world(params, 1_700_000_000_000_000_000)
+    world = initial_world(params, rows, 1_700_000_000_000_000_000)
     for side, price, qty, *after in by_hand["fills"]:
-        fee = book_fill(world, params, rows, 0, side, price, qty)
+        fee = book_fill(world, rows, 0, side, price, qty, params[0]["maker_fee"])
         symbol = world.symbols[0]
         assert [fee, *(int(symbol[name]) for name in ("position", "cost", "realised", "cash"))] == after
     world.symbols[0]["mid2"] = by_hand["mid2"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -18,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from grinder import units
 from grinder.errors import ConfigError, NumberError, RangeError
-from grinder.records import INSTRUMENT, LADDER_SLOTS, MAX_LEVELS, NONE, _record
+from grinder.records import INSTRUMENT, LADDER_SLOTS, MAX_LEVELS, NONE, PolicyKind, _record
 
 if TYPE_CHECKING:
     from grinder.data.instrument import Instrument
@@ -28,12 +29,18 @@ __all__ = ["PARAMS", "Config", "canonical_json", "checked"]
 PARAMS: Final = _record(
     "symbols equity bar_ns max_gap_ns maker_fee min_edge order_latency cancel_latency crosses penetration "
     "max_inventory_ratio max_inventory_atoms max_leverage max_open_orders max_open_orders_portfolio min_notional "
-    "order_rate order_burst dd_budget_pct dd_warn daily decides_in_kernel on_fill step levels "
+    "order_rate order_burst dd_budget_pct dd_warn daily policy on_fill step levels "
     "atr_bars atr_sma return_bars range_eps range_cap ema_fast ema_slow top_n impact_quote wall_ratio l2_stale_ns "
     "bars_kept natrs_kept strays_kept gated l1_stale_ns l1_pause_ns thin_quote thin_quote_depth thin_ns thin_clear_ns "
     "shock_ratio shock_tr baseline_bars baseline_bars_min spread_bars spread_bars_min spread_floor spread_mid spread_high "
     "spread_extreme impact_mid impact_high impact_extreme jump_mid jump_high jump_extreme jump_window_ns quarantined_mid "
-    "quarantined_high quarantined_extreme quarantine_window_ns clear_ns trend_enter trend_exit er_enter"
+    "quarantined_high quarantined_extreme quarantine_window_ns clear_ns trend_enter trend_exit er_enter "
+    "root_range root_trend root_vol_shock root_thin_book k_tail_range k_tail_trend k_tail_vol_shock k_tail_thin_book "
+    "shock_multiplier_range shock_multiplier_trend shock_multiplier_vol_shock shock_multiplier_thin_book trend_penalty x_min x_cap "
+    "side_mult_against side_mult_with impact_ref alpha step_min min_step_ticks levels_min levels_max tapered max_weight_ratio "
+    "skew_factor replan_levels replan_center weighted throttle_ns taker_fee slippage dd_clear dc_tp_mult flatten_on_drawdown "
+    "flatten_on_emergency latch_on_extreme max_consecutive_losses cooldown_ns top_k select_every_ns switch_margin liq_ref "
+    "select_spread select_funding w_range w_liq w_tox w_trend"
 )
 """One row of settings as integers: ns, atoms, 1e-8 ratios; `crosses` 1: cross; `max_inventory_atoms` -1: use the ratio."""
 
@@ -46,19 +53,28 @@ assert MAX_LEVELS + MAX_OPEN_ORDERS < LADDER_SLOTS  # every index a static ladde
 
 WINDOWS: Final = ("atr_bars", "return_bars", "ema_fast", "ema_slow")
 """Settings that are a number of bars."""
-COUNTS: Final = ("baseline_bars", "baseline_bars_min", "spread_bars_min")
+COUNTS: Final = (
+    *("baseline_bars", "baseline_bars_min", "spread_bars_min", "min_step_ticks", "levels_min", "levels_max", "replan_levels"),
+    *("max_consecutive_losses", "top_k", "flatten_on_drawdown", "flatten_on_emergency", "latch_on_extreme"),
+)
 RATIOS: Final = tuple(
     (
         "maker_fee min_edge step dd_budget_pct dd_warn range_eps range_cap wall_ratio shock_ratio shock_tr spread_floor "
-        "trend_enter trend_exit er_enter"
+        "trend_enter trend_exit er_enter trend_penalty x_min x_cap side_mult_against side_mult_with impact_ref alpha step_min "
+        "max_weight_ratio skew_factor replan_center taker_fee slippage dd_clear dc_tp_mult switch_margin select_spread "
+        "select_funding w_range w_liq w_tox w_trend"
     ).split()
 )
 ORDERED: Final = (
     *(("l1_stale_ms", "l1_pause_ms"), ("trend_exit", "trend_enter")),
     *(("spread_bars_min", "spread_bars"), ("baseline_bars_min", "baseline_bars")),
+    *(("levels_min", "levels_max"), ("x_min", "x_cap"), ("dd_clear", "dd_warn")),
 )
 """Settings of which the first is at most the second."""
 SEVERITIES: Final = ("mid", "high", "extreme")
+ROWS: Final = ("range", "trend", "vol_shock", "thin_book")
+"""Regimes that have a row of their own in SPEC 7.2 and 7.4; the others use RANGE's (16.12)."""
+MAX_HORIZON_BARS: Final = 500_000
 SHOCK_BARS: Final = 3
 """Bars whose mean true range is held against the baseline (SPEC 5)."""
 
@@ -108,6 +124,25 @@ def _three(values: object) -> object:
     return tuple(values)
 
 
+def _by_regime(**defaults: Any) -> BeforeValidator:
+    """A number for each of `ROWS`, in a mapping that need not name all of them."""
+
+    def complete(values: object) -> object:
+        if not isinstance(values, Mapping) or not set(values) <= set(ROWS):
+            raise ValueError(f"a mapping is needed, with some of {', '.join(ROWS)}")
+        return defaults | dict(values)
+
+    return BeforeValidator(complete)
+
+
+def _budgets(value: object) -> object:
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return dict(sorted((str(symbol), _decimal(budget)) for symbol, budget in value.items()))
+    return _decimal(value)
+
+
 Ratio = Annotated[Decimal, BeforeValidator(_ratio)]
 Money = Annotated[Decimal, BeforeValidator(_decimal)]
 MAX_MS: Final = 366 * 86_400_000
@@ -118,6 +153,11 @@ Limits = Annotated[tuple[Limit, Limit, Limit], BeforeValidator(_three)]
 Count = Annotated[int, Field(strict=True, ge=0, le=100_000)]
 Counts = Annotated[tuple[Count, Count, Count], BeforeValidator(_three)]
 Milliseconds = Annotated[int, Field(strict=True, ge=0, le=MAX_MS)]
+Weight = Annotated[Ratio, Field(ge=0, le=500)]
+Horizon = Annotated[int, Field(strict=True, ge=1, le=MAX_MS)]
+HORIZONS: Final = {"range": 3_600_000, "trend": 7_200_000, "vol_shock": 1_800_000, "thin_book": 3_600_000}
+TAILS: Final = {"range": "2", "trend": "2.5", "vol_shock": "3", "thin_book": "2.5"}
+MULTIPLIERS: Final = {"range": "1", "trend": "1.25", "vol_shock": "2", "thin_book": "2.5"}
 
 
 class Config(BaseModel):
@@ -138,8 +178,10 @@ class Config(BaseModel):
     # Account and fees
     equity: Money = Field(Decimal(10_000), gt=0, description="quote; initial equity (SPEC 15)")
     maker_fee: Ratio = Field(Decimal("0.0002"), ge=Decimal("-0.01"), le=Decimal("0.1"), description="of notional (SPEC 9)")
+    taker_fee: Ratio = Field(Decimal("0.0005"), ge=Decimal("-0.01"), le=Decimal("0.1"), description="of notional (SPEC 9)")
+    slippage: Ratio = Field(Decimal("0.0002"), ge=0, lt=1, description="of the best price that a taker order pays more (SPEC 9)")
+    policy: Literal["static", "smart"] = Field("static", description="built-in policy, unless one is passed to `replay`")
     # Policy `static` (SPEC 12)
-    policy: Literal["static"] = Field("static", description="built-in policy, unless one is passed to `replay`")
     step: Ratio = Field(Decimal("0.001"), gt=0, lt=1, description="spacing of the static grid")
     levels: int = Field(10, strict=True, ge=1, le=MAX_LEVELS, description="static grid levels a side")
     quantity: Annotated[Decimal | dict[str, Decimal] | None, BeforeValidator(_quantity)] = Field(
@@ -190,6 +232,42 @@ class Config(BaseModel):
     trend_enter: Ratio = Field(Decimal(2), ge=0, le=1000, description="trend strength at which a trend begins")
     trend_exit: Ratio = Field(Decimal("0.5"), ge=0, le=1000, description="trend strength under which it ends")
     er_enter: Ratio = Field(Decimal("0.35"), ge=0, le=1, description="efficiency ratio that a trend needs to begin")
+    # Policy `smart`: stress, widths, step, levels (SPEC 7.2-7.5); tables by regime: range, trend, vol_shock, thin_book
+    horizon_ms: Annotated[dict[str, Horizon], _by_regime(**HORIZONS)] = Field(HORIZONS, description="ms ahead that stress looks")
+    k_tail: Annotated[dict[str, Weight], _by_regime(**TAILS)] = Field(
+        {row: Decimal(value) for row, value in TAILS.items()}, description="standard deviations of stress"
+    )
+    trend_penalty: Ratio = Field(Decimal("1.25"), ge=1, le=100, description="stress in a trend over that outside one")
+    x_min: Ratio = Field(Decimal("0.005"), gt=0, le=Decimal("0.9"), description="least width of a side")
+    x_cap: Ratio = Field(Decimal("0.1"), gt=0, le=Decimal("0.9"), description="largest width of a side")
+    impact_ref: Ratio = Field(Decimal("0.001"), gt=0, le=1, description="impact of Q that doubles stress; at most 3 times")
+    side_mult_against: Weight = Field(Decimal("1.5"), description="width in a trend of the side that trades against it")
+    side_mult_with: Weight = Field(Decimal("0.75"), description="width in a trend of the side that trades with it")
+    alpha: Weight = Field(Decimal("0.8"), description="step in NATRs")
+    step_min: Ratio = Field(Decimal("0.0005"), gt=0, lt=1, description="least step")
+    shock_multiplier: Annotated[dict[str, Weight], _by_regime(**MULTIPLIERS)] = Field(
+        {row: Decimal(value) for row, value in MULTIPLIERS.items()}, description="step by regime"
+    )
+    min_step_ticks: int = Field(1, strict=True, ge=1, le=1_000, description="ticks; least step")
+    levels_min: int = Field(2, strict=True, ge=1, le=MAX_LEVELS, description="least levels of a side")
+    levels_max: int = Field(20, strict=True, ge=1, le=MAX_LEVELS, description="most levels of a side")
+    skew_factor: Weight = Field(Decimal("0.0005"), description="of the center, which a full inventory shifts it by")
+    # Sizes and churn (SPEC 7.6, 7.9)
+    sizing: Literal["equal", "tapered"] = Field("equal", description="equal notional (A), or less the farther out (B)")
+    max_weight_ratio: Ratio = Field(Decimal(3), ge=1, le=500, description="nearest level over farthest, `tapered` only")
+    replan_levels: int = Field(4, strict=True, ge=0, le=MAX_LEVELS, description="levels by which a new plan has to differ")
+    replan_center: Weight = Field(Decimal(2), description="steps by which a new plan's center has to differ")
+    # Top-K (SPEC 12)
+    top_k: int = Field(3, strict=True, ge=1, le=5, description="symbols that are traded at once")
+    select_every_ms: int = Field(900_000, strict=True, ge=1, le=MAX_MS, description="ms; symbols are chosen anew")
+    switch_margin: Weight = Field(Decimal("0.05"), description="score by which a challenger has to be better")
+    liq_ref: Money = Field(Decimal(50_000), gt=0, description="quote; depth at which the liquidity score is a half")
+    select_spread: Weight = Field(Decimal("0.002"), description="spread over mid above which a symbol is dropped")
+    select_funding: Weight = Field(Decimal(0), description="funding rate above which a symbol is dropped; 0: off")
+    w_range: Weight = Field(Decimal(1), description="weight of ranging in the score")
+    w_liq: Weight = Field(Decimal(1), description="weight of liquidity")
+    w_tox: Weight = Field(Decimal(2), description="weight of toxicity")
+    w_trend: Weight = Field(Decimal(1), description="weight of the trend")
     max_gap_ms: int = Field(600_000, strict=True, ge=1, le=MAX_MS, description="ms; a longer silence is a gap (SPEC 3.4)")
     max_jump: Ratio = Field(
         Decimal("0.2"),
@@ -214,7 +292,20 @@ class Config(BaseModel):
     # Drawdown (SPEC 7.1, 10)
     dd_budget_pct: Ratio = Field(Decimal("0.02"), ge=0, le=1, description="of window-start equity")
     dd_window: Literal["daily", "session"] = Field("daily", description="when the drawdown window rolls")
-    dd_warn: Ratio = Field(Decimal("0.8"), gt=0, le=1, description="share of the budget that trips a mark")
+    dd_warn: Ratio = Field(Decimal("0.8"), gt=0, le=1, description="share of the budget over which DAMAGE_CONTROL begins")
+    dd_clear: Ratio = Field(Decimal("0.6"), ge=0, le=1, description="share of the budget under which it ends")
+    allocator: Literal["equal", "weighted"] = Field("equal", description="how the budget is split over the chosen symbols")
+    dd_budget_symbol: Annotated[Decimal | dict[str, Decimal] | None, BeforeValidator(_budgets)] = Field(
+        None, description="quote; of each symbol, or a mapping by symbol; over the allocator's, bounded by what is left"
+    )
+    # Protection (SPEC 11)
+    throttle_ms: Milliseconds = Field(10_000, description="ms between two placements of entries in THROTTLE")
+    dc_tp_mult: Ratio = Field(Decimal("0.5"), ge=0, le=1, description="of a take-profit's distance, in DAMAGE_CONTROL")
+    flatten_on_drawdown: bool = Field(True, strict=True, description="close positions as taker when drawdown latches")
+    flatten_on_emergency: bool = Field(False, strict=True, description="close positions as taker in every EMERGENCY")
+    latch_on_extreme: bool = Field(False, strict=True, description="latch the kill switch at toxicity EXTREME")
+    max_consecutive_losses: int = Field(0, strict=True, ge=0, le=1_000_000, description="lost cycles that halt entries; 0: off")
+    cooldown_ms: Milliseconds = Field(0, description="ms after which a halt ends; 0: at a reset")
 
     def __init__(self, /, **values: Any) -> None:
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
@@ -277,11 +368,12 @@ class Config(BaseModel):
         """
         atom = instruments[0].atom
         self._check_order()
-        if isinstance(self.quantity, dict):
-            known = {instrument.symbol for instrument in instruments}
-            unknown = sorted(set(self.quantity) - known)
+        known = {instrument.symbol for instrument in instruments}
+        for field in ("quantity", "dd_budget_symbol"):
+            given = getattr(self, field)
+            unknown = sorted(set(given) - known) if isinstance(given, dict) else []
             if unknown:
-                raise ConfigError(f"quantity of {unknown[0]}: there is no such symbol; there are {', '.join(sorted(known))}")
+                raise ConfigError(f"{field} of {unknown[0]}: there is no such symbol; there are {', '.join(sorted(known))}")
         equity = units.exact_units(self.equity, atom, "equity")
         out = np.zeros(1, PARAMS)
         row = out[0]
@@ -303,11 +395,18 @@ class Config(BaseModel):
         else:
             inventory = units.exact_units(self.max_inventory_notional, atom, "max_inventory_notional")
             row["max_inventory_atoms"] = inventory
+        row["select_every_ns"] = self.select_every_ms * units.NS_PER_MS
+        for name in ROWS:
+            row[f"root_{name}"] = self._root(name)
+            row[f"k_tail_{name}"] = units.parse_ratio(self.k_tail[name], "k_tail")
+            row[f"shock_multiplier_{name}"] = units.parse_ratio(self.shock_multiplier[name], "shock_multiplier")
+        row["tapered"], row["weighted"] = self.sizing == "tapered", self.allocator == "weighted"
+        row["liq_ref"] = units.exact_units(self.liq_ref, atom, "liq_ref")
         for field in ("max_open_orders", "max_open_orders_portfolio", "order_rate", "order_burst", "levels", *COUNTS, *WINDOWS):
             row[field] = getattr(self, field)
         for field, value in self.sizes.items():
             row[field] = value
-        for field in ("l1_stale", "l1_pause", "thin", "thin_clear", "jump_window", "quarantine_window", "clear"):
+        for field in ("l1_stale", "l1_pause", "thin", "thin_clear", "jump_window", "quarantine_window", "clear", "throttle", "cooldown"):
             row[f"{field}_ns"] = getattr(self, f"{field}_ms") * units.NS_PER_MS
         for field in ("thin_quote", "thin_quote_depth"):
             row[field] = units.exact_units(getattr(self, field), atom, field)
@@ -319,7 +418,9 @@ class Config(BaseModel):
         row["impact_quote"] = units.exact_units(self.impact_quote, atom, "impact_quote")
         row["min_notional"] = units.exact_units(self.min_notional, atom, "min_notional")
         row["daily"] = self.dd_window == "daily"
-        row["decides_in_kernel"] = 1
+        smart = self.policy == "smart"
+        row["policy"], row["gated"] = PolicyKind.SMART if smart else PolicyKind.STATIC, smart
+        row["top_k"] = min(self.top_k, len(instruments)) if smart else len(instruments)
         return out, self._instrument_rows(instruments, price_range, equity, inventory)
 
     def _instrument_rows(
@@ -338,8 +439,25 @@ class Config(BaseModel):
                 )
             row["tick_value"], row["half_tick_value"] = tick_value, tick_value // 2
             row["perpetual"], row["hard_cap"] = instrument.kind == "perpetual", cap
-            row["quantity"] = self._quantity_lots(instrument)
+            row["quantity"], row["budget"] = self._quantity_lots(instrument), self._budget_atoms(instrument)
         return out
+
+    def _root(self, row: str) -> int:
+        """`sqrt` of the horizon in bars (SPEC 7): the only float of a plan, worked out once."""
+        bars = self.horizon_ms[row] / self.bar_interval_ms
+        if bars > MAX_HORIZON_BARS:
+            raise ConfigError(f"horizon_ms: {row} is {self.horizon_ms[row]}, more than {MAX_HORIZON_BARS} bars of bar_interval_ms")
+        return math.floor(math.sqrt(bars) * 1e8 + 0.5)
+
+    def _budget_atoms(self, instrument: Instrument) -> int:
+        given = self.dd_budget_symbol
+        given = given.get(instrument.symbol) if isinstance(given, dict) else given
+        if given is None:
+            return NONE
+        atoms = units.exact_units(given, instrument.atom, f"dd_budget_symbol of {instrument.symbol}")
+        if atoms < 0:
+            raise ConfigError(f"dd_budget_symbol of {instrument.symbol} is {given}: at least 0 is allowed")
+        return atoms
 
     def _quantity_lots(self, instrument: Instrument) -> int:
         given = self.quantity.get(instrument.symbol) if isinstance(self.quantity, dict) else self.quantity

@@ -8,17 +8,25 @@ import numpy as np
 
 from grinder._jit import kernel
 from grinder.plan import grow_ladder, ladder_price, ladder_reach
-from grinder.records import BUY, NONE, SELL, SLOT, Adds, PlanKind, Role, SlotState, World
+from grinder.protection import count_result, has_adds_off, is_flattening, is_in_emergency
+from grinder.records import BUY, NONE, SELL, SLOT, Adds, PlanKind, Reason, Role, SlotState, Trend, World
+from grinder.sizing import add_loss, add_notional, entries_loss, farther, held_loss
 from grinder.units import ONE, mul_div_ceil, mul_div_floor
 
-__all__ = ["close_cycle", "list_wanted", "open_cycle", "slots", "take_profit_price"]
+__all__ = ["close_cycle", "end_cycles", "list_wanted", "open_cycle", "slots", "take_profit_price"]
 
 _ENTRY: Final = int(Role.ENTRY)
 _TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
+_FLATTEN: Final = int(Role.FLATTEN)
 _GRID: Final = int(PlanKind.GRID)
 _TARGET: Final = int(PlanKind.TARGET)
-_FULL: Final = int(Adds.FULL)
+_ONCE: Final = int(Adds.ONCE)
+_OFF: Final = int(Adds.OFF)
+_BUDGET: Final = int(Reason.BUDGET)
+_UP: Final = int(Trend.UP)
+_DOWN: Final = int(Trend.DOWN)
 FAULT_TOO_MANY_CYCLES: Final = 3
+FAULT_TOO_MANY_ONCE: Final = 6
 
 
 @kernel
@@ -30,9 +38,10 @@ def take_profit_price(side: int, entry: int, tp_step: int) -> int:
 
 
 @kernel
-def open_cycle(world, s, side, price, qty):
+def open_cycle(world, s, side, price, qty, fee):
     """A fill of an entry opens a cycle with the plan's `tp_step`; returns its id, or -1 where the plan wants no take-profits."""
     plan, symbol, run = world.plans[s], world.symbols[s], world.run[0]
+    _note_once(world, s, plan, side, price)
     if plan["kind"] == _TARGET and plan["tp_step"] == 0:
         return NONE
     n = symbol["n_cycles"]
@@ -41,7 +50,7 @@ def open_cycle(world, s, side, price, qty):
         return NONE
     cycle = world.cycles[s, n]
     cycle["id"], cycle["side"], cycle["px"], cycle["qty"] = run["next_cycle"], side, price, qty
-    cycle["left"], cycle["tp_step"] = qty, plan["tp_step"]
+    cycle["left"], cycle["tp_step"], cycle["gain"] = qty, plan["tp_step"], -fee
     cycle["tp_px"] = take_profit_price(side, price, plan["tp_step"])
     symbol["n_cycles"] += 1
     run["next_cycle"] += 1
@@ -49,94 +58,169 @@ def open_cycle(world, s, side, price, qty):
 
 
 @kernel
-def close_cycle(world, s, cycle_id, qty):
+def _note_once(world, s, plan, side, price):
+    """Remember an entry filled under ONCE, or on the side that the trend governs so, until the trend state changes (SPEC 6)."""
+    symbol = world.symbols[s]
+    against = symbol["trend"] == (_DOWN if side > 0 else _UP)
+    if not against and (plan["adds_down"] if side > 0 else plan["adds_up"]) != _ONCE:
+        return
+    n = symbol["once_down"] if side > 0 else symbol["once_up"]
+    if n == world.once.shape[2]:
+        world.run[0]["fault"] = FAULT_TOO_MANY_ONCE
+        return
+    world.once[s, 0 if side > 0 else 1, n]["px"] = price
+    if side > 0:
+        symbol["once_down"] += 1
+    else:
+        symbol["once_up"] += 1
+
+
+@kernel
+def close_cycle(world, params, tape, event, ts, s, cycle_id, price, qty, tick_value, fee):
     """A take-profit's fill reduces its cycle; a cycle with nothing left is complete and goes."""
     symbol = world.symbols[s]
     for c in range(symbol["n_cycles"]):
-        if world.cycles[s, c]["id"] == cycle_id:
-            world.cycles[s, c]["left"] -= qty
-            if world.cycles[s, c]["left"] == 0:
+        cycle = world.cycles[s, c]
+        if cycle["id"] == cycle_id:
+            cycle["left"] -= qty
+            cycle["gain"] += cycle["side"] * (price - cycle["px"]) * qty * tick_value - fee
+            if cycle["left"] == 0:
+                symbol["cycles_done"] += 1
+                count_result(world.run[0], symbol, params[0], tape, event, ts, s, cycle["gain"])
                 for later in range(c + 1, symbol["n_cycles"]):
                     world.cycles[s, later - 1] = world.cycles[s, later]
                 symbol["n_cycles"] -= 1
-                symbol["cycles_done"] += 1
             return
 
 
 @kernel
-def list_wanted(world, s):
+def end_cycles(world, s):
+    """A position closed as taker ends its cycles: none of them is completed."""
+    world.symbols[s]["n_cycles"] = 0
+
+
+@kernel
+def list_wanted(world, params, instruments, s):
     """Fill `world.wanted` with the symbol's wanted orders: entries in (BUY first, key) order, then take-profits by cycle.
 
     Returns how many there are.
     """
     n = 0
-    plan, targets, cycles, wants = world.plans[s], world.targets[s], world.cycles[s], world.wanted
-    if plan["kind"] == _GRID:
+    run, symbol, plan, cycles, wants = world.run[0], world.symbols[s], world.plans[s], world.cycles[s], world.wanted
+    if is_in_emergency(run, symbol, params[0]):
+        return _want_flat(run, symbol, params[0], wants)
+    off = has_adds_off(run, symbol, params[0]) != 0
+    if plan["kind"] == _GRID and not off:
         _find_held(world, s)
-        n = _want_entries(world, s, BUY, plan["levels_down"], plan["adds_down"], n)
-        n = _want_entries(world, s, SELL, plan["levels_up"], plan["adds_up"], n)
+        n = _want_entries(world, params[0], instruments, s, BUY, plan["levels_down"], plan["adds_down"], n)
+        n = _want_entries(world, params[0], instruments, s, SELL, plan["levels_up"], plan["adds_up"], n)
     elif plan["kind"] == _TARGET:
-        for t in range(world.symbols[s]["n_targets"]):
-            target = targets[t]
-            if target["done"] == 0:
+        for t in range(symbol["n_targets"]):
+            target = world.targets[s, t]
+            if target["done"] == 0 and not (off and target["role"] == _ENTRY):
                 n = _want(wants, n, target["side"], target["role"], target["key"], target["px"], target["qty"])
-    for c in range(world.symbols[s]["n_cycles"]):
+    damage = run["damage"] != 0 or symbol["damage"] != 0
+    for c in range(symbol["n_cycles"]):
         cycle = cycles[c]
-        n = _want(wants, n, -cycle["side"], _TAKE_PROFIT, cycle["id"], cycle["tp_px"], cycle["left"])
+        price = _nearer_price(cycle, params[0]) if damage else cycle["tp_px"]
+        n = _want(wants, n, -cycle["side"], _TAKE_PROFIT, cycle["id"], price, cycle["left"])
     return n
+
+
+@kernel
+def _want_flat(run, symbol, p, wants):
+    """In an emergency nothing rests; at most a market order that closes the position."""
+    position = symbol["position"]
+    if position == 0 or not is_flattening(run, p):
+        return 0
+    return _want(wants, 0, -1 if position > 0 else 1, _FLATTEN, 0, 0, abs(position))
+
+
+@kernel
+def _nearer_price(cycle, p):
+    """A take-profit in DAMAGE_CONTROL (SPEC 11): it earns its fees at least."""
+    return take_profit_price(cycle["side"], cycle["px"], max(mul_div_floor(cycle["tp_step"], p["dc_tp_mult"], ONE), 2 * p["maker_fee"]))
 
 
 @kernel
 def _want(wants, n, side, role, key, px, qty):
     row = wants[n]
-    row["side"], row["role"], row["key"], row["px"], row["qty"], row["order"] = side, role, key, px, qty, NONE
+    row["side"], row["role"], row["key"], row["px"], row["qty"] = side, role, key, px, qty
+    row["order"], row["refused"] = NONE, 0
     return n + 1
 
 
 @kernel
-def _want_entries(world, s, side, levels, adds, n):
-    """The `levels` nearest ladder indices that no cycle holds."""
-    if adds != _FULL or world.plans[s]["reduce_only"] != 0:
+def _want_entries(world, p, instruments, s, side, levels, adds, n):
+    """The `levels` nearest ladder indices that nothing holds; under ONCE as many fewer as were filled."""
+    if adds == _OFF or world.plans[s]["reduce_only"] != 0:
         return n
-    ladder, cycles, wants = world.ladder[s, 0 if side > 0 else 1], world.cycles[s], world.wanted
-    n_cycles = world.symbols[s]["n_cycles"]
-    found, index, known = 0, 0, ladder_reach(world.plans[s], side)
-    while found < levels:
+    column, plan, symbol = 0 if side > 0 else 1, world.plans[s], world.symbols[s]
+    ladder, cycles, wants = world.ladder[s, column], world.cycles[s], world.wanted
+    once, n_once = world.once[s, column], 0
+    if adds == _ONCE:
+        n_once = symbol["once_down"] if side > 0 else symbol["once_up"]
+    first, end, index, known = n, n + max(0, levels - n_once), 0, ladder_reach(plan, side)
+    while n < end:
         index += 1
         if index > known:
-            if not grow_ladder(world, s, side):
+            if not grow_ladder(plan, ladder, side):
                 break
             known = index
-        if not _is_held(cycles, n_cycles, side, index):
+        if not _is_held(cycles, symbol["n_cycles"], once, n_once, side, index):
             n = _want(wants, n, side, _ENTRY, index, ladder[index]["px"], ladder[index]["qty"])
-            found += 1
+    if plan["budgeted"] != 0:
+        _refuse_over_budget(plan, symbol, wants, first, n, side, instruments[s]["tick_value"], p["maker_fee"])
     return n
 
 
 @kernel
-def _is_held(cycles, n_cycles, side, index):
+def _is_held(cycles, n_cycles, once, n_once, side, index):
     for c in range(n_cycles):
         if cycles[c]["side"] == side and cycles[c]["index"] == index:
+            return True
+    for k in range(n_once):
+        if once[k]["index"] == index:
             return True
     return False
 
 
 @kernel
-def _find_held(world, s):
-    """Give each open cycle the one index it holds under the plan in force: the nearest `i` with `2|e - p_i| < |p_i - p_(i-1)|`."""
-    cycles = world.cycles[s]
-    for c in range(world.symbols[s]["n_cycles"]):
-        cycles[c]["index"] = _nearest_index(world, s, cycles[c]["side"], cycles[c]["px"])
+def _refuse_over_budget(plan, symbol, wants, first, end, side, tick_value, maker_fee):
+    """Refuse the farthest entries [first, end) of a side until what is left fits the symbol's budget (SPEC 7.6, 16.14)."""
+    while end > first:
+        stress = farther(side, plan["stress_down"] if side > 0 else plan["stress_up"], wants[end - 1]["px"])
+        held = held_loss(symbol["position"], symbol["mid2"], stress, tick_value)
+        loss, notional = 0, 0
+        for w in range(first, end):
+            loss = add_loss(loss, wants[w]["qty"], wants[w]["px"], stress, tick_value)
+            notional = add_notional(notional, wants[w]["qty"], wants[w]["px"], tick_value)
+        if entries_loss(loss, notional, maker_fee) <= max(0, symbol["budget"] - symbol["drawdown"] - held):
+            return
+        end -= 1
+        wants[end]["refused"] = _BUDGET
 
 
 @kernel
-def _nearest_index(world, s, side, entry):
-    ladder = world.ladder[s, 0 if side > 0 else 1]
-    index, known = 0, ladder_reach(world.plans[s], side)
+def _find_held(world, s):
+    """Give what was entered the one index it holds under the plan in force: the nearest `i` with `2|e - p_i| < |p_i - p_(i-1)|`."""
+    plan, cycles, symbol = world.plans[s], world.cycles[s], world.symbols[s]
+    for c in range(symbol["n_cycles"]):
+        side = cycles[c]["side"]
+        cycles[c]["index"] = _nearest_index(plan, world.ladder[s, 0 if side > 0 else 1], side, cycles[c]["px"])
+    for k in range(symbol["once_down"]):
+        world.once[s, 0, k]["index"] = _nearest_index(plan, world.ladder[s, 0], BUY, world.once[s, 0, k]["px"])
+    for k in range(symbol["once_up"]):
+        world.once[s, 1, k]["index"] = _nearest_index(plan, world.ladder[s, 1], SELL, world.once[s, 1, k]["px"])
+
+
+@kernel
+def _nearest_index(plan, ladder, side, entry):
+    index, known = 0, ladder_reach(plan, side)
     while True:
         index += 1
         if index > known:
-            if not grow_ladder(world, s, side):
+            if not grow_ladder(plan, ladder, side):
                 return 0
             known = index
         price = ladder[index]["px"]
@@ -167,5 +251,5 @@ def slots(world: World, s: int) -> np.ndarray:
                 elif index in entries:
                     order = entries[index]
                     state = SlotState.LOCKED if order["live"] and order["change"] == NONE else SlotState.PENDING
-                rows.append((side, index, int(ladder_price(world, s, side, index)), int(state)))
+                rows.append((side, index, int(ladder_price(plan, world.ladder[s, 0 if side == BUY else 1], side, index)), int(state)))
     return np.array(rows, SLOT)

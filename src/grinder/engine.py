@@ -14,11 +14,13 @@ from grinder._jit import kernel
 from grinder.execution import reconcile
 from grinder.features.bars import ALL_ABSENT
 from grinder.fills import match, next_touch, touches_symbol
-from grinder.index import first_due, last_row
+from grinder.index import first_due, is_tick, last_row
 from grinder.ledger import book_funding, mark, open_ledger, roll_window
 from grinder.market import open_market
 from grinder.orders import apply_due_changes, set_touches
+from grinder.policies.smart import decide_smart
 from grinder.policies.static import decide_static
+from grinder.protection import end_cooldowns, guard, set_latch
 from grinder.records import (
     LADDER_SLOTS,
     MIDS_KEPT,
@@ -28,12 +30,16 @@ from grinder.records import (
     Cause,
     EdgeKind,
     Events,
+    Latch,
     PlanKind,
+    PolicyKind,
     Regime,
+    Severity,
     World,
     world_shapes,
 )
 from grinder.regime import step_regime
+from grinder.selection import select
 from grinder.tape import Tape, has_room
 
 __all__ = ["DECIDE", "DONE", "FAULT", "FAULTS", "FULL", "act", "initial_world", "rows_per_event"]
@@ -53,6 +59,7 @@ FAULTS: Final[dict[int, str]] = {
     3: "more open cycles than there is room for",
     4: "more open orders than there is room for",
     5: f"more than {MIDS_KEPT} L1 updates at different times in jump_window_ms: make it shorter",
+    6: "more entries filled under ONCE than there is room for",
 }
 
 _ROLL: Final = int(EdgeKind.ROLL)
@@ -68,16 +75,25 @@ _CAUSE_GATE: Final = int(Cause.GATE)
 _CAUSE_TRIP: Final = int(Cause.TRIP)
 _PAUSED: Final = int(Regime.PAUSED)
 _RANGE: Final = int(Regime.RANGE)
+_OWN: Final = int(PolicyKind.OWN)
+_SMART: Final = int(PolicyKind.SMART)
+_EXTREME: Final = int(Severity.EXTREME)
+_LATCHED_BY_EXTREME: Final = int(Latch.EXTREME)
+_LONG_AGO: Final = -NEVER
 
 
-def initial_world(params: Any, first_ts: int) -> World:
+def initial_world(params: Any, instruments: Any, first_ts: int) -> World:
     """The state before the first event."""
     p = params[0]
     symbols = int(p["symbols"])
     shapes = world_shapes(symbols, {name: int(p[name]) for name in SIZES})
     world = World(*(np.zeros(shapes[name], WORLD_DTYPES[name]) for name in World._fields))
     run = world.run[0]
-    run["next_due"] = NEVER
+    run["next_due"] = run["next_wake"] = run["next_select"] = NEVER
+    if p["policy"] == _SMART and symbols > 1:
+        run["next_wake"] = run["next_select"] = first_ts
+    world.symbols["selected"] = p["policy"] != _SMART or symbols == 1
+    world.symbols["halt_due"], world.symbols["entries_ts"] = NEVER, _LONG_AGO
     run["tokens"] = int(params[0]["order_burst"]) * 1_000_000_000
     world.features["absent"] = ALL_ABSENT
     world.symbols["regime"] = _PAUSED if p["gated"] else _RANGE
@@ -85,7 +101,7 @@ def initial_world(params: Any, first_ts: int) -> World:
     for s in range(symbols):
         set_touches(world, s)
     open_market(world, params, first_ts)
-    open_ledger(world, params)
+    open_ledger(world, params, instruments)
     return world
 
 
@@ -114,7 +130,7 @@ def act(
     while at < stop:
         if run["in_step"] == 0:
             limit = edges[cursor]["event"] - base if cursor < n_edges else stop
-            limit = first_due(events.ts, at, limit, run["next_due"])
+            limit = first_due(events.ts, at, limit, min(run["next_due"], run["next_wake"]))
             at = next_touch(world, params, events, index, at, limit)
             if at == stop:
                 break
@@ -156,6 +172,8 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
     _load_l1(world, events, index, i)
     if ts >= world.run[0]["next_due"]:
         apply_due_changes(world, tape, event, ts)
+    if ts >= world.run[0]["next_wake"]:
+        end_cooldowns(world, ts)
     end = cursor
     while end < n_edges and edges[end]["event"] == event:
         if edges[end]["kind"] == _ROLL:
@@ -164,6 +182,9 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
     # 2. Book.
     symbol = world.symbols[s]
     _set_l1(symbol, events, i)
+    if is_tick(events.kind[i], events.fault[i]) and symbol["taken_buy"] + symbol["taken_sell"] > 0:
+        symbol["taken_buy"], symbol["taken_sell"] = 0, 0
+        set_touches(world, s)
     _take_edges(world, params, instruments, edges, closes, cursor, end)
     # 3. Fills.
     if events.fault[i] == 0 and symbol["mid2"] != 0:
@@ -174,12 +195,17 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
     # 4. Ledger.
     if _has_cause(world.symbols):
         mark(world, params, instruments, tape, event, ts)
+        if params[0]["gated"] != 0:
+            guard(world, params, instruments, tape, event, ts)
     # 5. Gates are exogenous: `observe` has moved them. 6. Regimes.
     for s in range(len(world.symbols)):
         if world.symbols[s]["judge"] != 0:
             world.symbols[s]["judge"] = 0
-            if step_regime(world, tape, event, ts, s):
+            if step_regime(world, tape, event, ts, s, params[0]["gated"]):
                 world.symbols[s]["decide"] = 1
+    # 7. Selection comes before any plan.
+    if params[0]["policy"] == _SMART and len(world.symbols) > 1:
+        select(world, params, instruments, ts)
     return end
 
 
@@ -191,18 +217,29 @@ def _take_edges(world, params, instruments, edges, closes, cursor, end):
         kind = edge["kind"]
         if kind == _FUNDING:
             book_funding(world, instruments, edge["symbol"], edge["a"], edge["b"])
+            world.symbols[edge["symbol"]]["rate"] = edge["a"]
         elif kind == _BAR or kind == _GAP_BAR:
             world.symbols[edge["symbol"]]["cause"] |= _CAUSE_BAR
         elif kind == _GATE:
             _take_gates(world.symbols[edge["symbol"]], edge["a"], edge["b"])
+            extreme = world.symbols[edge["symbol"]]["toxicity"] >= _EXTREME
+            if extreme and params[0]["latch_on_extreme"] != 0 and world.run[0]["latch"] == 0:
+                set_latch(world, _LATCHED_BY_EXTREME)
         if kind == _BAR or kind == _GAP:
             world.features[edge["symbol"]] = closes[edge["a"]]
-            world.symbols[edge["symbol"]]["trend"] = edge["b"]
+            _set_trend(world.symbols[edge["symbol"]], edge["b"])
             world.symbols[edge["symbol"]]["judge"] = params[0]["gated"]
         if kind == _BAR or kind == _FIRST:
             world.symbols[edge["symbol"]]["decide"] = 1
         if kind == _FIRST:
             world.symbols[edge["symbol"]]["anchor2"] = world.symbols[edge["symbol"]]["mid2"]
+
+
+@kernel
+def _set_trend(symbol, trend):
+    """A change of the trend state ends what ONCE remembers (SPEC 16.5)."""
+    if trend != symbol["trend"]:
+        symbol["trend"], symbol["once_down"], symbol["once_up"] = trend, 0, 0
 
 
 @kernel
@@ -231,9 +268,12 @@ def _finish_step(world, params, instruments, tape, event, ts):
     for s in range(len(world.symbols)):
         symbol = world.symbols[s]
         if symbol["decide"] != 0:
-            if p["decides_in_kernel"] == 0:
+            if p["policy"] == _OWN:
                 return False
-            if world.plans[s]["kind"] == _NO_PLAN:  # `static` decides once
+            if p["policy"] == _SMART:
+                decide_smart(world, params, instruments, tape, event, ts, s)
+                symbol["settled"] = 0  # the budget check looks at the present mid and drawdown
+            elif world.plans[s]["kind"] == _NO_PLAN:  # `static` decides once
                 decide_static(world, params, instruments, tape, event, ts, s)
             symbol["decide"], symbol["reflex"] = 0, 1
         if symbol["reflex"] != 0:

@@ -9,14 +9,18 @@ from typing import Final
 
 from grinder._jit import kernel
 from grinder.cycle import list_wanted
-from grinder.orders import FAULT_TOO_MANY_ORDERS, coming_px, coming_qty, put_order
-from grinder.records import NONE, IntentKind, OrderState, Reason, Role
+from grinder.orders import FAULT_TOO_MANY_ORDERS, coming_px, coming_qty, count_orders, put_order
+from grinder.protection import mode_of
+from grinder.records import NONE, IntentKind, Mode, OrderState, PolicyKind, Reason, Role
 from grinder.units import share_of
 
 __all__ = ["reconcile"]
 
 _ENTRY: Final = int(Role.ENTRY)
 _TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
+_FLATTEN: Final = int(Role.FLATTEN)
+_THROTTLE: Final = int(Mode.THROTTLE)
+_SMART: Final = int(PolicyKind.SMART)
 _CANCEL: Final = int(IntentKind.CANCEL)
 _AMEND: Final = int(IntentKind.AMEND)
 _PLACE: Final = int(IntentKind.PLACE)
@@ -38,7 +42,10 @@ _TOKEN: Final = 1_000_000_000
 @kernel
 def reconcile(world, params, instruments, tape, event, ts, s):
     """Send what turns the symbol's open orders into its wanted ones: CANCEL, AMEND, PLACE, each in the order of SPEC 8."""
-    wanted = list_wanted(world, s)
+    symbol = world.symbols[s]
+    waits = params[0]["policy"] == _SMART and ts - symbol["entries_ts"] < params[0]["throttle_ns"]
+    symbol["throttled"] = 1 if waits and mode_of(world.run[0], symbol) == _THROTTLE else 0
+    wanted = list_wanted(world, params, instruments, s)
     _match_wanted(world.orders[s], world.symbols[s]["n_orders"], world.wanted, wanted)
     intents = _collect(world, s, wanted)
     _sort(world.intents, intents)
@@ -65,7 +72,7 @@ def _match_wanted(orders, n_orders, wants, wanted):
     for by_price in (True, False):
         for w in range(wanted):
             want = wants[w]
-            if want["order"] == NONE and (want["role"] == _ENTRY or not by_price):
+            if want["order"] == NONE and want["refused"] == 0 and (want["role"] == _ENTRY or not by_price):
                 j = _find_order(orders, n_orders, want, by_price)
                 if j != NONE:
                     orders[j]["wanted"], want["order"] = w, j
@@ -94,15 +101,16 @@ def _collect(world, s, wanted):
         if order["change"] != _NO_CHANGE:
             continue  # one change in flight at a time: its taking effect is a reflex, which looks again
         if order["wanted"] == NONE:
-            n = _intend(intents, n, mid2, _CANCEL, j, order["side"], order["role"], order["key"], order["px"], order["qty"])
-        else:
+            n = _intend(intents, n, mid2, _CANCEL, j, order["side"], order["role"], order["key"], order["px"], order["qty"], 0)
+        elif order["role"] != _FLATTEN:  # a market order has no price, and its quantity is cut when it fills
             want = wants[order["wanted"]]
             if order["qty"] != want["qty"] or (order["px"] != want["px"] and _is_movable(world, s, want)):
-                n = _intend(intents, n, mid2, _AMEND, j, want["side"], want["role"], want["key"], want["px"], want["qty"])
+                n = _intend(intents, n, mid2, _AMEND, j, want["side"], want["role"], want["key"], want["px"], want["qty"], 0)
     for w in range(wanted):
         if wants[w]["order"] == NONE:
             want = wants[w]
-            n = _intend(intents, n, mid2, _PLACE, NONE, want["side"], want["role"], want["key"], want["px"], want["qty"])
+            refused = want["refused"]
+            n = _intend(intents, n, mid2, _PLACE, NONE, want["side"], want["role"], want["key"], want["px"], want["qty"], refused)
     return n
 
 
@@ -113,8 +121,9 @@ def _is_movable(world, s, want):
 
 
 @kernel
-def _intend(intents, n, mid2, kind, slot, side, role, key, px, qty):
+def _intend(intents, n, mid2, kind, slot, side, role, key, px, qty, refused):
     row = intents[n]
+    row["refused"] = refused
     row["kind"], row["slot"], row["side"], row["role"], row["key"] = kind, slot, side, role, key
     row["px"], row["qty"] = px, qty
     row["group"] = 1 if role == _ENTRY else 0
@@ -160,8 +169,11 @@ def _send(world, params, instruments, tape, event, ts, s, intent):
     if intent["kind"] == _CANCEL:
         _send_cancel(world, params, tape, event, ts, s, intent)
         return
-    px, reason = intent["px"], 0
-    if intent["role"] == _ENTRY:
+    px, reason = intent["px"], intent["refused"]
+    sent = reason == 0
+    if not sent or intent["role"] == _FLATTEN:
+        pass
+    elif intent["role"] == _ENTRY:
         reason = _refusal(world, params, instruments, ts, s, intent)
         sent = reason == 0
     else:
@@ -181,6 +193,8 @@ def _send(world, params, instruments, tape, event, ts, s, intent):
         if sent:
             order["change"], order["change_px"], order["change_qty"] = _AMEND, px, intent["qty"]
             order["change_ts"] = ts + params[0]["order_latency"]
+            if intent["role"] == _ENTRY:
+                world.symbols[s]["entries_ts"] = ts
             _sent(world, params, ts, order["change_ts"])
         return
     if not sent:
@@ -211,7 +225,9 @@ def _place(world, params, tape, event, ts, s, intent, px, reason):
     order["side"], order["role"], order["key"] = intent["side"], intent["role"], intent["key"]
     order["px"], order["qty"] = px, intent["qty"]
     order["live"], order["live_ts"] = 0, ts + params[0]["order_latency"]
-    order["change"], order["wanted"] = _NO_CHANGE, NONE
+    order["change"], order["wanted"], order["partial"] = _NO_CHANGE, NONE, 0
+    if intent["role"] == _ENTRY:
+        symbol["entries_ts"] = ts
     _put_intent(tape, event, ts, s, intent, order["id"], px, reason)
     put_order(tape, event, ts, s, order["id"], NONE, _PENDING, px, order["qty"], order["live_ts"])
     _sent(world, params, ts, order["live_ts"])
@@ -255,7 +271,7 @@ def _refusal(world, params, instruments, ts, s, intent):
         return _MAX_OPEN_ORDERS
     if exposed > instrument["hard_cap"]:
         return _HARD_CAP
-    if _tokens(run, p, ts) < _TOKEN:
+    if symbol["throttled"] != 0 or _tokens(run, p, ts) < _TOKEN:
         return _RATE_LIMIT
     if not _is_passive(side, px, _post_only_limit(world, s, side, intent["slot"])):
         return _POST_ONLY
@@ -312,11 +328,7 @@ def _too_many_orders(world, p, s):
     """Open and in-flight orders, and open cycles that wait for their take-profit, against both limits."""
     total, own = 0, 0
     for other in range(len(world.symbols)):
-        symbol, orders = world.symbols[other], world.orders[other]
-        count = symbol["n_cycles"]
-        for j in range(symbol["n_orders"]):
-            if orders[j]["role"] != _TAKE_PROFIT:
-                count += 1
+        count = count_orders(world.symbols[other], world.orders[other])
         total += count
         if other == s:
             own = count
@@ -343,7 +355,7 @@ def _post_only_limit(world, s, side, slot):
         limit = max(symbol["bid_px"] + 1, symbol["mid2"] // 2 + 1)
     for j in range(symbol["n_orders"]):
         order = orders[j]
-        if order["side"] == -side and j != slot:
+        if order["side"] == -side and j != slot and order["role"] != _FLATTEN:
             coming = coming_px(order)
             if side > 0:
                 limit = min(limit, min(order["px"], coming) - 1)

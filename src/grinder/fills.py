@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from grinder._jit import kernel
-from grinder.cycle import close_cycle, open_cycle
+from grinder.cycle import close_cycle, end_cycles, open_cycle
 from grinder.index import BLOCK
 from grinder.ledger import book_fill
-from grinder.orders import put_order, remove_order, set_touches
+from grinder.orders import order_state, put_order, remove_order, set_touches
 from grinder.records import BUY, NONE, SELL, IntentKind, OrderState, Role
+from grinder.units import ONE, mul_div_ceil, mul_div_floor
 
 __all__ = ["match", "next_touch", "touches", "touches_symbol"]
 
 _CANCEL: Final = int(IntentKind.CANCEL)
 _ENTRY: Final = int(Role.ENTRY)
 _TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
-_OPEN: Final = int(OrderState.OPEN)
+_FLATTEN: Final = int(Role.FLATTEN)
+_PARTIAL: Final = int(OrderState.PARTIAL)
 _FILLED: Final = int(OrderState.FILLED)
 _CANCELLED: Final = int(OrderState.CANCELLED)
 
@@ -85,9 +87,18 @@ def touches_symbol(symbol, p, bid, ask):
 
 @kernel
 def match(world, params, instruments, tape, event, ts, s):
-    """Fill what the symbol's L1 state touches: all BUYs, highest limit first, then all SELLs, lowest first, ties by order id."""
+    """Fill what the symbol's L1 state touches: all BUYs, highest limit first, then all SELLs, lowest first, ties by order id.
+
+    A market order has the best price of its side.
+    """
     touched, filled = False, 0
     for side in (BUY, SELL):
+        j = _next_market_order(world, s, side, 0)
+        while j >= 0:
+            before = world.symbols[s]["n_orders"]
+            took = _fill_market(world, params, instruments, tape, event, ts, s, j)
+            touched, filled = touched or took > 0 or world.symbols[s]["n_orders"] < before, filled + took
+            j = _next_market_order(world, s, side, j + 1 - before + world.symbols[s]["n_orders"])
         j = _best_touched(world, params, s, side)
         while j >= 0:
             filled += _fill(world, params, instruments, tape, event, ts, s, j)
@@ -106,11 +117,20 @@ def _best_touched(world, params, s, side):
     best = -1
     for j in range(symbol["n_orders"]):
         order = world.orders[s, j]
-        if order["live"] != 0 and order["side"] == side:
+        if order["live"] != 0 and order["side"] == side and order["role"] != _FLATTEN:
             better = best < 0 or side * (order["px"] - world.orders[s, best]["px"]) > 0
             if better and touches(p["crosses"], p["penetration"], side, order["px"], symbol["bid_px"], symbol["ask_px"]):
                 best = j
     return best
+
+
+@kernel
+def _next_market_order(world, s, side, at):
+    for j in range(at, world.symbols[s]["n_orders"]):
+        order = world.orders[s, j]
+        if order["live"] != 0 and order["side"] == side and order["role"] == _FLATTEN:
+            return j
+    return NONE
 
 
 @kernel
@@ -121,31 +141,73 @@ def _fill(world, params, instruments, tape, event, ts, s, j):
     """
     order, symbol = world.orders[s, j], world.symbols[s]
     side, role, price, qty, key = order["side"], order["role"], order["px"], order["qty"], order["key"]
-    order_id, live_ts, leaving = order["id"], order["live_ts"], order["change"] == _CANCEL
+    order_id, live_ts, leaving, state = order["id"], order["live_ts"], order["change"] == _CANCEL, order_state(order)
     take = qty
     if role != _ENTRY and role != _TAKE_PROFIT:
         take = min(qty, max(0, -side * symbol["position"]))
     remove_order(world, s, j)
     _finish_target(world, s, side, role, key, price, leaving)
     if take > 0:
-        cycle = _cycle_of_fill(world, s, side, role, key, price, take)
-        fee = book_fill(world, params, instruments, s, side, price, take)
-        _put_fill(tape, event, ts, s, order_id, cycle, side, role, price, take, fee)
+        fee = book_fill(world, instruments, s, side, price, take, params[0]["maker_fee"])
+        cycle = _cycle_of_fill(world, params, instruments, tape, event, ts, s, side, role, key, price, take, fee)
+        _put_fill(tape, event, ts, s, order_id, cycle, side, role, price, take, fee, 0)
     if take < qty:
-        put_order(tape, event, ts, s, order_id, _OPEN, _CANCELLED, price, qty - take, live_ts)
+        put_order(tape, event, ts, s, order_id, state, _CANCELLED, price, qty - take, live_ts)
     else:
-        put_order(tape, event, ts, s, order_id, _OPEN, _FILLED, price, 0, live_ts)
+        put_order(tape, event, ts, s, order_id, state, _FILLED, price, 0, live_ts)
     return take
 
 
 @kernel
-def _cycle_of_fill(world, s, side, role, key, price, qty):
+def _fill_market(world, params, instruments, tape, event, ts, s, j):
+    """A market order, which only ever closes a position, takes what is displayed at the best price, plus slippage (SPEC 9).
+
+    What the position does not need any more is cut off, what is not displayed is carried. A flat position ends its cycles.
+    Returns the quantity that was filled.
+    """
+    order, symbol, p = world.orders[s, j], world.symbols[s], params[0]
+    side, order_id, live_ts = order["side"], order["id"], order["live_ts"]
+    needed = max(0, -side * symbol["position"])
+    if needed < order["qty"]:
+        state = order_state(order)
+        if needed == 0:
+            put_order(tape, event, ts, s, order_id, state, _CANCELLED, 0, order["qty"], live_ts)
+            remove_order(world, s, j)
+            return 0
+        order["qty"] = needed
+        put_order(tape, event, ts, s, order_id, state, state, 0, needed, live_ts)
+    displayed = symbol["ask_qty"] - symbol["taken_buy"] if side > 0 else symbol["bid_qty"] - symbol["taken_sell"]
+    take = min(order["qty"], displayed)
+    if take <= 0:
+        return 0
+    if side > 0:
+        price = mul_div_ceil(symbol["ask_px"], ONE + p["slippage"], ONE)
+        symbol["taken_buy"] += take
+    else:
+        price = max(1, mul_div_floor(symbol["bid_px"], ONE - p["slippage"], ONE))
+        symbol["taken_sell"] += take
+    fee = book_fill(world, instruments, s, side, price, take, p["taker_fee"])
+    _put_fill(tape, event, ts, s, order_id, NONE, side, _FLATTEN, price, take, fee, 1)
+    state = order_state(order)
+    order["qty"] -= take
+    order["partial"] = 1
+    left = order["qty"]
+    put_order(tape, event, ts, s, order_id, state, _PARTIAL if left > 0 else _FILLED, 0, left, live_ts)
+    if left == 0:
+        remove_order(world, s, j)
+    if symbol["position"] == 0:
+        end_cycles(world, s)
+    return take
+
+
+@kernel
+def _cycle_of_fill(world, params, instruments, tape, event, ts, s, side, role, key, price, qty, fee):
     """The cycle that a fill opens or closes, or -1."""
     if role == _TAKE_PROFIT:
-        close_cycle(world, s, key, qty)
+        close_cycle(world, params, tape, event, ts, s, key, price, qty, instruments[s]["tick_value"], fee)
         return key
     if role == _ENTRY:
-        return open_cycle(world, s, side, price, qty)
+        return open_cycle(world, s, side, price, qty, fee)
     return NONE
 
 
@@ -163,9 +225,9 @@ def _finish_target(world, s, side, role, key, price, leaving):
 
 
 @kernel
-def _put_fill(tape, event, ts, s, order, cycle, side, role, price, qty, fee):
+def _put_fill(tape, event, ts, s, order, cycle, side, role, price, qty, fee, taker):
     row = tape.fills[tape.used[0]["fills"]]
     tape.used[0]["fills"] += 1
     row["event"], row["ts"], row["symbol"], row["order"] = event, ts, s, order
     row["cycle"], row["side"], row["role"] = cycle, side, role
-    row["price"], row["qty"], row["fee"], row["taker"] = price, qty, fee, 0
+    row["price"], row["qty"], row["fee"], row["taker"] = price, qty, fee, taker

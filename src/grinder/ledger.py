@@ -6,6 +6,7 @@ from typing import Final
 
 from grinder._jit import kernel
 from grinder.records import NEVER, NONE, Cause
+from grinder.selection import allot
 from grinder.units import MONEY_LIMIT, ONE, fee_atoms, mul_div_floor, share_of, split_cost
 
 __all__ = ["book_fill", "book_funding", "mark", "open_ledger", "roll_window"]
@@ -18,16 +19,16 @@ FAULT_OUT_OF_RANGE: Final = 2
 
 
 @kernel
-def open_ledger(world, params):
+def open_ledger(world, params, instruments):
     """Initial equity, the first drawdown window, no position."""
     run, p = world.run[0], params[0]
     run["cash"] = run["equity"] = p["equity"]
-    _start_window(run, world.symbols, p)
+    _start_window(world, params, instruments)
 
 
 @kernel
-def book_fill(world, params, instruments, s, side, price, qty):
-    """Book one fill of `qty` lots at `price`: position, average cost, realised PnL, fee. Returns the fee in atoms.
+def book_fill(world, instruments, s, side, price, qty, rate):
+    """Book one fill of `qty` lots at `price`: position, average cost, realised PnL, fee at `rate`. Returns the fee in atoms.
 
     A fill through zero closes the whole position, then opens the rest at the fill price.
     """
@@ -42,7 +43,7 @@ def book_fill(world, params, instruments, s, side, price, qty):
         symbol["cost"] -= share
     symbol["cost"] += price * (qty - closing) * tick_value
     symbol["position"] += side * qty
-    fee = fee_atoms(notional, params[0]["maker_fee"])
+    fee = fee_atoms(notional, rate)
     symbol["fees"] += fee
     symbol["turnover"] += notional
     _pay(world, symbol, -side * notional - fee)
@@ -85,7 +86,7 @@ def roll_window(world, params, instruments, tape, event, ts):
     """Start a new drawdown window at the mids before the event (SPEC 7.1); a mark of its own."""
     run, symbols = world.run[0], world.symbols
     _revalue(run, symbols, params[0], instruments)
-    _start_window(run, symbols, params[0])
+    _start_window(world, params, instruments)
     for s in range(len(symbols)):
         if symbols[s]["mid2"] != 0:
             symbols[s]["cause"] |= _ROLL
@@ -124,20 +125,23 @@ def _revalue(run, symbols, p, instruments):
 
 
 @kernel
-def _start_window(run, symbols, p):
-    """Peak, budgets and the inventory cap of a window that starts at the present equity (SPEC 7.1, 15)."""
-    n = len(symbols)
+def _start_window(world, params, instruments):
+    """Peak, budgets and the inventory cap of a window that starts at the present equity (SPEC 7.1, 15).
+
+    DAMAGE_CONTROL ends here, a latch does not (SPEC 11).
+    """
+    run, p = world.run[0], params[0]
     equity = max(0, run["equity"])
     run["window_equity"] = run["peak"] = run["equity"]
-    run["drawdown"] = 0
+    run["drawdown"], run["damage"], run["armed"] = 0, 0, 1
     run["budget"] = share_of(equity, p["dd_budget_pct"])
     run["max_inventory"] = p["max_inventory_atoms"]
     if p["max_inventory_atoms"] == NONE:
         run["max_inventory"] = share_of(equity, p["max_inventory_ratio"])
-    for s in range(n):
-        symbol = symbols[s]
-        symbol["peak"], symbol["drawdown"] = symbol["equity"], 0
-        symbol["budget"] = run["budget"] // n + (1 if s < run["budget"] % n else 0)
+    for s in range(len(world.symbols)):
+        symbol = world.symbols[s]
+        symbol["peak"], symbol["drawdown"], symbol["damage"], symbol["over_budget"] = symbol["equity"], 0, 0, 0
+    allot(world, params, instruments)
 
 
 @kernel

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from grinder._jit import kernel
-from grinder.records import FAR, NEVER, NONE, IntentKind, OrderState
+from grinder.records import FAR, NEVER, NONE, IntentKind, OrderState, Role
 
-__all__ = ["apply_due_changes", "coming_px", "coming_qty", "put_order", "remove_order", "set_touches"]
+__all__ = ["apply_due_changes", "coming_px", "coming_qty", "count_orders", "order_state", "put_order", "remove_order", "set_touches"]
 
 _CANCEL: Final = int(IntentKind.CANCEL)
 _AMEND: Final = int(IntentKind.AMEND)
 _NO_CHANGE: Final = NONE
 _PENDING: Final = int(OrderState.PENDING)
 _OPEN: Final = int(OrderState.OPEN)
+_PARTIAL: Final = int(OrderState.PARTIAL)
+_FLATTEN: Final = int(Role.FLATTEN)
+_TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
 _CANCELLED: Final = int(OrderState.CANCELLED)
 FAULT_TOO_MANY_ORDERS: Final = 4
 
@@ -40,7 +43,7 @@ def _apply_symbol(world, tape, event, ts, s, due):
             order["live"] = 1
         if order["change"] != _NO_CHANGE and order["change_ts"] == due:
             symbol["reflex"], symbol["settled"] = 1, 0
-            state = _OPEN if order["live"] != 0 else _PENDING
+            state = order_state(order)
             if order["change"] == _CANCEL:
                 put_order(tape, event, ts, s, order["id"], state, _CANCELLED, order["px"], order["qty"], order["live_ts"])
                 remove_order(world, s, j)
@@ -76,6 +79,26 @@ def remove_order(world, s, j):
 
 
 @kernel
+def order_state(order):
+    """Where an order that is still there stands in its life."""
+    if order["live"] == 0:
+        return _PENDING
+    return _PARTIAL if order["partial"] != 0 else _OPEN
+
+
+@kernel
+def count_orders(symbol, orders):
+    """Open and in-flight orders of a symbol, and open cycles that wait for their take-profit."""
+    others, profits = 0, 0
+    for j in range(symbol["n_orders"]):
+        if orders[j]["role"] == _TAKE_PROFIT:
+            profits += 1
+        else:
+            others += 1
+    return others + max(profits, symbol["n_cycles"])
+
+
+@kernel
 def coming_px(order):
     """The price an order will have once an amend in flight takes effect."""
     return order["change_px"] if order["change"] == _AMEND else order["px"]
@@ -89,13 +112,19 @@ def coming_qty(order):
 
 @kernel
 def set_touches(world, s):
-    """Note the best live limits of a symbol, which are all that `next_touch` has to look at."""
+    """Note the best live limits of a symbol, which are all that `next_touch` has to look at.
+
+    A market order is touched by every event; so is a symbol of whose displayed quantity we took some, until it is refreshed.
+    """
     symbol, orders = world.symbols[s], world.orders[s]
-    symbol["touch_buy"], symbol["touch_sell"] = -FAR, FAR
+    symbol["touch_buy"] = FAR if symbol["taken_buy"] + symbol["taken_sell"] > 0 else -FAR
+    symbol["touch_sell"] = FAR
     for j in range(symbol["n_orders"]):
         order = orders[j]
         if order["live"] != 0:
-            if order["side"] > 0:
+            if order["role"] == _FLATTEN:
+                symbol["touch_buy"] = FAR
+            elif order["side"] > 0:
                 symbol["touch_buy"] = max(symbol["touch_buy"], order["px"])
             else:
                 symbol["touch_sell"] = min(symbol["touch_sell"], order["px"])

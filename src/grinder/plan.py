@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from grinder._jit import kernel
-from grinder.records import LADDER_SLOTS
 from grinder.units import MAX_PRICE_TICKS, MICRO, ONE, mul_div_floor
 
 __all__ = ["grow_ladder", "ladder_price", "next_rung", "put_plan", "start_ladder", "take_profit_step", "tick_floor"]
@@ -14,10 +13,10 @@ _NO_PRICE: Final = 0
 
 
 @kernel
-def tick_floor(mid2: int) -> int:
-    """The least step ratio at which a level is one tick from the center: `ceil(1e8 / center_ticks)` (SPEC 7.4)."""
+def tick_floor(mid2: int, ticks: int) -> int:
+    """The least step ratio at which a level is so many ticks from the center: `ceil(1e8 * ticks / center_ticks)` (SPEC 7.4)."""
     center_ticks = max(1, mid2 // 2)
-    return -(-ONE // center_ticks)
+    return -(-ONE * ticks // center_ticks)
 
 
 @kernel
@@ -39,17 +38,15 @@ def _to_tick(micro: int, side: int) -> int:
 
 
 @kernel
-def start_ladder(world, s, side, levels):
+def start_ladder(plan, ladder, side, levels):
     """Begin the ladder of a side at the plan's center; returns how many of the first `levels` rungs are kept."""
-    column = 0 if side > 0 else 1
-    plan = world.plans[s]
-    ladder = world.ladder[s, column]
+    step = plan["rung_down"] if side > 0 else plan["rung_up"]
     micro = plan["center"]
     ladder[0]["px"] = _to_tick(micro, side)
     kept = 0
     for _ in range(levels):
         before = micro
-        micro = next_rung(before, plan["step"], side)
+        micro = next_rung(before, step, side)
         if micro == before:  # a step too small to move 1e-6 ticks
             break
         price = _to_tick(micro, side)
@@ -77,16 +74,14 @@ def ladder_reach(plan, side):
 
 
 @kernel
-def grow_ladder(world, s, side):
+def grow_ladder(plan, ladder, side):
     """Add one rung past the last known; returns whether there was one to add."""
-    column = 0 if side > 0 else 1
-    plan = world.plans[s]
-    ladder = world.ladder[s, column]
+    step = plan["rung_down"] if side > 0 else plan["rung_up"]
     kept = ladder_reach(plan, side)
     micro = plan["micro_down"] if side > 0 else plan["micro_up"]
-    while kept + 1 < LADDER_SLOTS:
+    while kept < plan["last_index"]:
         before = micro
-        micro = next_rung(before, plan["step"], side)
+        micro = next_rung(before, step, side)
         if micro == before:
             return False
         price = _to_tick(micro, side)
@@ -100,13 +95,12 @@ def grow_ladder(world, s, side):
 
 
 @kernel
-def ladder_price(world, s, side, index):
+def ladder_price(plan, ladder, side, index):
     """Price in ticks of a ladder index (0 is the rounded center), or 0 where the ladder ends."""
-    plan = world.plans[s]
     while ladder_reach(plan, side) < index:
-        if not grow_ladder(world, s, side):
+        if not grow_ladder(plan, ladder, side):
             return _NO_PRICE
-    return world.ladder[s, 0 if side > 0 else 1][index]["px"]
+    return ladder[index]["px"]
 
 
 @kernel

@@ -26,6 +26,7 @@ __all__ = [
     "FUNDING",
     "GATE",
     "INDEX",
+    "INPUTS",
     "INSTRUMENT",
     "INTENT",
     "LADDER_SLOTS",
@@ -35,6 +36,7 @@ __all__ = [
     "MIDS_KEPT",
     "NEVER",
     "NONE",
+    "ONCE",
     "ORDER",
     "PLAN",
     "RUN",
@@ -49,6 +51,8 @@ __all__ = [
     "WINDOW",
     "WORLD_DTYPES",
     "Adds",
+    "Alert",
+    "AlertLevel",
     "Cause",
     "EdgeKind",
     "Events",
@@ -57,9 +61,11 @@ __all__ = [
     "GateKind",
     "InputKind",
     "IntentKind",
+    "Latch",
     "Mode",
     "OrderState",
     "PlanKind",
+    "PolicyKind",
     "Reason",
     "Regime",
     "Role",
@@ -180,6 +186,44 @@ class Mode(IntEnum):
     DAMAGE_CONTROL = 2
     THROTTLE = 3
     NORMAL = 4
+
+
+class Latch(IntEnum):
+    """Why the kill switch is latched (SPEC 6)."""
+
+    NONE = 0
+    MANUAL = 1
+    DRAWDOWN = 2
+    EXTREME = 3
+
+
+class Alert(IntEnum):
+    """What an alert is about, in the order of SPEC 13, then the plan and the circuit breaker."""
+
+    DRAWDOWN_WARNING = 0
+    DRAWDOWN = 1
+    TOXICITY = 2
+    L2_STALE = 3
+    LEVERAGE = 4
+    STUCK = 5
+    MISMATCH = 6
+    BUDGET_TOO_SMALL = 7
+    BREAKER = 8
+
+
+class AlertLevel(IntEnum):
+    """How bad an alert is (SPEC 13)."""
+
+    WARNING = 0
+    EMERGENCY = 1
+
+
+class PolicyKind(IntEnum):
+    """Who decides: a function outside the kernel, or a built-in policy inside."""
+
+    OWN = 0
+    STATIC = 1
+    SMART = 2
 
 
 class Adds(IntEnum):
@@ -381,45 +425,64 @@ EDGE: Final = _record("event symbol kind a b")
 """One piece of exogenous work: event index in the run, symbol (-1: all), EdgeKind, two values (funding: rate, mark; bar: row
 of its features)."""
 
-INSTRUMENT: Final = _record("tick_value half_tick_value perpetual hard_cap quantity")
-"""Per symbol constants: atoms per tick and lot, half of it, 1 for a perpetual, largest position, static quantity in lots."""
+INSTRUMENT: Final = _record("tick_value half_tick_value perpetual hard_cap quantity budget")
+"""Per symbol constants: atoms per tick and lot, half of it, 1 for a perpetual, largest position, static quantity in lots,
+drawdown budget given absolutely (-1: none)."""
 
 FUNDING: Final = _record("row rate mark_px")
 
 RUN: Final = _record(
     "cash equity peak drawdown budget window_equity max_inventory "
-    "next_order next_cycle next_plan tokens tokens_ts next_due next_bar_end next_roll next_gate in_step fault"
+    "next_order next_cycle next_plan tokens tokens_ts next_due next_bar_end next_roll next_gate next_wake next_select in_step fault "
+    "latch armed damage over_leverage"
 )
-"""The portfolio and the run's counters. `tokens` in 1e-9; `next_due`: first order change due; `in_step`: a decision is awaited."""
+"""The portfolio and the run's counters. `tokens` in 1e-9; `next_due`: first order change due; `next_wake`: first end of a cooldown
+or selection; `in_step`: a decision is awaited; `latch`: the kill switch; `armed`: a drawdown may latch it; `damage`: DAMAGE_CONTROL."""
 
 SYMBOL: Final = _record(
     "bid_px bid_qty ask_px ask_qty mid2 anchor2 position cost cash realised unrealised fees funding turnover "
     "fills cycles_done equity peak drawdown budget touch_buy touch_sell trip_low trip_high "
     "n_orders n_cycles n_targets decide reflex cause settled "
-    "stale thin severe shock toxicity reasons trend regime judge"
+    "stale thin severe shock toxicity reasons trend regime judge "
+    "paused halted halt_due losses damage over_budget selected throttled entries_ts once_down once_up taken_buy taken_sell rate "
+    "passes score weight was_selected old_budget"
 )
 """One symbol: L1, position and money, touch and trip prices, counts, what the event in hand asks of it, whether its open
-orders are the wanted ones (`settled`), and its gates and regime."""
+orders are the wanted ones (`settled`), its gates and regime, what protects it, and counts of entries filled under ONCE;
+`taken_*`: what our taker orders took of the quantity displayed; `rate`: the last funding rate; the rest is scratch of selection."""
 
-ORDER: Final = _record("id side role key px qty live live_ts change change_px change_qty change_ts wanted")
+ORDER: Final = _record("id side role key px qty live live_ts change change_px change_qty change_ts wanted partial")
 """An open or in-flight order; `qty` is what remains, `change` an IntentKind in flight or -1, `wanted` scratch of the matching."""
 
-CYCLE: Final = _record("id side px qty tp_step tp_px left index")
-"""An open cycle: entry side, price, quantity; its take-profit's price and unfilled quantity; the ladder index it holds."""
+CYCLE: Final = _record("id side px qty tp_step tp_px left index gain")
+"""An open cycle: entry side, price, quantity; its take-profit's price and unfilled quantity; the ladder index it holds; what it
+has gained so far, after fees."""
+
+ONCE: Final = _record("px index")
+"""An entry filled under ONCE since the trend state changed: its price, and the ladder index it holds."""
 
 PLAN: Final = _record(
     "id kind regime mode center step width_down width_up levels_down levels_up adds_down adds_up reduce_only tp_step budget "
-    "worst_down worst_up reasons ladder_down ladder_up micro_down micro_up wanted_down wanted_up"
+    "worst_down worst_up reasons ladder_down ladder_up micro_down micro_up wanted_down wanted_up rung_down rung_up last_index "
+    "budgeted stress_down stress_up room_down room_up loss_down loss_up"
 )
 """The plan in force: `kind` is a PlanKind; `ladder_*`: highest index whose price is known, `micro_*`: the rung
-of SPEC 7.5 that the ladder has reached, in 1e-6 ticks;
-`wanted_*`: levels asked for, before those that round together are dropped."""
+of SPEC 7.5 that the ladder has reached, in 1e-6 ticks; `rung_*`: step from rung to rung; `last_index`: highest that there may be;
+`wanted_*`: levels asked for, before those that round together are dropped. A `budgeted` plan has for each side its `p_stress`,
+its budget (`room_*`), and what its entries lose at `p_stress`."""
+
+INPUTS: Final = _record(
+    "regime mode natr impact depth_short mid2 tick_value position budget drawdown max_inventory gross equity tp_buy tp_sell "
+    "places adds_off reduce_only"
+)
+"""What a `smart` plan is made of (SPEC 7): `impact` -1 is absent; `tp_*`: notional of open take-profits of a side; `places`:
+orders that the limits leave for entries."""
 
 LEVEL: Final = _record("px qty")
 SLOT: Final = _record("side index price state")
 TARGET: Final = _record("side role key px qty done")
-WANTED: Final = _record("side role key px qty order")
-INTENT: Final = _record("kind slot side role key px qty group distance")
+WANTED: Final = _record("side role key px qty order refused")
+INTENT: Final = _record("kind slot side role key px qty group distance refused")
 
 
 class Events(NamedTuple):
@@ -491,11 +554,15 @@ class World(NamedTuple):
     cycles: np.ndarray
     """CYCLE, (S, N), ascending id"""
     plans: np.ndarray
-    """PLAN, (S,)"""
+    """PLAN, (S + 1,); the last is scratch, the plan that a decision works out"""
     ladder: np.ndarray
-    """LEVEL, (S, 2, LADDER_SLOTS), side 0 down, 1 up; index 0 is p_0"""
+    """LEVEL, (S + 1, 2, LADDER_SLOTS), side 0 down, 1 up; index 0 is p_0; the last is scratch"""
     targets: np.ndarray
     """TARGET, (S, N)"""
+    once: np.ndarray
+    """ONCE, (S, 2, M), side 0 down, 1 up"""
+    inputs: np.ndarray
+    """INPUTS, (S,), of the last `smart` plan that was worked out"""
     wanted: np.ndarray
     """WANTED, (2N,), scratch"""
     intents: np.ndarray
@@ -507,7 +574,7 @@ WORLD_DTYPES: Final = dict(
         World._fields,
         (
             *(RUN, MARKET, FILTER, BAR, "<i8", GATE, "<i8", "<i8", "<i8", "<i8", "<i8"),
-            *(FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, WANTED, INTENT),
+            *(FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, ONCE, INPUTS, WANTED, INTENT),
         ),
         strict=True,
     )
@@ -527,10 +594,12 @@ def world_shapes(symbols: int, sizes: Mapping[str, int]) -> dict[str, tuple[int,
     """
     room = 2 * sizes["max_open_orders"] + 2
     ladders = 2 * MAX_LEVELS
-    per_symbol = dict.fromkeys(("market", "filters", "gates", "features", "symbols", "plans"), (symbols,))
+    per_symbol = dict.fromkeys(("market", "filters", "gates", "features", "symbols", "inputs"), (symbols,))
     tables = dict.fromkeys(("orders", "cycles", "targets"), (symbols, room))
     scratch = {"wanted": (ladders + 2 * room,), "intents": (ladders + 3 * room + 1,)}
+    tables["once"] = (symbols, 2, MAX_LEVELS + sizes["max_open_orders"])
     rings: dict[str, tuple[int, ...]] = {"history": (symbols, sizes["bars_kept"]), "spreads": (symbols, sizes["spread_bars"])}
     rings |= {"natrs": (symbols, sizes["natrs_kept"]), "strays": (symbols, sizes["strays_kept"]), "mids": (symbols, MIDS_KEPT, 2)}
     market = {"books": (symbols, 4, sizes["top_n"]), "holds": (symbols, len(Toxicity) - 1, 3)}
-    return {"run": (1,), "ladder": (symbols, 2, LADDER_SLOTS), **per_symbol, **tables, **scratch, **rings, **market}
+    plans = {"plans": (symbols + 1,), "ladder": (symbols + 1, 2, LADDER_SLOTS)}
+    return {"run": (1,), **plans, **per_symbol, **tables, **scratch, **rings, **market}

@@ -29,11 +29,11 @@ _EXTREME: Final = int(Severity.EXTREME)
 
 
 @kernel
-def regime_of(symbol, absent):
+def regime_of(latch, symbol, absent):
     """The first condition of the ladder that holds."""
-    if symbol["toxicity"] >= _EXTREME:
+    if latch != 0 or symbol["toxicity"] >= _EXTREME:
         return _EMERGENCY
-    if absent & IS_WARM != 0 or symbol["stale"] >= _HIGH:
+    if symbol["paused"] != 0 or absent & IS_WARM != 0 or symbol["stale"] >= _HIGH:
         return _PAUSED
     if symbol["toxicity"] >= _HIGH:
         return _TOXIC
@@ -47,10 +47,10 @@ def regime_of(symbol, absent):
 
 
 @kernel
-def step_regime(world, tape, event, ts, s):
-    """Step 6: move a symbol to the regime that its gates and features ask for. Returns whether it changed."""
-    symbol, absent = world.symbols[s], world.features[s]["absent"]
-    to = regime_of(symbol, absent)
+def step_regime(world, tape, event, ts, s, gated):
+    """Step 6: move a symbol to the regime that latch, gates and features ask for. Returns whether it changed."""
+    symbol, absent = world.symbols[s], world.features[s]["absent"] if gated != 0 else 0
+    to = regime_of(world.run[0]["latch"], symbol, absent)
     if to == symbol["regime"]:
         return False
     row = tape.regimes[tape.used[0]["regimes"]]

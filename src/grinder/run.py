@@ -347,7 +347,8 @@ def _check_world(world: World, symbols: int, config: Config) -> None:
         (world.run["fault"], 0, 0),
     ]
     reach = ("levels_down", "levels_up", "ladder_down", "ladder_up", "wanted_down", "wanted_up")
-    bounds += [(world.plans[name], 0, LADDER_SLOTS - 1) for name in reach]
+    bounds += [(world.plans[name], 0, LADDER_SLOTS - 1) for name in (*reach, "last_index")]
+    bounds += [(world.symbols[name], 0, world.once.shape[2]) for name in ("once_down", "once_up")]
     if any(((values < low) | (values > high)).any() for values, low, high in bounds):
         raise ValueError("a count in its state is out of bounds")
 

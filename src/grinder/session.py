@@ -21,7 +21,7 @@ from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_e
 from grinder.errors import ConfigError, LedgerError
 from grinder.market import observe
 from grinder.policies.own import Policy, commit, params_of, policy as as_policy, view_of
-from grinder.records import EDGE, FEATURES, STAGES, Events, World
+from grinder.records import EDGE, FEATURES, STAGES, Events, PolicyKind, World
 from grinder.run import Run, Table
 from grinder.tape import empty_tape
 
@@ -67,11 +67,12 @@ def replay(
         )
     chosen = policy if policy is None or isinstance(policy, Policy) else as_policy(policy)
     params, instruments = settings.params(data.instruments, data.price_range)
-    if chosen is None and (instruments["quantity"] == 0).any():
+    if chosen is None and settings.policy == "static" and (instruments["quantity"] == 0).any():
         missing = data.symbols[int(np.argmax(instruments["quantity"] == 0))]
         raise ConfigError(f"quantity of {missing} is missing: the static grid needs it, such as Config(quantity='0.01')")
     if chosen is not None:
-        params[0]["decides_in_kernel"], params[0]["on_fill"], params[0]["gated"] = 0, chosen.on_fill, chosen.gates
+        params[0]["policy"], params[0]["on_fill"], params[0]["gated"] = PolicyKind.OWN, chosen.on_fill, chosen.gates
+        params[0]["top_k"] = len(instruments)
     stop, chunk = int(len(data) if until is None else until), int(chunk)
     session = _Session(data, settings, chosen, params, instruments, resume)
     if not session.position <= stop <= len(data) or chunk < 1:
@@ -107,7 +108,7 @@ class _Session:
         self.params, self.instruments = params, instruments
         self.policy_params = params_of(params)
         if resume is None:
-            self.world = initial_world(params, int(data.events.ts[0]))
+            self.world = initial_world(params, instruments, int(data.events.ts[0]))
             self.position = 0
             self.drained: dict[str, list[np.ndarray]] = {stage: [] for stage in STAGES}
         else:

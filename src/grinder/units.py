@@ -21,15 +21,18 @@ __all__ = [
     "MAX_PRICE_TICKS",
     "MAX_QTY_LOTS",
     "MICRO",
+    "LOSS_LIMIT",
     "MONEY_LIMIT",
     "NS_PER_DAY",
     "NS_PER_MS",
     "ONE",
     "RESERVE",
     "exact_units",
+    "capped_product",
     "fee_atoms",
     "format_units",
     "hard_cap_lots",
+    "mul_div",
     "mul_div_ceil",
     "mul_div_floor",
     "parse_decimal",
@@ -50,6 +53,8 @@ NS_PER_DAY: Final = 86_400_000_000_000
 MAX_PRICE_TICKS: Final = 2**35
 MAX_QTY_LOTS: Final = 2**31
 MONEY_LIMIT: Final = 2**62
+LOSS_LIMIT: Final = 2**60
+"""What a worst case is clamped to: more than any budget, small enough that two can be added."""
 RESERVE: Final = 2**60
 """Atoms kept free for fees and realised PnL in the overflow proof (SPEC 1.2, ADR-0004)."""
 
@@ -183,6 +188,30 @@ def mul_div_floor(x: int, ratio: int, unit: int) -> int:
 def mul_div_ceil(x: int, ratio: int, unit: int) -> int:
     """`ceil(x * ratio / unit)`, under the same conditions as `mul_div_floor`."""
     return -mul_div_floor(-x, ratio, unit)
+
+
+@kernel
+def mul_div(x: int, k: int, unit: int) -> int:
+    """`floor(x * k / unit)` bit by bit, where even the remainder times `k` is over 63 bits; 0 <= x, 0 <= k, 0 < unit < 2**61."""
+    out, rest, part, bit = 0, 0, x % unit, 1
+    while bit <= k:
+        bit <<= 1
+    while bit > 1:
+        bit >>= 1
+        out, rest = out << 1, rest << 1
+        if k & bit:
+            rest += part
+        while rest >= unit:
+            rest, out = rest - unit, out + 1
+    return x // unit * k + out
+
+
+@kernel
+def capped_product(a: int, b: int) -> int:
+    """`a * b` of two numbers that are not negative, at most LOSS_LIMIT."""
+    if a > 0 and b > 2**60 // a:
+        return 2**60
+    return a * b
 
 
 @kernel

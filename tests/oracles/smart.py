@@ -623,14 +623,15 @@ class Smart(Reference):
         self.decisions |= {x.index for x in self.symbols if x.mark.budget != budgets[x.index]}
 
     def hard_gated(self, sym: SmartSymbol) -> bool:
-        """OPEN 49: the spread is the current one; a funding rate is extreme over `funding_limit` (0: off)."""
+        """OPEN 49, decided by ADR-0024.2: the spread is the last bar close's; a funding rate is extreme over `funding_limit` (0: off)."""
         level, cfg = sym.gates.level, self.cfg
+        spread = (sym.features or {}).get("spread_bps") or 0
         return (
             not sym.has_l1
             or level[gt.STALE] > 0
             or level[gt.TOXICITY] >= gt.HIGH
             or level[gt.SEVERELY_THIN] > 0
-            or Fraction(2 * (sym.ask - sym.bid), sym.mid2) > Fraction(cfg["topk_spread_limit"], UNIT)
+            or spread > cfg["topk_spread_limit"]
             or 0 < cfg["funding_limit"] < abs(sym.funding_rate)
         )
 

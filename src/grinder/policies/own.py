@@ -19,7 +19,8 @@ from grinder._jit import kernel
 from grinder.config import PARAMS
 from grinder.errors import PolicyError
 from grinder.plan import put_plan, start_ladder, take_profit_step, tick_floor
-from grinder.records import BUY, MAX_LEVELS, SELL, Adds, Mode, PlanKind, Reason, Regime, Role, World
+from grinder.records import BUY, LADDER_SLOTS, MAX_LEVELS, SELL, Adds, Mode, PlanKind, Reason, Regime, Role, World
+from grinder.sizing import stress_price
 from grinder.tape import Tape
 from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, MICRO, MONEY_LIMIT, ONE
 
@@ -276,7 +277,7 @@ def view_of(world: World, instruments: Any, event: int, ts: int, s: int) -> View
 
 def static(view: View, params: Any) -> GridPlan:
     """The built-in `static` plan of a symbol, to start from (SPEC 12)."""
-    floor = tick_floor(view.anchor2)
+    floor = tick_floor(view.anchor2, 1)
     step = max(params.step, floor)
     width = params.levels * step
     return GridPlan(
@@ -299,7 +300,7 @@ def static(view: View, params: Any) -> GridPlan:
 MAX_TP_STEP: Final = 2 * ONE
 _PLAN_FIELDS: Final = {
     "regime": (0, int(max(Regime))),
-    "mode": (int(Mode.NORMAL), int(Mode.NORMAL)),
+    "mode": (0, int(Mode.NORMAL)),
     "center": (1, MAX_PRICE_TICKS * MICRO),
     "step": (1, ONE),
     "width_down": (0, MONEY_LIMIT),
@@ -344,13 +345,10 @@ def _commit_grid(world: World, grid: GridPlan, tape: Tape, event: int, ts: int, 
     _whole(grid.symbol, "symbol", s, s)
     grid = grid._replace(reduce_only=int(grid.reduce_only)) if isinstance(grid.reduce_only, bool) else grid
     values = {name: _whole(getattr(grid, name), name, low, high) for name, (low, high) in _PLAN_FIELDS.items()}
-    least = tick_floor(2 * values["center"] // MICRO)
+    least = tick_floor(2 * values["center"] // MICRO, 1)
     if values["step"] < least:
         values["step"] = least
         values["reasons"] |= int(Reason.STEP_TICK_FLOOR)
-    for name in ("adds_down", "adds_up"):
-        if values[name] == Adds.ONCE:
-            raise PolicyError(f"{name} is ONCE, which is reset by the trend state; only FULL and OFF are available")
     levels = [_whole(getattr(grid, name), name, 0, MAX_LEVELS) for name in ("levels_down", "levels_up")]
     sizes = [_sizes(grid.size_schedule_down, levels[0], "down"), _sizes(grid.size_schedule_up, levels[1], "up")]
     plan, ladder = world.plans[s], world.ladder[s]
@@ -427,6 +425,12 @@ def _adopt(world, tape, event, ts, s, kind):
     plan = world.plans[s]
     plan["id"], plan["kind"] = world.run[0]["next_plan"], kind
     world.run[0]["next_plan"] += 1
-    plan["levels_down"] = start_ladder(world, s, 1, plan["wanted_down"])
-    plan["levels_up"] = start_ladder(world, s, -1, plan["wanted_up"])
+    plan["rung_down"] = plan["rung_up"] = plan["step"]
+    plan["last_index"] = LADDER_SLOTS - 1
+    down, up = world.ladder[s, 0], world.ladder[s, 1]
+    plan["levels_down"] = start_ladder(plan, down, 1, plan["wanted_down"])
+    plan["levels_up"] = start_ladder(plan, up, -1, plan["wanted_up"])
+    plan["budgeted"] = 1 if plan["budget"] > 0 else 0
+    plan["stress_down"] = stress_price(plan["center"], min(plan["width_down"], ONE), 1, down, plan["levels_down"])
+    plan["stress_up"] = stress_price(plan["center"], min(plan["width_up"], ONE), -1, up, plan["levels_up"])
     put_plan(world, tape, event, ts, s)

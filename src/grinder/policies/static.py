@@ -6,7 +6,7 @@ from typing import Final
 
 from grinder._jit import kernel
 from grinder.plan import put_plan, start_ladder, take_profit_step, tick_floor
-from grinder.records import Mode, PlanKind, Reason, Regime
+from grinder.records import LADDER_SLOTS, Mode, PlanKind, Reason, Regime
 from grinder.units import MICRO
 
 __all__ = ["decide_static"]
@@ -22,7 +22,7 @@ def decide_static(world, params, instruments, tape, event, ts, s):
     """Make the one plan of a symbol, around its first mid; every later decision would be the same."""
     plan, p = world.plans[s], params[0]
     mid2 = world.symbols[s]["anchor2"]
-    floor = tick_floor(mid2)
+    floor = tick_floor(mid2, 1)
     world.symbols[s]["settled"] = 0
     plan["id"], plan["kind"] = world.run[0]["next_plan"], _GRID
     world.run[0]["next_plan"] += 1
@@ -33,8 +33,10 @@ def decide_static(world, params, instruments, tape, event, ts, s):
     plan["width_down"] = plan["width_up"] = p["levels"] * plan["step"]
     plan["tp_step"] = take_profit_step(plan["step"], p["maker_fee"], p["min_edge"])
     plan["wanted_down"] = plan["wanted_up"] = p["levels"]
-    plan["levels_down"] = start_ladder(world, s, 1, p["levels"])
-    plan["levels_up"] = start_ladder(world, s, -1, p["levels"])
+    plan["rung_down"] = plan["rung_up"] = plan["step"]
+    plan["last_index"] = LADDER_SLOTS - 1
+    plan["levels_down"] = start_ladder(plan, world.ladder[s, 0], 1, p["levels"])
+    plan["levels_up"] = start_ladder(plan, world.ladder[s, 1], -1, p["levels"])
     for column in range(2):
         for i in range(world.ladder.shape[2]):
             world.ladder[s, column][i]["qty"] = instruments[s]["quantity"]

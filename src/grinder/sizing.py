@@ -1,0 +1,186 @@
+"""Sizes of a grid: quantities whose worst case fits a budget, then the hard caps (SPEC 7.6, 7.7, 16.14, 16.15; ADR-0022).
+
+A side's levels stand in a LEVEL array, index 1 nearest to the center; quantities are worked out in place.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grinder._jit import kernel
+from grinder.plan import start_ladder
+from grinder.records import Reason
+from grinder.units import LOSS_LIMIT, MAX_QTY_LOTS, MICRO, ONE, capped_product, fee_atoms, mul_div, mul_div_ceil, mul_div_floor, share_of
+
+__all__ = ["add_loss", "add_notional", "entries_loss", "farther", "fit_levels", "held_loss", "levels_loss", "stress_price"]
+
+_LEVELS_CLAMPED: Final = int(Reason.LEVELS_CLAMPED)
+_BUDGET_TOO_SMALL: Final = int(Reason.BUDGET_TOO_SMALL)
+_MAX_INVENTORY: Final = int(Reason.MAX_INVENTORY)
+_MAX_LEVERAGE: Final = int(Reason.MAX_LEVERAGE)
+_MIN_NOTIONAL: Final = int(Reason.MIN_NOTIONAL)
+_MAX_OPEN_ORDERS: Final = int(Reason.MAX_OPEN_ORDERS)
+_LEVEL_LIMIT: Final = 2**56
+"""Atoms: the most that a level is worth before the caps, so that a side's sum fits."""
+_TERM_LIMIT: Final = 2**55
+
+
+# The worst case
+
+
+@kernel
+def farther(side, a, b):
+    """The price that is farther out on a side."""
+    return min(a, b) if side > 0 else max(a, b)
+
+
+@kernel
+def stress_price(center, width, side, levels, n):
+    """`p_stress`: the farther of `center * (1 -+ width)`, rounded away from the center, and the last of `n` levels."""
+    if side > 0:
+        end = mul_div_floor(center, ONE - width, ONE) // MICRO
+    else:
+        end = -(-mul_div_ceil(center, ONE + width, ONE) // MICRO)
+    return farther(side, end, levels[n]["px"]) if n > 0 else end
+
+
+@kernel
+def held_loss(position, mid2, stress, tick_value):
+    """What the open position loses from the mid to `stress`, 0 if it gains."""
+    move = mid2 - 2 * stress
+    if (position > 0) != (move > 0):
+        return 0
+    return capped_product(abs(position) * (tick_value // 2), abs(move))
+
+
+@kernel
+def add_loss(loss, qty, price, stress, tick_value):
+    """A sum of losses, and what an entry loses from its price to `stress`."""
+    return min(LOSS_LIMIT, loss + capped_product(qty * tick_value, abs(price - stress)))
+
+
+@kernel
+def add_notional(notional, qty, price, tick_value):
+    """A sum of notionals, and an entry's."""
+    return min(LOSS_LIMIT, notional + capped_product(qty * tick_value, price))
+
+
+@kernel
+def entries_loss(loss, notional, maker_fee):
+    """What entries lose when all fill and the price goes to `stress`: the sum of losses and one fee on the sum of notionals."""
+    return min(LOSS_LIMIT, loss + fee_atoms(notional, max(0, maker_fee)))
+
+
+@kernel
+def levels_loss(levels, n, stress, tick_value, maker_fee):
+    """`entries_loss` of the first `n` levels."""
+    loss, notional = 0, 0
+    for i in range(1, n + 1):
+        loss = add_loss(loss, levels[i]["qty"], levels[i]["px"], stress, tick_value)
+        notional = add_notional(notional, levels[i]["qty"], levels[i]["px"], tick_value)
+    return entries_loss(loss, notional, maker_fee)
+
+
+# Sizes
+
+
+@kernel
+def fit_levels(inputs, p, plan, levels, side, width, step, places):
+    """Levels and quantities of a side at one ladder step: 7.5, 7.6, then (1) to (3) of 7.7.
+
+    Args:
+        inputs: INPUTS. plan: PLAN, whose center is set. levels: LEVEL, of the side, filled here.
+        width, step: ratios. places: orders that the limits leave.
+
+    Returns:
+        (levels, whether the caps left too few, reasons).
+    """
+    if side > 0:
+        plan["rung_down"] = step
+    else:
+        plan["rung_up"] = step
+    asked = -(-width // step)
+    reasons = _LEVELS_CLAMPED if asked > p["levels_max"] else 0
+    n = start_ladder(plan, levels, side, min(max(asked, p["levels_min"]), p["levels_max"]))
+    cut = False
+    while True:
+        n, too_small = _size(inputs, p, plan["center"], levels, side, width, n)
+        reasons |= too_small | _scale(inputs, p, levels, side, n)
+        if not _is_too_small(levels, n, p["min_notional"], inputs["tick_value"]):
+            break
+        reasons |= _MIN_NOTIONAL
+        cut = True
+        n -= 1
+    if n > places:
+        n, cut, reasons = max(0, places), True, reasons | _MAX_OPEN_ORDERS
+    return n, cut and n < p["levels_min"], reasons
+
+
+@kernel
+def _size(inputs, p, center, levels, side, width, n):
+    """7.6: quantities that lose the side's budget at `p_stress`, fewer levels until each is worth placing."""
+    while True:
+        stress = stress_price(center, width, side, levels, n)
+        loss = held_loss(inputs["position"], inputs["mid2"], stress, inputs["tick_value"])
+        _spread(max(0, inputs["budget"] - inputs["drawdown"] - loss), p, levels, n, stress, inputs["tick_value"])
+        if not _is_too_small(levels, n, p["min_notional"], inputs["tick_value"]):
+            return n, 0
+        if n <= p["levels_min"]:
+            return 0, _BUDGET_TOO_SMALL
+        n -= 1
+
+
+@kernel
+def _spread(budget, p, levels, n, stress, tick_value):
+    """Spread a budget over `n` levels, by equal notional (A) or tapered (B)."""
+    unit_loss = 0
+    for i in range(1, n + 1):
+        price = levels[i]["px"]
+        term = min(_TERM_LIMIT, -(-abs(price - stress) * ONE // price) + max(0, p["maker_fee"]))
+        unit_loss += mul_div_ceil(term, _weight(p, i, n), ONE)
+    unit_loss = max(1, unit_loss)
+    notional = _LEVEL_LIMIT
+    if budget // unit_loss < _LEVEL_LIMIT // ONE:
+        notional = mul_div(budget, ONE, unit_loss)
+    for i in range(1, n + 1):
+        levels[i]["qty"] = min(MAX_QTY_LOTS, mul_div_floor(notional, _weight(p, i, n), ONE) // tick_value // levels[i]["px"])
+
+
+@kernel
+def _weight(p, i, n):
+    """The weight of level `i` of `n`: 1, or falling evenly to `1 / max_weight_ratio` (16.14)."""
+    if p["tapered"] == 0 or n == 1:
+        return ONE
+    least = ONE * ONE // p["max_weight_ratio"]
+    return ONE - (ONE - least) * (i - 1) // (n - 1)
+
+
+@kernel
+def _is_too_small(levels, n, min_notional, tick_value):
+    """Whether one of `n` levels is under a lot or the least notional."""
+    for i in range(1, n + 1):
+        qty = levels[i]["qty"]
+        if qty < 1 or levels[i]["px"] * qty * tick_value < min_notional:
+            return True
+    return False
+
+
+@kernel
+def _scale(inputs, p, levels, side, n):
+    """7.7 (1): quantities times `room / needed`, for the inventory cap, then for leverage."""
+    reasons, tick_value = 0, inputs["tick_value"]
+    profits = inputs["tp_buy"] if side > 0 else inputs["tp_sell"]
+    towards = side * inputs["position"] * inputs["mid2"] * (tick_value // 2)
+    leverage = share_of(max(0, inputs["equity"]), p["max_leverage"])
+    for room, reason in (
+        (inputs["max_inventory"] - towards - profits, _MAX_INVENTORY),
+        (leverage - inputs["gross"] - profits, _MAX_LEVERAGE),
+    ):
+        needed = 0
+        for i in range(1, n + 1):
+            needed += levels[i]["px"] * levels[i]["qty"] * tick_value
+        if needed > max(0, room):
+            reasons |= reason
+            for i in range(1, n + 1):
+                levels[i]["qty"] = mul_div(max(0, room), levels[i]["qty"], needed)
+    return reasons
