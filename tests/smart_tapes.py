@@ -106,7 +106,7 @@ def streams(events: list[dict[str, Any]], instruments: list[Instrument]) -> dict
         at = (event["ts"], event["symbol"])
         if event["fault"]:
             last = next((row for row in reversed(rows["quotes"]) if row[1] == at[1]), None)
-            rows["quotes"].append((*at, *last[2:-2], 0, 0) if last else (*at, 9, 0, 11, 0))
+            rows["quotes"].append((*at, *last[2:-2], 0, 0) if last else (*at, 9, 11, 0, 0))
         elif event["kind"] == "quote":
             rows["quotes"].append((*at, event["bid_px"], event["ask_px"], event["bid_qty"], event["ask_qty"]))
         elif event["kind"] == "book":
@@ -122,7 +122,9 @@ def streams(events: list[dict[str, Any]], instruments: list[Instrument]) -> dict
         "trades": ("ts", "symbol", "id", "px", "qty", "aggressor"),
         "funding": ("ts", "symbol", "rate", "mark_px"),
     }
-    return {stream: dict(zip(names[stream], np.array(found, np.int64).T.copy(), strict=True)) for stream, found in rows.items() if found}
+    return {
+        stream: dict(zip(names[stream], np.array(found, np.int64).T.copy(), strict=True)) for stream, found in rows.items() if found
+    }
 
 
 def levels(event: dict[str, Any]) -> list[int]:

@@ -406,7 +406,17 @@ class Config(BaseModel):
             row[field] = getattr(self, field)
         for field, value in self.sizes.items():
             row[field] = value
-        for field in ("l1_stale", "l1_pause", "thin", "thin_clear", "jump_window", "quarantine_window", "clear", "throttle", "cooldown"):
+        for field in (
+            "l1_stale",
+            "l1_pause",
+            "thin",
+            "thin_clear",
+            "jump_window",
+            "quarantine_window",
+            "clear",
+            "throttle",
+            "cooldown",
+        ):
             row[f"{field}_ns"] = getattr(self, f"{field}_ms") * units.NS_PER_MS
         for field in ("thin_quote", "thin_quote_depth"):
             row[field] = units.exact_units(getattr(self, field), atom, field)

@@ -139,7 +139,9 @@ def _want_flat(run, symbol, p, wants):
 @kernel
 def _nearer_price(cycle, p):
     """A take-profit in DAMAGE_CONTROL (SPEC 11): it earns its fees at least."""
-    return take_profit_price(cycle["side"], cycle["px"], max(mul_div_floor(cycle["tp_step"], p["dc_tp_mult"], ONE), 2 * p["maker_fee"]))
+    return take_profit_price(
+        cycle["side"], cycle["px"], max(mul_div_floor(cycle["tp_step"], p["dc_tp_mult"], ONE), 2 * p["maker_fee"])
+    )
 
 
 @kernel
@@ -251,5 +253,7 @@ def slots(world: World, s: int) -> np.ndarray:
                 elif index in entries:
                     order = entries[index]
                     state = SlotState.LOCKED if order["live"] and order["change"] == NONE else SlotState.PENDING
-                rows.append((side, index, int(ladder_price(plan, world.ladder[s, 0 if side == BUY else 1], side, index)), int(state)))
+                rows.append(
+                    (side, index, int(ladder_price(plan, world.ladder[s, 0 if side == BUY else 1], side, index)), int(state))
+                )
     return np.array(rows, SLOT)

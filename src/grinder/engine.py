@@ -176,7 +176,11 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
         end_cooldowns(world, ts)
     end = cursor
     while end < n_edges and edges[end]["event"] == event:
-        if edges[end]["kind"] == _ROLL:
+        kind, closing = edges[end]["kind"], edges[end]["symbol"]
+        if kind == _BAR or kind == _GAP:
+            world.features[closing] = closes[edges[end]["a"]]
+            _set_trend(world.symbols[closing], edges[end]["b"])
+        elif kind == _ROLL:  # after the bars, of which budgets may be a function
             roll_window(world, params, instruments, tape, event, ts)
         end += 1
     # 2. Book.
@@ -185,7 +189,7 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
     if is_tick(events.kind[i], events.fault[i]) and symbol["taken_buy"] + symbol["taken_sell"] > 0:
         symbol["taken_buy"], symbol["taken_sell"] = 0, 0
         set_touches(world, s)
-    _take_edges(world, params, instruments, edges, closes, cursor, end)
+    _take_edges(world, params, instruments, edges, cursor, end)
     # 3. Fills.
     if events.fault[i] == 0 and symbol["mid2"] != 0:
         if touches_symbol(symbol, params[0], symbol["bid_px"], symbol["ask_px"]):
@@ -210,7 +214,7 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
 
 
 @kernel
-def _take_edges(world, params, instruments, edges, closes, cursor, end):
+def _take_edges(world, params, instruments, edges, cursor, end):
     """What the edges of one event ask of steps 3 to 7: funding on the position held, marks, decisions."""
     for e in range(cursor, end):
         edge = edges[e]
@@ -226,8 +230,6 @@ def _take_edges(world, params, instruments, edges, closes, cursor, end):
             if extreme and params[0]["latch_on_extreme"] != 0 and world.run[0]["latch"] == 0:
                 set_latch(world, _LATCHED_BY_EXTREME)
         if kind == _BAR or kind == _GAP:
-            world.features[edge["symbol"]] = closes[edge["a"]]
-            _set_trend(world.symbols[edge["symbol"]], edge["b"])
             world.symbols[edge["symbol"]]["judge"] = params[0]["gated"]
         if kind == _BAR or kind == _FIRST:
             world.symbols[edge["symbol"]]["decide"] = 1

@@ -7,7 +7,16 @@ from typing import Final
 from grinder._jit import kernel
 from grinder.records import FAR, NEVER, NONE, IntentKind, OrderState, Role
 
-__all__ = ["apply_due_changes", "coming_px", "coming_qty", "count_orders", "order_state", "put_order", "remove_order", "set_touches"]
+__all__ = [
+    "apply_due_changes",
+    "coming_px",
+    "coming_qty",
+    "count_orders",
+    "order_state",
+    "put_order",
+    "remove_order",
+    "set_touches",
+]
 
 _CANCEL: Final = int(IntentKind.CANCEL)
 _AMEND: Final = int(IntentKind.AMEND)

@@ -11,7 +11,17 @@ from grinder._jit import kernel
 from grinder.records import NEVER, NONE, Alert, AlertLevel, Latch, Mode, PolicyKind, Regime, Severity
 from grinder.units import ONE, mul_div_ceil, share_of
 
-__all__ = ["count_result", "end_cooldowns", "guard", "has_adds_off", "is_flattening", "is_in_emergency", "mode_of", "put_alert", "set_latch"]
+__all__ = [
+    "count_result",
+    "end_cooldowns",
+    "guard",
+    "has_adds_off",
+    "is_flattening",
+    "is_in_emergency",
+    "mode_of",
+    "put_alert",
+    "set_latch",
+]
 
 _SMART: Final = int(PolicyKind.SMART)
 _EMERGENCY_MODE: Final = int(Mode.EMERGENCY)

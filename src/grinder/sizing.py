@@ -10,7 +10,18 @@ from typing import Final
 from grinder._jit import kernel
 from grinder.plan import start_ladder
 from grinder.records import Reason
-from grinder.units import LOSS_LIMIT, MAX_QTY_LOTS, MICRO, ONE, capped_product, fee_atoms, mul_div, mul_div_ceil, mul_div_floor, share_of
+from grinder.units import (
+    LOSS_LIMIT,
+    MAX_QTY_LOTS,
+    MICRO,
+    ONE,
+    capped_product,
+    fee_atoms,
+    mul_div,
+    mul_div_ceil,
+    mul_div_floor,
+    share_of,
+)
 
 __all__ = ["add_loss", "add_notional", "entries_loss", "farther", "fit_levels", "held_loss", "levels_loss", "stress_price"]
 
