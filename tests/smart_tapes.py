@@ -55,12 +55,13 @@ def oracle_settings(c: Case) -> dict[str, Any]:
     params, rows = c.config.params(c.fixture.instruments, c.fixture.price_range)
     p = {name: int(params[0][name]) for name in params.dtype.names}
     names = (
-        "atr_bars return_bars range_eps range_cap ema_fast ema_slow top_n impact_quote wall_ratio l1_stale_ns l1_pause_ns "
-        "l2_stale_ns thin_quote thin_quote_depth thin_ns thin_clear_ns shock_ratio shock_tr baseline_bars spread_bars "
-        "spread_bars_min spread_floor jump_window_ns quarantine_window_ns clear_ns trend_enter trend_exit er_enter "
-        "x_min x_cap side_mult_against side_mult_with impact_ref alpha step_min min_step_ticks levels_min levels_max max_weight_ratio "
-        "skew_factor replan_levels replan_center throttle_ns taker_fee slippage dd_clear dc_tp_mult max_consecutive_losses "
-        "cooldown_ns select_every_ns switch_margin liq_ref w_range w_liq w_tox w_trend"
+        "atr_bars return_bars range_eps range_cap ema_fast ema_slow top_n impact_quote wall_ratio l1_stale_ns "
+        "l1_pause_ns l2_stale_ns thin_quote thin_quote_depth thin_ns thin_clear_ns shock_ratio shock_tr baseline_bars "
+        "spread_bars spread_bars_min spread_floor jump_window_ns quarantine_window_ns clear_ns trend_enter trend_exit "
+        "er_enter x_min x_cap side_mult_against side_mult_with impact_ref alpha step_min min_step_ticks levels_min "
+        "levels_max max_weight_ratio skew_factor replan_levels replan_center throttle_ns taker_fee slippage dd_clear "
+        "dc_tp_mult max_consecutive_losses cooldown_ns select_every_ns switch_margin liq_ref w_range w_liq w_tox "
+        "w_trend "
     ).split()
     out = c.reference_config() | {name: p[name] for name in names} | {"policy": "smart", "atr_method": c.config.atr_method}
     for name in ("spread", "impact", "jump", "quarantined"):

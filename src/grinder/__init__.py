@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from grinder.data.instrument import Instrument
     from grinder.digest import Digest
     from grinder.golden import verify
-    from grinder.policies.own import Features, GridPlan, TargetState, View, WantedOrder, policy, static
+    from grinder.policies.own import Features, GridPlan, TargetState, View, WantedOrder, policy, smart, static
     from grinder.records import Adds, Feature, Mode, Reason, Regime, Role
     from grinder.run import Run, Table, load
     from grinder.session import replay
@@ -46,6 +46,7 @@ _HOME = {
     "load": "run",
     "policy": "policies.own",
     "replay": "session",
+    "smart": "policies.own",
     "static": "policies.own",
     "verify": "golden",
     "write_fixture": "data.fixture",
@@ -75,6 +76,7 @@ __all__ = [
     "load",
     "policy",
     "replay",
+    "smart",
     "static",
     "verify",
     "write_fixture",

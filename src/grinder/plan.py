@@ -7,7 +7,7 @@ from typing import Final
 from grinder._jit import kernel
 from grinder.units import MAX_PRICE_TICKS, MICRO, ONE, mul_div_floor
 
-__all__ = ["grow_ladder", "ladder_price", "next_rung", "put_plan", "start_ladder", "take_profit_step", "tick_floor"]
+__all__ = ["adopt", "grow_ladder", "ladder_price", "next_rung", "start_ladder", "take_profit_step", "tick_floor"]
 
 _NO_PRICE: Final = 0
 
@@ -104,7 +104,22 @@ def ladder_price(plan, ladder, side, index):
 
 
 @kernel
-def put_plan(world, tape, event, ts, s):
+def adopt(world, tape, event, ts, s):
+    """Put the plan that was worked out in the last place in force for symbol `s`, numbered and recorded."""
+    last = len(world.plans) - 1
+    plan = world.plans[last]
+    plan["id"] = world.run[0]["next_plan"]
+    world.run[0]["next_plan"] += 1
+    world.plans[s] = plan
+    for side in range(2):
+        for i in range(plan["last_index"] + 1):
+            world.ladder[s, side, i] = world.ladder[last, side, i]
+    world.symbols[s]["settled"] = 0
+    _put_plan(world, tape, event, ts, s)
+
+
+@kernel
+def _put_plan(world, tape, event, ts, s):
     """Record the plan in force and its levels, BUY side first (SPEC 14)."""
     plan = world.plans[s]
     row = tape.plans[tape.used[0]["plans"]]

@@ -433,11 +433,12 @@ FUNDING: Final = _record("row rate mark_px")
 
 RUN: Final = _record(
     "cash equity peak drawdown budget window_equity max_inventory "
-    "next_order next_cycle next_plan tokens tokens_ts next_due next_bar_end next_roll next_gate next_wake next_select in_step fault "
-    "latch armed damage over_leverage"
+    "next_order next_cycle next_plan tokens tokens_ts next_due next_bar_end next_roll next_gate next_wake next_select "
+    "in_step fault latch armed damage over_leverage"
 )
-"""The portfolio and the run's counters. `tokens` in 1e-9; `next_due`: first order change due; `next_wake`: first end of a cooldown
-or selection; `in_step`: a decision is awaited; `latch`: the kill switch; `armed`: a drawdown may latch it; `damage`: DAMAGE_CONTROL."""
+"""The portfolio and the run's counters. `tokens` in 1e-9; `next_due`: first order change due; `next_wake`: first end of a
+cooldown or selection; `in_step`: a decision is awaited; `latch`: the kill switch; `armed`: a drawdown may latch it; `damage`:
+DAMAGE_CONTROL."""
 
 SYMBOL: Final = _record(
     "bid_px bid_qty ask_px ask_qty mid2 anchor2 position cost cash realised unrealised fees funding turnover "
@@ -597,9 +598,9 @@ def world_shapes(symbols: int, sizes: Mapping[str, int]) -> dict[str, tuple[int,
     per_symbol = dict.fromkeys(("market", "filters", "gates", "features", "symbols", "inputs"), (symbols,))
     tables = dict.fromkeys(("orders", "cycles", "targets"), (symbols, room))
     scratch = {"wanted": (ladders + 2 * room,), "intents": (ladders + 3 * room + 1,)}
-    tables["once"] = (symbols, 2, MAX_LEVELS + sizes["max_open_orders"])
+    once = {"once": (symbols, 2, MAX_LEVELS + sizes["max_open_orders"])}
     rings: dict[str, tuple[int, ...]] = {"history": (symbols, sizes["bars_kept"]), "spreads": (symbols, sizes["spread_bars"])}
     rings |= {"natrs": (symbols, sizes["natrs_kept"]), "strays": (symbols, sizes["strays_kept"]), "mids": (symbols, MIDS_KEPT, 2)}
     market = {"books": (symbols, 4, sizes["top_n"]), "holds": (symbols, len(Toxicity) - 1, 3)}
     plans = {"plans": (symbols + 1,), "ladder": (symbols + 1, 2, LADDER_SLOTS)}
-    return {"run": (1,), **plans, **per_symbol, **tables, **scratch, **rings, **market}
+    return {"run": (1,), **plans, **once, **per_symbol, **tables, **scratch, **rings, **market}

@@ -160,10 +160,10 @@ class _Session:
     def _decide(self, event: int, ts: int) -> None:
         assert self.policy is not None
         s = int(np.argmax(self.world.symbols["decide"] != 0))
-        view = view_of(self.world, self.instruments, event, ts, s)
+        view = view_of(self.world, self.params, self.instruments, event, ts, s)
         try:
             decision = self.policy(view, self.policy_params)
-            commit(self.world, decision, self.tape, event, ts, s, view.tick_value)
+            commit(self.world, decision, self.tape, event, ts, s, self.params, self.instruments, self.policy.damped)
         except Exception as error:
             when = np.datetime64(ts, "ns")
             error.add_note(f"policy {self.policy.name}, symbol {self.data.symbols[s]}, event {event}, {when} UTC")

@@ -23,7 +23,7 @@ from grinder.units import (
     share_of,
 )
 
-__all__ = ["add_loss", "add_notional", "entries_loss", "farther", "fit_levels", "held_loss", "levels_loss", "stress_price"]
+__all__ = ["add_loss", "add_notional", "entries_loss", "farther", "fit_levels", "held_loss", "stress_price", "weigh_side"]
 
 _LEVELS_CLAMPED: Final = int(Reason.LEVELS_CLAMPED)
 _BUDGET_TOO_SMALL: Final = int(Reason.BUDGET_TOO_SMALL)
@@ -90,6 +90,24 @@ def levels_loss(levels, n, stress, tick_value, maker_fee):
         loss = add_loss(loss, levels[i]["qty"], levels[i]["px"], stress, tick_value)
         notional = add_notional(notional, levels[i]["qty"], levels[i]["px"], tick_value)
     return entries_loss(loss, notional, maker_fee)
+
+
+@kernel
+def weigh_side(plan, levels, side, position, mid2, budget, tick_value, maker_fee):
+    """Note what a side of a plan can lose: `p_stress`, the loss of its entries there, the worst case, and the budget left for it.
+
+    Args:
+        budget: the symbol's, less its drawdown; what the open position can lose comes off here.
+    """
+    n = plan["levels_down"] if side > 0 else plan["levels_up"]
+    width = min(ONE, plan["width_down"] if side > 0 else plan["width_up"])
+    stress = stress_price(plan["center"], width, side, levels, n)
+    held = held_loss(position, mid2, stress, tick_value)
+    loss, room = levels_loss(levels, n, stress, tick_value, maker_fee), max(0, budget - held)
+    if side > 0:
+        plan["stress_down"], plan["room_down"], plan["loss_down"], plan["worst_down"] = stress, room, loss, loss + held
+    else:
+        plan["stress_up"], plan["room_up"], plan["loss_up"], plan["worst_up"] = stress, room, loss, loss + held
 
 
 # Sizes

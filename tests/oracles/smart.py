@@ -623,7 +623,7 @@ class Smart(Reference):
         self.decisions |= {x.index for x in self.symbols if x.mark.budget != budgets[x.index]}
 
     def hard_gated(self, sym: SmartSymbol) -> bool:
-        """OPEN 49, decided by ADR-0024.2: the spread is the last bar close's; a funding rate is extreme over `funding_limit` (0: off)."""
+        """OPEN 49, decided by ADR-0024.2: the last bar close's spread; a funding rate is extreme over `funding_limit` (0: off)."""
         level, cfg = sym.gates.level, self.cfg
         spread = (sym.features or {}).get("spread_bps") or 0
         return (

@@ -18,9 +18,27 @@ import numpy as np
 from grinder._jit import kernel
 from grinder.config import PARAMS
 from grinder.errors import PolicyError
-from grinder.plan import put_plan, start_ladder, take_profit_step, tick_floor
-from grinder.records import BUY, LADDER_SLOTS, MAX_LEVELS, SELL, Adds, Mode, PlanKind, Reason, Regime, Role, World
-from grinder.sizing import stress_price
+from grinder.plan import adopt, start_ladder, take_profit_step, tick_floor
+from grinder.policies.smart import gather_inputs, plan_grid, replaces
+from grinder.records import (
+    BUY,
+    INPUTS,
+    LADDER_SLOTS,
+    LEVEL,
+    MAX_LEVELS,
+    PLAN,
+    SELL,
+    Adds,
+    Feature,
+    Mode,
+    PlanKind,
+    Reason,
+    Regime,
+    Role,
+    World,
+)
+from grinder.regime import IS_WARM
+from grinder.sizing import weigh_side
 from grinder.tape import Tape
 from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, MICRO, MONEY_LIMIT, ONE
 
@@ -34,6 +52,7 @@ __all__ = [
     "commit",
     "params_of",
     "policy",
+    "smart",
     "static",
     "view_of",
 ]
@@ -100,6 +119,17 @@ class View(NamedTuple):
     """atoms, at the last mark"""
     budget: int
     """the symbol's drawdown budget, atoms"""
+    drawdown: int
+    """the symbol's, atoms, at the last mark"""
+    max_inventory: int
+    """largest notional of the symbol's position, atoms"""
+    gross: int
+    """notional of all positions, atoms"""
+    tp_buy: int
+    """notional of the symbol's open take-profits that buy, atoms"""
+    tp_sell: int
+    places: int
+    """orders that the limits leave for entries"""
     tick_value: int
     """atoms per tick and lot"""
     quantity: int
@@ -122,6 +152,12 @@ class View(NamedTuple):
     """`Trend`: 0 none, 1 up, 2 down"""
     regime: int
     """`Regime`"""
+    mode: int
+    """protection `Mode`"""
+    adds_off: int
+    """1 while protection keeps every entry of the symbol out, whatever the plan says"""
+    reduce_only: int
+    """1 while the kill switch is latched"""
     features: Features
     """as of the symbol's last bar close"""
     orders: np.ndarray
@@ -205,19 +241,29 @@ class Policy:
     """SHA-256 of its source: provenance, not part of the digest, which is of what the policy did."""
     on_fill: bool = False
     gates: bool = True
+    damped: bool = False
 
     def __call__(self, view: View, params: Any) -> Decision:
         """Decide."""
         return self.function(view, params)
 
 
-def policy(function: Callable[..., Any] | None = None, *, on_fill: bool = False, gates: bool = True, jit: bool = False) -> Any:
+def policy(
+    function: Callable[..., Any] | None = None,
+    *,
+    on_fill: bool = False,
+    gates: bool = True,
+    damped: bool = False,
+    jit: bool = False,
+) -> Any:
     """Make a function a policy.
 
     Args:
         on_fill: call it at fills of its symbol too.
         gates: look at gates and regimes (SPEC 5, 6), record them and call it when they change. Without them, as for the built-in
             `static`, the view's gates are 0, its regime is RANGE, and quiet quotes cost nothing.
+        damped: put a GridPlan in force only where it differs enough from the one in force, as `smart` does (SPEC 7.9); otherwise
+            every one that differs at all replaces it, and all resting entries with it.
         jit: compile it by numba on its own (never into the engine's loop).
 
     >>> @policy(on_fill=True)
@@ -233,7 +279,8 @@ def policy(function: Callable[..., Any] | None = None, *, on_fill: bool = False,
             import numba
 
             called = numba.njit(inner)
-        return Policy(called, getattr(inner, "__name__", type(inner).__name__), _source_hash(inner, on_fill, gates), on_fill, gates)
+        name = getattr(inner, "__name__", type(inner).__name__)
+        return Policy(called, name, _source_hash(inner, on_fill, gates, damped), on_fill, gates, damped)
 
     return wrap if function is None else wrap(function)
 
@@ -255,10 +302,13 @@ def params_of(params: Any) -> Any:
     return Params(*(int(params[0][name]) for name in _SETTINGS))
 
 
-def view_of(world: World, instruments: Any, event: int, ts: int, s: int) -> View:
+def view_of(world: World, params: Any, instruments: Any, event: int, ts: int, s: int) -> View:
     """What the policy sees of symbol `s` at the event in hand."""
     symbol, run = world.symbols[s], world.run[0]
+    gather_inputs(world, params, instruments, s)
+    inputs = world.inputs[s]
     numbers = {name: int(symbol[name]) for name in View._fields if name in (symbol.dtype.names or ())}
+    numbers |= {name: int(inputs[name]) for name in View._fields if name in (inputs.dtype.names or ())}
     return View(
         **numbers,
         portfolio_equity=int(run["equity"]),
@@ -266,7 +316,6 @@ def view_of(world: World, instruments: Any, event: int, ts: int, s: int) -> View
         event=int(event),  # a numpy integer without the JIT
         ts=ts,
         symbol=s,
-        tick_value=int(instruments[s]["tick_value"]),
         quantity=int(instruments[s]["quantity"]),
         plan=int(world.plans[s]["id"]) if world.plans[s]["kind"] else -1,
         features=Features(*world.features[s].item()[3:]),  # without event, ts and symbol
@@ -295,6 +344,31 @@ def static(view: View, params: Any) -> GridPlan:
     )
 
 
+def smart(view: View, params: Any) -> GridPlan | None:
+    """The built-in `smart` plan of a symbol, to start from (SPEC 7); None before there are features for one.
+
+    `@gr.policy(damped=True)` keeps the plan in force while it differs little. With this plan unchanged, such a policy trades as
+    the built-in one, but for what that does by itself: it throttles entries, chooses symbols and ends its orders in an EMERGENCY.
+    """
+    if view.features.absent & IS_WARM:
+        return None
+    inputs, plan, ladder = np.zeros(1, INPUTS), np.zeros(1, PLAN), np.zeros((2, LADDER_SLOTS), LEVEL)
+    row, absent = inputs[0], view.features.absent
+    for name in ("regime", "mode", "mid2", "tick_value", "position", "budget", "drawdown", "max_inventory", "gross"):
+        row[name] = getattr(view, name)
+    for name in ("tp_buy", "tp_sell", "places", "adds_off", "reduce_only"):
+        row[name] = getattr(view, name)
+    row["natr"], row["equity"] = view.features.natr, view.portfolio_equity
+    row["impact"] = -1 if absent & Feature.IMPACT else view.features.impact
+    row["depth_short"] = bool(absent & Feature.IMPACT) and not absent & Feature.DEPTH_BID
+    plan_grid(row, np.array([tuple(params)], PARAMS)[0], plan[0], ladder)
+    down, up = int(plan[0]["levels_down"]), int(plan[0]["levels_up"])
+    numbers: dict[str, Any] = {name: int(plan[0][name]) for name in GridPlan._fields if name in (PLAN.names or ())}
+    numbers["size_schedule_down"] = tuple(ladder[0]["qty"][1 : down + 1].tolist())
+    numbers["size_schedule_up"] = tuple(ladder[1]["qty"][1 : up + 1].tolist())
+    return GridPlan(symbol=view.symbol, **numbers)
+
+
 # From decision to plan in force
 
 MAX_TP_STEP: Final = 2 * ONE
@@ -317,7 +391,9 @@ _PLAN_FIELDS: Final = {
 """What a GridPlan hands to the plan in force, and from where to where."""
 
 
-def commit(world: World, decision: Decision, tape: Tape, event: int, ts: int, s: int, tick_value: int) -> None:
+def commit(
+    world: World, decision: Decision, tape: Tape, event: int, ts: int, s: int, params: Any, instruments: Any, damped: bool = False
+) -> None:
     """Make a decision the plan in force of symbol `s`; one that changes nothing is dropped without a record (ADR-0002).
 
     Raises:
@@ -326,9 +402,9 @@ def commit(world: World, decision: Decision, tape: Tape, event: int, ts: int, s:
     if decision is None:
         return
     if isinstance(decision, GridPlan):
-        _commit_grid(world, decision, tape, event, ts, s)
+        _commit_grid(world, decision, tape, event, ts, s, params, instruments, damped)
     elif isinstance(decision, TargetState):
-        _commit_target(world, decision, tape, event, ts, s, tick_value)
+        _commit_target(world, decision, tape, event, ts, s, int(instruments[s]["tick_value"]))
     else:
         raise PolicyError(f"a policy returns GridPlan, TargetState or None, not {type(decision).__name__}")
 
@@ -341,7 +417,9 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
     return int(value)
 
 
-def _commit_grid(world: World, grid: GridPlan, tape: Tape, event: int, ts: int, s: int) -> None:
+def _commit_grid(
+    world: World, grid: GridPlan, tape: Tape, event: int, ts: int, s: int, params: Any, instruments: Any, damped: bool
+) -> None:
     _whole(grid.symbol, "symbol", s, s)
     grid = grid._replace(reduce_only=int(grid.reduce_only)) if isinstance(grid.reduce_only, bool) else grid
     values = {name: _whole(getattr(grid, name), name, low, high) for name, (low, high) in _PLAN_FIELDS.items()}
@@ -351,20 +429,39 @@ def _commit_grid(world: World, grid: GridPlan, tape: Tape, event: int, ts: int, 
         values["reasons"] |= int(Reason.STEP_TICK_FLOOR)
     levels = [_whole(getattr(grid, name), name, 0, MAX_LEVELS) for name in ("levels_down", "levels_up")]
     sizes = [_sizes(grid.size_schedule_down, levels[0], "down"), _sizes(grid.size_schedule_up, levels[1], "up")]
-    plan, ladder = world.plans[s], world.ladder[s]
+    old, ladder = world.plans[s], world.ladder[s]
     if (
-        plan["kind"] == PlanKind.GRID
-        and all(plan[name] == value for name, value in values.items())
-        and (plan["wanted_down"], plan["wanted_up"]) == tuple(levels)
+        old["kind"] == PlanKind.GRID
+        and all(old[name] == value for name, value in values.items())
+        and (old["wanted_down"], old["wanted_up"]) == tuple(levels)
         and all((ladder[side]["qty"][1:] == sizes[side]).all() for side in (0, 1))
     ):
         return
+    plan = world.plans[-1]
+    plan["kind"], plan["budgeted"] = PlanKind.GRID, values["budget"] > 0
     for name, value in values.items():
         plan[name] = value
     plan["wanted_down"], plan["wanted_up"] = levels
     for side in (0, 1):
-        ladder[side]["qty"][1:] = sizes[side]
-    _adopt(world, tape, event, ts, s, int(PlanKind.GRID))
+        world.ladder[-1][side]["qty"][1:] = sizes[side]
+    _lay_out(world, params, instruments, s)
+    if not damped or replaces(plan, old, params[0]):
+        adopt(world, tape, event, ts, s)
+
+
+@kernel
+def _lay_out(world, params, instruments, s):
+    """Begin the ladders of the plan in the last place, and weigh its sides as `smart` does if it has a budget."""
+    last, symbol, tick_value = len(world.plans) - 1, world.symbols[s], instruments[s]["tick_value"]
+    plan = world.plans[last]
+    plan["rung_down"] = plan["rung_up"] = plan["step"]
+    plan["last_index"] = LADDER_SLOTS - 1
+    plan["levels_down"] = start_ladder(plan, world.ladder[last, 0], 1, plan["wanted_down"])
+    plan["levels_up"] = start_ladder(plan, world.ladder[last, 1], -1, plan["wanted_up"])
+    if plan["budgeted"] != 0:
+        left, position, mid2 = symbol["budget"] - symbol["drawdown"], symbol["position"], symbol["mid2"]
+        weigh_side(plan, world.ladder[last, 0], 1, position, mid2, left, tick_value, params[0]["maker_fee"])
+        weigh_side(plan, world.ladder[last, 1], -1, position, mid2, left, tick_value, params[0]["maker_fee"])
 
 
 def _items(values: Any, name: str) -> list[Any]:
@@ -403,34 +500,15 @@ def _commit_target(world: World, target: TargetState, tape: Tape, event: int, ts
     if len(rows) > room:
         raise PolicyError(f"orders: {len(rows)} are wanted, at most {room} are possible with this max_open_orders")
     rows.sort(key=lambda row: (-row[0], row[1], row[2]))
-    plan = world.plans[s]
     tp_step = _whole(target.tp_step, "tp_step", 0, MAX_TP_STEP)
     for j, row in enumerate(rows):
         world.targets[s, j] = row
     world.symbols[s]["n_targets"] = len(rows)
-    changed = plan["kind"] != PlanKind.TARGET or plan["tp_step"] != tp_step
-    plan["tp_step"] = tp_step
-    if changed:
-        for name in ("center", "step", "width_down", "width_up", "wanted_down", "wanted_up", "budget", "reasons"):
-            plan[name] = 0
-        plan["regime"], plan["mode"] = Regime.RANGE, Mode.NORMAL
-        plan["adds_down"] = plan["adds_up"] = Adds.FULL
-        plan["worst_down"] = plan["worst_up"] = plan["reduce_only"] = 0
-        _adopt(world, tape, event, ts, s, int(PlanKind.TARGET))
-
-
-@kernel
-def _adopt(world, tape, event, ts, s, kind):
-    """Number the plan whose fields were just written, begin its ladders, record it."""
-    plan = world.plans[s]
-    plan["id"], plan["kind"] = world.run[0]["next_plan"], kind
-    world.run[0]["next_plan"] += 1
-    plan["rung_down"] = plan["rung_up"] = plan["step"]
-    plan["last_index"] = LADDER_SLOTS - 1
-    down, up = world.ladder[s, 0], world.ladder[s, 1]
-    plan["levels_down"] = start_ladder(plan, down, 1, plan["wanted_down"])
-    plan["levels_up"] = start_ladder(plan, up, -1, plan["wanted_up"])
-    plan["budgeted"] = 1 if plan["budget"] > 0 else 0
-    plan["stress_down"] = stress_price(plan["center"], min(plan["width_down"], ONE), 1, down, plan["levels_down"])
-    plan["stress_up"] = stress_price(plan["center"], min(plan["width_up"], ONE), -1, up, plan["levels_up"])
-    put_plan(world, tape, event, ts, s)
+    if world.plans[s]["kind"] == PlanKind.TARGET and world.plans[s]["tp_step"] == tp_step:
+        return
+    plan = world.plans[-1]
+    plan[...] = np.zeros((), PLAN)
+    plan["kind"], plan["tp_step"] = PlanKind.TARGET, tp_step
+    plan["regime"], plan["mode"] = Regime.RANGE, Mode.NORMAL
+    plan["adds_down"] = plan["adds_up"] = Adds.FULL
+    adopt(world, tape, event, ts, s)

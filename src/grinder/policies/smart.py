@@ -9,14 +9,14 @@ from typing import Final
 
 from grinder._jit import kernel
 from grinder.orders import count_orders
-from grinder.plan import put_plan, take_profit_step, tick_floor
+from grinder.plan import adopt, take_profit_step, tick_floor
 from grinder.protection import has_adds_off, mode_of, put_alert
-from grinder.records import Adds, Alert, AlertLevel, Feature, Mode, PlanKind, Reason, Regime, Role
+from grinder.records import Adds, Alert, AlertLevel, Feature, PlanKind, Reason, Regime, Role
 from grinder.regime import IS_WARM
-from grinder.sizing import fit_levels, held_loss, levels_loss, stress_price
+from grinder.sizing import fit_levels, weigh_side
 from grinder.units import MICRO, ONE, mul_div, mul_div_floor
 
-__all__ = ["decide_smart", "gather_inputs", "plan_grid"]
+__all__ = ["decide_smart", "gather_inputs", "plan_grid", "replaces"]
 
 _GRID: Final = int(PlanKind.GRID)
 _FULL: Final = int(Adds.FULL)
@@ -27,8 +27,9 @@ _TREND_UP: Final = int(Regime.TREND_UP)
 _TREND_DOWN: Final = int(Regime.TREND_DOWN)
 _VOL_SHOCK: Final = int(Regime.VOL_SHOCK)
 _THIN_BOOK: Final = int(Regime.THIN_BOOK)
-_ENTRY: Final = int(Role.ENTRY)
 _TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
+"""Roles past it are reduce-only."""
+assert int(Role.ENTRY) < _TAKE_PROFIT
 _IMPACT: Final = int(Feature.IMPACT)
 _DEPTH_BID: Final = int(Feature.DEPTH_BID)
 _DEPTH_SHORT: Final = int(Reason.DEPTH_SHORT)
@@ -85,9 +86,15 @@ def l2_penalty(p, impact, depth_short):
 
 
 @kernel
+def is_trend(regime):
+    """Whether a regime is one of the two with a direction."""
+    return _TREND_UP <= regime <= _TREND_DOWN
+
+
+@kernel
 def stress_width(p, regime, natr, penalty):
     """`X = clamp(k_tail * sigma_H * l2_penalty * trend_penalty, X_min, X_cap)` (SPEC 7.2)."""
-    trend = regime == _TREND_UP or regime == _TREND_DOWN
+    trend = is_trend(regime)
     if trend:
         root, k_tail = p["root_trend"], p["k_tail_trend"]
     elif regime == _VOL_SHOCK:
@@ -106,7 +113,7 @@ def stress_width(p, regime, natr, penalty):
 @kernel
 def width_of(p, regime, side, x):
     """How far a side reaches: in a trend wider against it, narrower with it (SPEC 7.3)."""
-    if regime == _TREND_UP or regime == _TREND_DOWN:
+    if is_trend(regime):
         against = -1 if regime == _TREND_UP else 1
         x = mul_div_floor(x, p["side_mult_against"] if side == against else p["side_mult_with"], ONE)
     return min(max(x, p["x_min"]), p["x_cap"])
@@ -116,7 +123,7 @@ def width_of(p, regime, side, x):
 def step_of(p, regime, natr, mid2):
     """The step and which floor decided it (SPEC 7.4, 16.13); at most 100 %."""
     multiplier = p["shock_multiplier_range"]
-    if regime == _TREND_UP or regime == _TREND_DOWN:
+    if is_trend(regime):
         multiplier = p["shock_multiplier_trend"]
     elif regime == _VOL_SHOCK:
         multiplier = p["shock_multiplier_vol_shock"]
@@ -170,21 +177,13 @@ def _plan_side(inputs, p, plan, levels, side, width, step, places, adds):
     last = levels[n]["qty"] if n > 0 else 0
     for i in range(n + 1, plan["last_index"] + 1):
         levels[i]["qty"] = last
-    stress, tick_value = stress_price(plan["center"], width, side, levels, n), inputs["tick_value"]
-    held = held_loss(inputs["position"], inputs["mid2"], stress, tick_value)
-    room = max(0, inputs["budget"] - inputs["drawdown"] - held)
-    _set_side(plan, side, width, n, adds, stress, room, levels_loss(levels, n, stress, tick_value, p["maker_fee"]), held)
-    return n, reasons
-
-
-@kernel
-def _set_side(plan, side, width, levels, adds, stress, room, loss, held):
     if side > 0:
-        plan["width_down"], plan["levels_down"], plan["adds_down"], plan["wanted_down"] = width, levels, adds, levels
-        plan["stress_down"], plan["room_down"], plan["loss_down"], plan["worst_down"] = stress, room, loss, loss + held
+        plan["width_down"], plan["levels_down"], plan["adds_down"], plan["wanted_down"] = width, n, adds, n
     else:
-        plan["width_up"], plan["levels_up"], plan["adds_up"], plan["wanted_up"] = width, levels, adds, levels
-        plan["stress_up"], plan["room_up"], plan["loss_up"], plan["worst_up"] = stress, room, loss, loss + held
+        plan["width_up"], plan["levels_up"], plan["adds_up"], plan["wanted_up"] = width, n, adds, n
+    left = inputs["budget"] - inputs["drawdown"]
+    weigh_side(plan, levels, side, inputs["position"], inputs["mid2"], left, inputs["tick_value"], p["maker_fee"])
+    return n, reasons
 
 
 # Churn
@@ -224,9 +223,9 @@ def _outgrows(new, old, loss):
 
 
 @kernel
-def gather_inputs(world, params, instruments, s, inputs):
-    """What a plan of symbol `s` is made of, at the event in hand."""
-    symbol, features, run = world.symbols[s], world.features[s], world.run[0]
+def gather_inputs(world, params, instruments, s):
+    """Fill `world.inputs` with what a plan of symbol `s` is made of, at the event in hand."""
+    symbol, features, run, inputs = world.symbols[s], world.features[s], world.run[0], world.inputs[s]
     inputs["regime"], inputs["mode"], inputs["natr"] = symbol["regime"], mode_of(run, symbol), features["natr"]
     absent = features["absent"]
     inputs["impact"] = -1 if absent & _IMPACT else features["impact"]
@@ -260,7 +259,7 @@ def _places(world, p, s):
             others += count_orders(world.symbols[other], world.orders[other])
     for j in range(symbol["n_orders"]):
         role = world.orders[s, j]["role"]
-        own += role != _ENTRY and role != _TAKE_PROFIT
+        own += role > _TAKE_PROFIT
     own += symbol["n_cycles"]
     return min(p["max_open_orders"] - own, p["max_open_orders_portfolio"] - own - others)
 
@@ -270,18 +269,12 @@ def decide_smart(world, params, instruments, tape, event, ts, s):
     """Work out a plan where there are features for one, and put it in force where 7.9 says so."""
     if world.features[s]["absent"] & IS_WARM != 0:
         return
-    inputs, last = world.inputs[s], len(world.plans) - 1
-    gather_inputs(world, params, instruments, s, inputs)
+    last = len(world.plans) - 1
+    gather_inputs(world, params, instruments, s)
     candidate = world.plans[last]
-    plan_grid(inputs, params[0], candidate, world.ladder[last])
+    plan_grid(world.inputs[s], params[0], candidate, world.ladder[last])
     if not replaces(candidate, world.plans[s], params[0]):
         return
-    candidate["id"] = world.run[0]["next_plan"]
-    world.run[0]["next_plan"] += 1
-    world.plans[s] = candidate
-    for side in range(2):
-        for i in range(candidate["last_index"] + 1):
-            world.ladder[s, side, i] = world.ladder[last, side, i]
-    put_plan(world, tape, event, ts, s)
+    adopt(world, tape, event, ts, s)
     if candidate["reasons"] & _BUDGET_TOO_SMALL:
         put_alert(tape, event, ts, s, _ALERT, _WARNING, world.symbols[s]["drawdown"], candidate["budget"])
