@@ -174,7 +174,7 @@ def _add_import_tardis(sources: Any) -> None:
 def _add_import_table(sources: Any) -> None:
     table = sources.add_parser("table", help="CSV or Parquet files of your own, with a mapping of their columns", epilog=_EPILOG)
     table.add_argument("--symbol", required=True, help="what the files are of; rows of others are dropped")
-    for stream in ("quotes", "trades", "funding"):
+    for stream in ("quotes", "trades", "funding", "commands"):
         table.add_argument(f"--{stream}", metavar="FILE", action="append", default=[], help=f"a file of {stream}; may be repeated")
     table.add_argument(
         "--column",
@@ -390,7 +390,8 @@ def _import_tardis(args: argparse.Namespace) -> int:
 def _import_table(args: argparse.Namespace) -> int:
     from grinder.data.importing import import_table
 
-    given = {name: getattr(args, name) for name in ("symbol", "quotes", "trades", "funding", "time_unit", "in_ticks", "in_lots")}
+    names = ("symbol", "quotes", "trades", "funding", "commands", "time_unit", "in_ticks", "in_lots")
+    given = {name: getattr(args, name) for name in names}
     columns = {name: str(value) for name, value in _settings(args.column).items()}
     return _import_files(args, lambda **options: import_table(args.out, columns=columns, **given, **options))
 

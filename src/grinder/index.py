@@ -17,6 +17,7 @@ __all__ = ["BLOCK", "empty_index", "first_due", "is_odd", "is_tick", "last_row",
 
 BLOCK: Final = 64
 _FUNDING: Final = int(Stream.FUNDING)
+_COMMANDS: Final = int(Stream.COMMANDS)
 _BOOKS: Final = int(Stream.BOOKS)
 _QUOTES: Final = int(Stream.QUOTES)
 
@@ -34,8 +35,8 @@ def is_tick(kind, fault):
 
 @kernel
 def is_odd(kind, fault):
-    """Whether a row is quarantined or funding, which `observe` looks at one by one."""
-    return fault != 0 or kind == _FUNDING
+    """Whether a row is quarantined, funding or a command, which `observe` looks at one by one."""
+    return fault != 0 or kind == _FUNDING or kind == _COMMANDS
 
 
 @kernel
@@ -67,7 +68,7 @@ def _index_blocks(kind, fault, bid, ask, index, blocks):
             ticks = 0
             for k in range(BLOCK):
                 ticks += (fault[i + k] == 0) & ((kind[i + k] == _QUOTES) | (kind[i + k] == _BOOKS))
-                odd += (fault[i + k] != 0) | (kind[i + k] == _FUNDING)
+                odd += (fault[i + k] != 0) | (kind[i + k] == _FUNDING) | (kind[i + k] == _COMMANDS)
         entry = index[0, b]
         entry["low"], entry["high"], entry["ticks"], entry["odd"] = low, high, ticks, odd
         entry["last"] = i + BLOCK - 1
@@ -122,7 +123,7 @@ def next_tick(events, index, s, at, stop):
 
 @kernel
 def next_odd(events, index, at, stop):
-    """The first row in [at, stop) that is quarantined or funding, else `stop`."""
+    """The first row in [at, stop) that is quarantined, funding or a command, else `stop`."""
     kind, fault = events.kind, events.fault
     i = at
     while i < stop:

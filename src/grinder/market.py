@@ -33,10 +33,12 @@ __all__ = ["observe", "open_market"]
 
 _FUNDING_STREAM: Final = int(Stream.FUNDING)
 _BOOKS: Final = int(Stream.BOOKS)
+_COMMAND_STREAM: Final = int(Stream.COMMANDS)
 _QUOTES: Final = int(Stream.QUOTES)
 _QUARANTINED: Final = int(InputKind.QUARANTINED)
 _GAP: Final = int(InputKind.GAP)
 _FUNDING: Final = int(InputKind.FUNDING)
+_COMMAND: Final = int(InputKind.COMMAND)
 _EDGE_ROLL: Final = int(EdgeKind.ROLL)
 _EDGE_FUNDING: Final = int(EdgeKind.FUNDING)
 _EDGE_BAR: Final = int(EdgeKind.BAR)
@@ -44,6 +46,7 @@ _EDGE_GAP: Final = int(EdgeKind.GAP)
 _EDGE_GAP_BAR: Final = int(EdgeKind.GAP_BAR)
 _EDGE_FIRST: Final = int(EdgeKind.FIRST)
 _EDGE_GATE: Final = int(EdgeKind.GATE)
+_EDGE_COMMAND: Final = int(EdgeKind.COMMAND)
 assert min(Fault) == 0  # a fault column holds the code plus 1
 
 
@@ -139,9 +142,13 @@ def _observe_row(world, events, base, i, params, instruments, edges, n, closes, 
         market["seen"] = 1
         n = _put_edge(edges, n, event, s, _EDGE_FIRST, 0, 0)
     if kind == _FUNDING_STREAM and fault == 0:
-        row = _funding_row(events.funding, i)
+        row = events.funding[_place_of(events.funding["row"], i)]
         _put_input(tape.input, used, event, ts, s, _FUNDING, 0, row["rate"])
         n = _put_edge(edges, n, event, s, _EDGE_FUNDING, row["rate"], row["mark_px"])
+    if kind == _COMMAND_STREAM:
+        said = events.commands[_place_of(events.commands["row"], i)]
+        _put_input(tape.input, used, event, ts, said["symbol"], _COMMAND, said["command"], 0)
+        n = _put_edge(edges, n, event, said["symbol"], _EDGE_COMMAND, said["command"], 0)
     if tick:
         _tick(run, market, ts, events.bid_px[i] + events.ask_px[i], i, params[0]["bar_ns"])
     if params[0]["gated"]:
@@ -194,6 +201,8 @@ def _raise_stale(world, p, tape, event, ts):
 def _observe_gates(world, events, i, params, instruments, edges, n, tape, event):
     """Step 5 of SPEC 3.2: what row `i` says of its symbol's gates, then every gate that moves or whose hold ends."""
     ts, own, run = events.ts[i], events.symbol[i], world.run[0]
+    if events.kind[i] == _COMMAND_STREAM:  # no market data: nothing is judged, but time passes
+        return _settle(world, params, edges, n, tape, event, ts, NONE, False, False)
     refreshed = is_tick(events.kind[i], events.fault[i])
     if refreshed:
         mid2 = events.bid_px[i] + events.ask_px[i]
@@ -206,8 +215,17 @@ def _observe_gates(world, events, i, params, instruments, edges, n, tape, event)
         note_stray(world, own, ts)
     bid, ask, tick_value = events.bid_px[i], events.ask_px[i], instruments[own]["tick_value"]
     held = judge_inputs(world, params, own, ts, refreshed, bid, events.bid_qty[i], ask, events.ask_qty[i], tick_value)
-    gate, everyone = world.gates[own], ts >= run["next_gate"]
-    if not (everyone or held or gate["raised"] != 0 or (refreshed and gate["stale"] > 0)):
+    gate = world.gates[own]
+    rises = held or gate["raised"] != 0 or (refreshed and gate["stale"] > 0)
+    return _settle(world, params, edges, n, tape, event, ts, own, rises, refreshed)
+
+
+@kernel
+def _settle(world, params, edges, n, tape, event, ts, own, rises, refreshed):
+    """Every gate that moves at an event of symbol `own` (-1: none), or whose hold ends; `rises`: its own may."""
+    run = world.run[0]
+    everyone = ts >= run["next_gate"]
+    if not (everyone or rises):
         return n  # nothing rises, nothing ends
     run["next_gate"] = NEVER if everyone else run["next_gate"]
     for s in range(len(world.gates)):
@@ -243,7 +261,7 @@ def _tick(run, market, ts, mid2, i, bar_ns):
 def _calm_until(world, events, index, at, stop, p):
     """The first row from `at` that can do more than move an open bar, else `stop`.
 
-    Such are: the first one due for a timer, quarantined and funding rows, and L1 updates that open a bar or may end a gap.
+    Such are: the first one due for a timer, quarantined, funding and command rows, and L1 updates that open a bar or may end a gap.
     """
     run, markets = world.run[0], world.market
     due = min(run["next_bar_end"], run["next_roll"])
@@ -383,16 +401,16 @@ def _keep_book(world, events, s, stop, oldest):
 
 
 @kernel
-def _funding_row(funding, i):
-    """The funding numbers of row `i`, which has some."""
-    low, high = 0, len(funding) - 1
+def _place_of(rows, i):
+    """The place of row `i`, which is there, in ascending rows."""
+    low, high = 0, len(rows) - 1
     while low < high:
         middle = (low + high) // 2
-        if funding[middle]["row"] < i:
+        if rows[middle] < i:
             low = middle + 1
         else:
             high = middle
-    return funding[low]
+    return low
 
 
 @kernel

@@ -17,6 +17,7 @@ import numpy as np
 __all__ = [
     "BAR",
     "BUY",
+    "COMMAND",
     "CYCLE",
     "EDGE",
     "FAR",
@@ -54,6 +55,7 @@ __all__ = [
     "Alert",
     "AlertLevel",
     "Cause",
+    "Command",
     "EdgeKind",
     "Events",
     "Fault",
@@ -99,12 +101,26 @@ MAX_LEVELS: Final = 50
 
 
 class Stream(IntEnum):
-    """The market data streams; the number is the rank in the merged order (SPEC 2.1)."""
+    """The streams; the number is the rank in the merged order (SPEC 2.1).
+
+    Commands come last: what is done at a time can only affect what comes after all that the market did then (ADR-0020).
+    """
 
     FUNDING = 0
     BOOKS = 1
     QUOTES = 2
     TRADES = 3
+    COMMANDS = 4
+
+
+class Command(IntEnum):
+    """What someone at the desk can do (SPEC 11). KILL and RESET are always of the whole portfolio."""
+
+    PAUSE = 0
+    RESUME = 1
+    KILL = 2
+    RESET = 3
+    RECOVER = 4
 
 
 class InputKind(IntEnum):
@@ -353,6 +369,7 @@ class EdgeKind(IntEnum):
     GAP_BAR = 4
     FIRST = 5
     GATE = 6
+    COMMAND = 7
 
 
 _FEATURES: Final = ("absent", *(str(feature.name).lower() for feature in Feature))
@@ -418,18 +435,21 @@ FEATURES: Final = stage_dtype("features")
 """Features at a symbol's last bar close: the mask of absent ones, then 1e-8 units, money in atoms; 0 where absent."""
 
 INDEX: Final = _record("low high ticks odd last")
-"""Of one symbol's rows in a block: extremes of mid2, accepted L1 updates, rows that are quarantined or funding, and its last
-row in this block or before."""
+"""Of one symbol's rows in a block: extremes of mid2, accepted L1 updates, rows that are quarantined, funding or commands, and
+its last row in this block or before."""
 
 EDGE: Final = _record("event symbol kind a b")
 """One piece of exogenous work: event index in the run, symbol (-1: all), EdgeKind, two values (funding: rate, mark; bar: row
-of its features)."""
+of its features; command: a Command)."""
 
 INSTRUMENT: Final = _record("tick_value half_tick_value perpetual hard_cap quantity budget")
 """Per symbol constants: atoms per tick and lot, half of it, 1 for a perpetual, largest position, static quantity in lots,
 drawdown budget given absolutely (-1: none)."""
 
 FUNDING: Final = _record("row rate mark_px")
+
+COMMAND: Final = _record("row symbol command")
+"""A command's row, whom it concerns (-1: every symbol) and what it is, a Command."""
 
 RUN: Final = _record(
     "cash equity peak drawdown budget window_equity max_inventory "
@@ -489,14 +509,14 @@ INTENT: Final = _record("kind slot side role key px qty group distance refused")
 class Events(NamedTuple):
     """A stretch of the merged market events, one row each (SPEC 2.1), in columns of equal length.
 
-    The L1 columns hold the symbol's state *after* the event, so that trades, funding and quarantined rows repeat it; all are
-    0 before the symbol's first accepted L1 update. Funding's own numbers stand apart, by row of this stretch.
+    The L1 columns hold the symbol's state *after* the event, so that trades, funding, commands and quarantined rows repeat it; all
+    are 0 before the symbol's first accepted L1 update. What funding and commands say stands apart, by row of this stretch.
     """
 
     ts: np.ndarray
     """int64, ns"""
     symbol: np.ndarray
-    """int16, ASCII rank"""
+    """int16, ASCII rank; 0 for a command that concerns every symbol, so that it is always an index"""
     kind: np.ndarray
     """int8, Stream"""
     fault: np.ndarray
@@ -511,6 +531,8 @@ class Events(NamedTuple):
     """int64, lots"""
     funding: np.ndarray
     """FUNDING, (F,): rows of funding events"""
+    commands: np.ndarray
+    """COMMAND, (C,): rows of command events"""
     book_rows: np.ndarray
     """int64, (B,): the row of each book"""
     books: np.ndarray

@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 
 from grinder._jit import kernel
 from grinder.config import Config, canonical_json, checked
+from grinder.data.commands import EVERY, Order, codes_of, columns_of, insert_commands, listed_commands, split_commands
 from grinder.data.expectations import wrong_expectation
 from grinder.data.instrument import Instrument
 from grinder.data.merging import merge
 from grinder.data.validation import Columns, check_stream
 from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError, cause
 from grinder.index import empty_index, make_index
-from grinder.records import FAR, Events, Stream
+from grinder.records import FAR, NONE, Events, Stream
 from grinder.units import parse_ratio
 
 __all__ = [
@@ -54,6 +55,7 @@ _CANONICAL: Final[dict[str, tuple[str, ...]]] = {
     "funding": ("ts", "symbol", "rate", "mark_px"),
     "quotes": ("ts", "symbol", "bid_px", "bid_qty", "ask_px", "ask_qty"),
     "trades": ("ts", "symbol", "id", "px", "qty", "aggressor"),
+    "commands": ("ts", "symbol", "command"),
 }
 EXTRA_COLUMNS: Final = ("ts_exchange", "ts_local", "update_id")
 """Columns that a stream may carry beside its own: both clocks of a recording, and the exchange's row id. A replay ignores them."""
@@ -90,6 +92,7 @@ class Fixture:
         price_range: smallest and largest price of each instrument, in ticks.
         manifest: `fixture.toml` as read; empty for a fixture made in memory.
         path: its folder, or None.
+        streams: rows and SHA-256 of each stream, of which `content` is made; of a head those of the whole.
 
     Make one with `gr.fixture(name)`, `Fixture.open(folder)` or `Fixture.from_arrays`.
     """
@@ -102,6 +105,7 @@ class Fixture:
     price_range: tuple[tuple[int, int], ...]
     manifest: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    streams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     _indices: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -148,6 +152,45 @@ class Fixture:
             raise ConfigError(f"head of {events} events: allowed are 1 to {len(self)}")
         return self._replace(events=_cut(self.events, 0, events), content=f"{self.content}:{events}")
 
+    @property
+    def commands(self) -> list[Order]:
+        """The manual commands among the events, as `with_commands` takes them."""
+        return listed_commands(self.events, self.symbols)
+
+    def with_commands(self, commands: Iterable[Order]) -> Fixture:
+        """The same market data under these manual commands, instead of any there are: what would have happened?
+
+        The content hash is a function of the market data and the commands, and that of a fixture made with both at once.
+        `fx.with_commands([*fx.commands, ...])` adds to those there are, `fx.with_commands([])` takes all away.
+
+        Args:
+            commands: (time, command, symbol), in any order. Time is ns or UTC text, such as "2024-01-03 14:02" or
+                "2024-01-03T14:02:05.25"; the command pause, resume, kill, reset or recover, as text, `Command` or code; the
+                symbol None for every one, as it must be for kill and reset. A command comes after all that the market did
+                at its time.
+
+        Raises:
+            ConfigError: no such time, command or symbol. InputFault: a time out of 2009..2100, a kill or reset of one symbol.
+
+        >>> btc = Instrument(symbol="BTC", kind="spot", tick_size="0.1", lot_size="0.001")
+        >>> fx = Fixture.from_arrays([btc], quotes={"ts": [1700000000_000000000], "bid_px": [99], "bid_qty": [1], "ask_px": [101],
+        ...     "ask_qty": [1]})
+        >>> fx.with_commands([("2023-11-14 22:14", "kill", None)]).commands
+        [(1700000040000000000, <Command.KILL: 2>, None)]
+        """
+        columns = columns_of(commands, self.symbols)
+        cut = sum(entry["rows"] for entry in self.streams.values()) != len(self)
+        market, _ = split_commands(self.events)
+        streams = {stream: entry for stream, entry in self.streams.items() if stream != "commands"}
+        content = _content(self.instruments, streams)
+        whole = f"{content}:{len(market.ts)}" if cut else content
+        if len(columns["ts"]):
+            check_stream("commands", {"commands": columns}, len(self.instruments), "commands")
+            market = insert_commands(market, columns)
+            streams["commands"] = _summed("commands", columns)
+            whole = _sha256({"events": whole, "commands": streams["commands"]}) if cut else _content(self.instruments, streams)
+        return self._replace(events=market, content=whole, streams=streams, manifest={}, path=None)
+
     def _replace(self, **changes: Any) -> Fixture:
         import dataclasses
 
@@ -162,6 +205,7 @@ class Fixture:
         books: Mapping[str, Any] | None = None,
         trades: Mapping[str, Any] | None = None,
         funding: Mapping[str, Any] | None = None,
+        commands: Mapping[str, Any] | None = None,
         config: Config | None = None,
         name: str = "memory",
     ) -> Fixture:
@@ -169,9 +213,11 @@ class Fixture:
 
         Args:
             instruments: one for each symbol, in any order.
-            quotes, books, trades, funding: columns of equal length by name, ordered by `ts` (ns). `symbol` is an
+            quotes, books, trades, funding, commands: columns of equal length by name, ordered by `ts` (ns). `symbol` is an
                 array of indices into `instruments` as given, or of names; with one instrument it may be missing. A level that a
                 book lacks has price and quantity 0; a trade's `aggressor` is +1 (buyer), -1 (seller) or 0, unknown.
+                A `command` is a `Command` or the name of one; its `symbol` -1 (among names "*") is every symbol, and so is a
+                column left out.
             config: the settings of replays; its `max_jump` decides which rows are quarantined.
 
         Raises:
@@ -182,7 +228,7 @@ class Fixture:
         ...     "ask_qty": [1]})
         Fixture('memory': BTC; 1 events, 2023-11-14T22:13:20 to 2023-11-14T22:13:20 UTC)
         """
-        given = {"funding": funding, "books": books, "quotes": quotes, "trades": trades}
+        given = {"funding": funding, "books": books, "quotes": quotes, "trades": trades, "commands": commands}
         streams = {stream: _columns(columns, instruments, stream) for stream, columns in given.items() if columns is not None}
         return _assemble(name, instruments, streams, config or Config(), {}, None)
 
@@ -217,34 +263,39 @@ class Fixture:
 def _columns(columns: Mapping[str, Any], instruments: Sequence[Instrument], stream: str) -> dict[str, NDArray[np.int64]]:
     """Canonical int64 columns of user arrays, symbols renumbered to their ASCII rank."""
     rank = {name: i for i, name in enumerate(sorted(instrument.symbol for instrument in instruments))}
+    every = stream == "commands"
+    columns = {**columns, "command": codes_of(columns["command"], stream)} if every and "command" in columns else columns
     out = {name: _int64(values, stream, name) for name, values in columns.items() if name != "symbol"}
     if "symbol" in columns and np.ndim(columns["symbol"]) != 1:
         kind, cure = f"{np.ndim(columns['symbol'])}-dimensional", "give one name or index a row"
         raise InputFault("not a column of symbols", file=stream, column="symbol", value=kind, cure=cure)
     if "symbol" in columns and np.asarray(columns["symbol"]).dtype.kind in "iu":
-        out["symbol"] = _ranks(np.asarray(columns["symbol"]), np.array([rank[one.symbol] for one in instruments], np.int64), stream)
+        ranks = np.array([rank[one.symbol] for one in instruments], np.int64)
+        out["symbol"] = _ranks(np.asarray(columns["symbol"]), ranks, stream, every)
     elif "symbol" in columns:
         given = np.asarray(columns["symbol"])
         known = rank if given.dtype.kind in "UOT" else {str(i): rank[one.symbol] for i, one in enumerate(instruments)}
+        known = {**known, EVERY: NONE} if every else known
         names, places = np.unique(given.astype(str), return_inverse=True)
         for i, name in enumerate(names.tolist()):
             if name not in known:
                 row, cure = int(np.argmax(places == i)), f"known are {', '.join(known)}"
+                cure += ", which is every symbol" if every else ""
                 raise InputFault("wrong symbol", file=stream, row=row, column="symbol", value=name, cure=cure)
         out["symbol"] = np.array([known[name] for name in names.tolist()], np.int64)[places]
-    elif len(instruments) == 1 and "ts" in out:
-        out["symbol"] = np.zeros(len(out["ts"]), np.int64)
+    elif (every or len(instruments) == 1) and "ts" in out:
+        out["symbol"] = np.full(len(out["ts"]), NONE if every else 0)
     _check_names(stream, out, stream)
     return out
 
 
-def _ranks(given: NDArray[Any], rank: NDArray[np.int64], stream: str) -> NDArray[np.int64]:
-    """The ASCII rank of each index into the instruments as given."""
-    bad = (given < 0) | (given >= len(rank))
+def _ranks(given: NDArray[Any], rank: NDArray[np.int64], stream: str, every: bool) -> NDArray[np.int64]:
+    """The ASCII rank of each index into the instruments as given; with `every` -1 stays -1."""
+    bad = (given < (NONE if every else 0)) | (given >= len(rank))
     if bad.any():
-        row, cure = int(np.argmax(bad)), f"known are 0 to {len(rank) - 1}"
+        row, cure = int(np.argmax(bad)), f"known are 0 to {len(rank) - 1}" + (" and -1, which is every symbol" if every else "")
         raise InputFault("wrong symbol", file=stream, row=row, column="symbol", value=str(given[row]), cure=cure)
-    ranked: NDArray[np.int64] = rank[given]
+    ranked: NDArray[np.int64] = np.append(rank, NONE)[given]
     return ranked
 
 
@@ -288,6 +339,8 @@ def _assemble(
         raise ConfigError("the instruments of a fixture need one quote currency and one quote_decimals: the account is kept in it")
     if not streams:
         raise DataError(f"{path or name}: no_ticks: there is not one stream; an empty fixture is never a success")
+    if streams.keys() == {"commands"}:
+        raise DataError(f"{path or name}: no_ticks: there are commands, but no market data to give them in; add a stream of quotes")
     where = {stream: (path / manifest["streams"][stream]["file"] if path else stream) for stream in streams}
     faults = {stream: check_stream(stream, streams, len(ordered), where[stream]) for stream in streams}
     for row, s in enumerate(streams["funding"]["symbol"].tolist() if "funding" in streams else ()):
@@ -296,13 +349,23 @@ def _assemble(
             cure = 'only a perpetual has funding: set kind = "perpetual" or leave the row out'
             raise InputFault("funding of a spot instrument", file=where["funding"], row=row, column="symbol", value=spot, cure=cure)
     events = merge(streams, faults, len(ordered), where, parse_ratio(config.max_jump))
-    hashes = {
-        stream: {"rows": len(streams[stream]["ts"]), "sha256": content_hash(streams[stream], _hashed(stream, streams[stream]))}
-        for stream in sorted(streams)
-    }
-    identity = {"instruments": [instrument.model_dump() for instrument in ordered], "streams": hashes}
-    content = hashlib.sha256(canonical_json(identity)).hexdigest()
-    return Fixture(name, ordered, events, content, config, _price_range(events, ordered, path or name), manifest, path)
+    hashes = {stream: _summed(stream, streams[stream]) for stream in sorted(streams)}
+    prices = _price_range(events, ordered, path or name)
+    return Fixture(name, ordered, events, _content(ordered, hashes), config, prices, manifest, path, hashes)
+
+
+def _summed(stream: str, columns: Columns) -> dict[str, Any]:
+    """What the content hash holds of a stream."""
+    return {"rows": len(columns["ts"]), "sha256": content_hash(columns, _hashed(stream, columns))}
+
+
+def _content(instruments: Sequence[Instrument], streams: Mapping[str, Any]) -> str:
+    """The content hash: of the instruments in ASCII order and of what there is, by stream."""
+    return _sha256({"instruments": [instrument.model_dump() for instrument in instruments], "streams": dict(streams)})
+
+
+def _sha256(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(identity)).hexdigest()
 
 
 def _hashed(stream: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -338,9 +401,11 @@ def _widen(symbol, bid_px, ask_px, low, high):
 def _cut(events: Events, start: int, stop: int) -> Events:
     funding = events.funding[(events.funding["row"] >= start) & (events.funding["row"] < stop)].copy()
     funding["row"] -= start
+    commands = events.commands[slice(*np.searchsorted(events.commands["row"], [start, stop]))].copy()
+    commands["row"] -= start
     first, last = np.searchsorted(events.book_rows, [start, stop])
-    cut = Events(*(column[start:stop] for column in events))
-    return cut._replace(funding=funding, book_rows=events.book_rows[first:last] - start, books=events.books[first:last])
+    cut = Events(*(column[start:stop] for column in events))._replace(funding=funding, commands=commands)
+    return cut._replace(book_rows=events.book_rows[first:last] - start, books=events.books[first:last])
 
 
 # Folders

@@ -261,6 +261,7 @@ def import_table(
     quotes: Paths = (),
     trades: Paths = (),
     funding: Paths = (),
+    commands: Paths = (),
     columns: Mapping[str, str] | None = None,
     time_unit: str | None = None,
     in_ticks: bool = False,
@@ -271,7 +272,8 @@ def import_table(
 
     Args:
         out: the fixture's folder, which must not exist. symbol: what the files are of.
-        quotes, trades, funding: the files of each stream.
+        quotes, trades, funding, commands: the files of each stream. Commands have `ts`, `command` (pause, resume, kill, reset,
+            recover) and, unless all are to every symbol, `symbol`, which is * where one is.
         columns: the fixture's column -> the file's, as `bid_px` for all streams or `quotes.bid_px` for one.
         time_unit: s, ms, us or ns; without it told by magnitude, for each file.
         in_ticks, in_lots: prices (quantities) are whole ticks (lots) already; give `tick_size` (`lot_size`).
@@ -294,7 +296,8 @@ def import_table(
     >>> made.events.bid_px.tolist(), report.units["BTCUSD"]["tick_size"], report.files[0]["time_unit"]
     ([995], '0.1', 's')
     """
-    files = {stream: _listed(given) for stream, given in (("quotes", quotes), ("trades", trades), ("funding", funding))}
+    named = {"quotes": quotes, "trades": trades, "funding": funding, "commands": commands}
+    files = {stream: _listed(given) for stream, given in named.items()}
     of = {path: stream for stream, given in files.items() for path in given}
     mapped = {stream: _mapping(stream, columns or {}) for stream in files}
     _check_mapping(columns or {}, [stream for stream, given in files.items() if given])

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grinder._jit import kernel
+from grinder.data.commands import insert_commands
 from grinder.data.validation import Columns, both_prices, mark_jumps
-from grinder.records import FAR, FUNDING, Events, Stream
+from grinder.records import COMMAND, FAR, FUNDING, Events, Stream
 
 __all__ = ["merge"]
 
@@ -33,13 +34,13 @@ def merge(
     """Merge streams that `check_stream` has passed, quarantine price jumps and carry each symbol's L1 state forward.
 
     Args:
-        streams: canonical columns by stream, not empty. faults: of their rows, from `check_stream`.
+        streams: canonical columns by stream, market data among them. faults: of their rows, from `check_stream`.
         symbols: how many there are. files: what errors name, by stream. max_jump: ratio in 1e-8.
 
     Raises:
         InputFault: two price jumps in a row.
     """
-    names = sorted(streams, key=lambda stream: Stream[stream.upper()])
+    names = sorted(streams.keys() - {"commands"}, key=lambda stream: Stream[stream.upper()])
     orders = [_order(streams[name]) for name in names]
     kind, places = _interleave_streams(names, streams)
 
@@ -58,7 +59,8 @@ def merge(
     symbol = gather([streams[name]["symbol"].astype(np.int16) for name in names])
     ts = gather([streams[name]["ts"] for name in names])
     rows, books = _books(streams, kind, orders[names.index("books")] if "books" in streams else None)
-    events = Events(ts, symbol, kind, fault, **l1, funding=_funding(streams, kind, orders[0]), book_rows=rows, books=books)
+    said = {"funding": _funding(streams, kind, orders[0]), "commands": np.zeros(0, COMMAND)}
+    events = Events(ts, symbol, kind, fault, **l1, **said, book_rows=rows, books=books)
 
     def place(i: int, side: int) -> tuple[object, int, str, int]:
         k = names.index(Stream(int(kind[i])).name.lower())
@@ -72,7 +74,7 @@ def merge(
     if fault.any() or not {"quotes"}.issuperset(names):
         events = events._replace(**{name: values.copy() if len(names) == 1 else values for name, values in l1.items()})
         _carry(events, np.zeros((symbols, 4), np.int64))  # on copies: one stream's columns are the caller's own
-    return events
+    return insert_commands(events, streams["commands"]) if "commands" in streams else events
 
 
 def _order(columns: Columns) -> NDArray[np.int64] | None:

@@ -21,7 +21,7 @@ from grinder.data.merging import merge
 from grinder.data.table import MARK_PLACES, Table, Unit, nearest
 from grinder.data.validation import check_stream, quarantined
 from grinder.errors import ConfigError, InputFault
-from grinder.records import Events, Fault, Stream
+from grinder.records import NONE, Events, Fault, Stream
 from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, ONE, format_units
 
 __all__ = ["Derive", "FilesReport", "Joined", "Part", "Rules", "join", "sizes_of"]
@@ -163,7 +163,7 @@ class Series:
         """A fault of a row, told as of the file it came from, with the value as text of that file."""
         part, line = self.place(row)
         column = self.renamed.get(column, column)
-        told = None if value is None else part.table.told(column, value)
+        told = None if value is None else part.symbol if column == "symbol" else part.table.told(column, value)
         name = part.table.names.get(column, column)
         return InputFault(reason, file=part.table.path, row=line, column=name, value=told, cure=cure)
 
@@ -202,7 +202,7 @@ def join(parts: Sequence[Part], rules: Rules) -> Joined:
         _finish(mine_made, rules)
         series += mine_made
         for one in mine_made:
-            one.columns["symbol"] = np.full(len(one.columns["ts"]), rank, np.int64)
+            one.columns["symbol"] = _symbols(one, rank)
     tally, streams = _Tally(parts, series), _merged([one for one in series if len(one.columns["ts"])])
     return Joined(sizes, streams, tally.told(files, sizes, tuple(inferred), streams))
 
@@ -358,7 +358,7 @@ def _order(series: Series, rules: Rules) -> None:
 def _finish(made: list[Series], rules: Rules) -> None:
     """Rows to be quarantined are counted as a replay sees them, and funding gets its marks, for all series of one symbol."""
     by_stream = {one.stream: one for one in made}
-    market = {name: one for name, one in by_stream.items() if name != "funding"}
+    market = {name: one for name, one in by_stream.items() if name not in ("funding", "commands")}
     events = _judged(market, rules)
     for name, count in quarantined(events).items() if events is not None else ():
         market[name.partition(".")[0]].dropped[name] += count
@@ -367,6 +367,8 @@ def _finish(made: list[Series], rules: Rules) -> None:
         if len(funding.columns["ts"]):  # else all of it was clipped, or is not due
             repeated = int(np.count_nonzero(_checked({"funding": funding})["funding"]))
             funding.dropped["funding.duplicate"] += repeated
+    if commands := by_stream.get("commands"):
+        _checked({"commands": commands})
 
 
 def _judged(series: Mapping[str, Series], rules: Rules) -> Events | None:
@@ -381,7 +383,13 @@ def _judged(series: Mapping[str, Series], rules: Rules) -> Events | None:
 
 
 def _alone(series: Mapping[str, Series]) -> dict[str, dict[str, Ints]]:
-    return {name: {**one.columns, "symbol": np.zeros(len(one.columns["ts"]), np.int64)} for name, one in series.items()}
+    return {name: {**one.columns, "symbol": _symbols(one, 0)} for name, one in series.items()}
+
+
+def _symbols(series: Series, rank: int) -> Ints:
+    """The symbol of each row: the series' own, but -1 for commands to every symbol."""
+    own = np.full(len(series.columns["ts"]), rank)
+    return np.where(series.columns["symbol"] == NONE, NONE, own) if series.stream == "commands" else own
 
 
 def _checked(series: Mapping[str, Series]) -> dict[str, NDArray[np.int8]]:

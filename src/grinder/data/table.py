@@ -32,6 +32,13 @@ _GROUPS: Final = ("price", "quantity", "rate", "mark price")
 _RATE_PLACES: Final = 8
 MARK_PLACES: Final = 8
 """Decimals that mark prices are read with; further ones are cut off."""
+_UNNAMED: Final = {
+    t.TRUTH: t.NOT_A_TRUTH,
+    t.SIDE: t.NOT_A_SIDE,
+    t.COMMAND: t.NOT_A_COMMAND,
+    t.WHOM: t.NOT_A_SYMBOL,
+}
+"""What an empty field is that cannot be."""
 _LIMIT: Final = 2**62
 _LARGEST_SIZE: Final = 10**10
 """Of a tick or lot: times 1e8, the unit of marks, it is still an int64."""
@@ -365,7 +372,7 @@ class _Reader:
         names = [c.name for c in layout.columns]
         kind = layout.columns[column].kind if column < len(names) else t.SKIP
         if status == t.NOT_A_NUMBER:  # of an empty field
-            status = {t.TRUTH: t.NOT_A_TRUTH, t.SIDE: t.NOT_A_SIDE}.get(kind, status)
+            status = _UNNAMED.get(kind, status)
         shape = f"a row has {len(names)} columns: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
         reason, cure = {
             t.MISSING: ("missing column", shape),
@@ -373,6 +380,8 @@ class _Reader:
             t.EMPTY_LINE: ("an empty line", "remove it"),
             t.NOT_A_TRUTH: ("neither true nor false", "write true or false"),
             t.NOT_A_SIDE: ("no side of a trade", "write buy, sell or unknown"),
+            t.NOT_A_COMMAND: ("no such command", "write pause, resume, kill, reset or recover"),
+            t.NOT_A_SYMBOL: ("no symbol", f"write {layout.wanted} for it alone, * for every symbol"),
             t.TOO_LONG: ("more digits than 64 bits hold", self._shorter(kind)),
             t.OFF_TIME: self._time_fault(),
         }.get(status) or self._number_fault(status, kind, value or "")

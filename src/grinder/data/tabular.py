@@ -19,6 +19,7 @@ from grinder.data.blocks import Block, Progress, blocks_of
 from grinder.data.series import Part, Rules, Series
 from grinder.data.table import Column, Layout, Table, Times, Unit, read_table
 from grinder.errors import ConfigError, InputFault
+from grinder.records import NONE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,6 +51,11 @@ FIELDS: Final[dict[str, dict[str, tuple[int, int, bool]]]] = {
         "mark_px": (t.MARK, 1, False),
         "symbol": (t.NAME, 0, False),
     },
+    "commands": {
+        "ts": (t.TIME, 0, True),
+        "command": (t.COMMAND, 0, True),
+        "symbol": (t.WHOM, 0, False),
+    },
 }
 """Stream -> its fields: what each holds, its least value, whether a file must have it."""
 _BATCH: Final = 1 << 16
@@ -72,7 +78,8 @@ def read_tabular(
     """One CSV or Parquet file of one stream.
 
     Args:
-        stream: quotes, trades or funding. symbol: what it is of; rows of others are dropped where a symbol column is mapped.
+        stream: quotes, trades, funding or commands. symbol: what it is of; rows of others are dropped where a symbol column is
+            mapped. Commands are names, their symbol * concerns every symbol, and so does a file without that column.
         columns: field -> name in the file; a field left out has its own name there. A number is a place, from 0, in a CSV without
             header. Columns of the file that no field takes are skipped.
         unit: of its times; None tells it by their magnitude. in_ticks, in_lots: prices (quantities) are whole ticks (lots).
@@ -108,7 +115,7 @@ def read_tabular(
     else:
         table = read_table(path, blocks_of(path), choose, floor=rules.floor, times=Times.of(unit), progress=progress)
     _declared(table, {t.PRICE: in_ticks, t.QTY: in_lots})
-    return Part(symbol, stream, f"table of {stream}", table, _sides if stream == "trades" else None)
+    return Part(symbol, stream, f"table of {stream}", table, {"trades": _sides, "commands": _concerned}.get(stream))
 
 
 def _mapped(path: Path, stream: str, cells: list[str], columns: Mapping[str, str], header: bool) -> list[Column]:
@@ -153,6 +160,12 @@ def _sides(series: Series) -> None:
         columns["aggressor"] = columns.pop("buyer_maker")
     if "id" not in columns:
         columns["id"] = np.arange(len(columns["ts"]), dtype=np.int64)
+
+
+def _concerned(series: Series) -> None:
+    """Whom commands concern: 0 the symbol, -1 every symbol."""
+    columns = series.columns
+    columns["symbol"] = columns["symbol"] - 1 if "symbol" in columns else np.full(len(columns["ts"]), NONE)
 
 
 def _is_parquet(path: Path) -> bool:

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grinder._jit import kernel
+from grinder.records import Command
 
 __all__ = [
     "ABSENT",
+    "COMMAND",
     "COUNT",
     "DONE",
     "EMPTY_LINE",
@@ -24,8 +26,10 @@ __all__ = [
     "MISSING",
     "NAME",
     "NEGATIVE",
+    "NOT_A_COMMAND",
     "NOT_A_NUMBER",
     "NOT_A_SIDE",
+    "NOT_A_SYMBOL",
     "NOT_A_TRUTH",
     "NUMBER",
     "OFF_TIME",
@@ -38,6 +42,7 @@ __all__ = [
     "TOO_LONG",
     "TOO_SMALL",
     "TRUTH",
+    "WHOM",
     "parse_rows",
 ]
 
@@ -55,7 +60,9 @@ TRUTH: Final = 6  # true or false: is the buyer the maker? gives the aggressor, 
 SIDE: Final = 7  # buy, sell, unknown or +1, -1, 0: gives the aggressor
 NAME: Final = 8  # 1 if it is the wanted name, else ABSENT
 NUMBER: Final = 9  # any number of any length, checked and forgotten
-SKIP: Final = 10  # anything
+COMMAND: Final = 10  # the name of one: gives its code
+WHOM: Final = 11  # 0 for *, every symbol; 1 if it is the wanted name, else ABSENT
+SKIP: Final = 12  # anything
 
 # Why the loop stopped.
 DONE: Final = 0
@@ -70,6 +77,8 @@ OFF_TIME: Final = 8
 NOT_A_TRUTH: Final = 9
 NOT_A_SIDE: Final = 10
 EMPTY_LINE: Final = 11
+NOT_A_COMMAND: Final = 12
+NOT_A_SYMBOL: Final = 13
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -78,6 +87,13 @@ _LF: Final = 10
 _CR: Final = 13
 _MAX_EXPONENT: Final = 400
 _LARGEST: Final = 2**63 - 1
+_STAR: Final = 42
+_PAUSE: Final = int(Command.PAUSE)
+_RESUME: Final = int(Command.RESUME)
+_KILL: Final = int(Command.KILL)
+_RESET: Final = int(Command.RESET)
+_RECOVER: Final = int(Command.RECOVER)
+assert len(Command) == 5
 
 
 @kernel
@@ -256,6 +272,20 @@ def same_name(text: Bytes, i: int, name: Bytes) -> tuple[int, int]:
 
 
 @kernel
+def command_code(text: Bytes, i: int, length: int) -> int:
+    """The code of the command whose name, in any case, is the field of this length at `i`; -1 where it is none."""
+    if length == 5 and same_word(text, i, b"pause"):
+        return _PAUSE
+    if length == 6 and same_word(text, i, b"resume"):
+        return _RESUME
+    if length == 4 and same_word(text, i, b"kill"):
+        return _KILL
+    if length == 5 and same_word(text, i, b"reset"):
+        return _RESET
+    return _RECOVER if length == 7 and same_word(text, i, b"recover") else -1
+
+
+@kernel
 def parse_rows(
     text: Bytes, start: int, stop: int, plan: Ints, scale: Ints, times: Ints, name: Bytes, out: Ints, state: Ints
 ) -> tuple[int, int]:
@@ -355,12 +385,23 @@ def parse_rows(
                     value = -1
                 else:
                     status = NOT_A_SIDE
-            elif kind == NAME:
+            elif kind == NAME or kind == WHOM:
                 value, i = same_name(text, i, name)
                 value = 1 if value == 1 else ABSENT
+                if kind == WHOM and value != 1:
+                    if i - begin == 1 and c == _STAR:
+                        value = 0
+                    elif i - begin == 2 and c == 45 and text[begin + 1] == 49:  # -1, which is for arrays
+                        status = NOT_A_SYMBOL
                 for k in range(begin, i):
                     if text[k] > 127:
                         state[4] = 1
+            elif kind == COMMAND:
+                length = word_length(text, begin)
+                i = begin + length
+                value = command_code(text, begin, length)
+                if value < 0:
+                    status = NOT_A_COMMAND
             else:
                 i, status = number_end(text, i + 1 if c == 45 else i)
             if status == DONE:

@@ -2,7 +2,8 @@
 
 Each rule stands here once, in the order of SPEC's table. `check_stream` applies what one stream can tell; `mark_jumps` the rule
 that needs all streams in their merged order, because it looks at the symbol's last mid. What is accepted needs no code: equal
-times, locked books, a side without quantity, a book without one side, a trade whose aggressor is unknown (0), gaps, one tick.
+times, locked books, a side without quantity, a book without one side, a trade whose aggressor is unknown (0), gaps, one tick, a
+command given twice.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from grinder._jit import kernel
 from grinder.errors import InputFault
-from grinder.records import FAR, Events, Fault, Stream
+from grinder.records import FAR, NONE, Command, Events, Fault, Stream
 from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, ONE, format_units, mul_div_floor
 
 __all__ = ["Columns", "both_prices", "check_stream", "mark_jumps", "quarantined"]
@@ -54,7 +55,9 @@ def check_stream(stream: str, streams: Mapping[str, Columns], symbols: int, file
     _reject_ragged(columns, file)
     _reject_empty(columns, file)
     _reject_times(columns["ts"], file)
-    _reject_outside(columns, "symbol", 0, symbols - 1, file)
+    _reject_outside(columns, "symbol", NONE if stream == "commands" else 0, symbols - 1, file)
+    if stream == "commands":
+        return _check_commands(columns, file)
     if stream == "quotes":
         return _check_quotes(columns, symbols, file)
     if stream == "books":
@@ -101,6 +104,17 @@ def _check_funding(columns: Columns, symbols: int, file: object) -> NDArray[np.i
     _reject_outside(columns, "mark_px", 1, MAX_PRICE_TICKS, file)
     _reject_outside(columns, "rate", -ONE, ONE, file)
     return _repeats(columns, ("ts", "rate", "mark_px"), symbols)
+
+
+def _check_commands(columns: Columns, file: object) -> NDArray[np.int8]:
+    """All are accepted: what is pressed twice is told twice, and acts once."""
+    codes = ", ".join(f"{command} {command.name.lower()}" for command in Command)
+    command = columns["command"]
+    _reject("no such command", (command < 0) | (command >= len(Command)), "command", columns, file, f"there are {codes}")
+    whole = (command == Command.KILL) | (command == Command.RESET)
+    cure = "kill and reset concern the whole portfolio: give symbol -1, which is * in text"
+    _reject("kill or reset of one symbol", whole & (columns["symbol"] != NONE), "symbol", columns, file, cure)
+    return np.zeros(len(command), np.int8)
 
 
 def _reject(reason: str, bad: Flags, column: str, columns: Columns, file: object, cure: str) -> None:
@@ -211,6 +225,7 @@ def _reject_outside(columns: Columns, column: str, low: int, high: int, file: ob
         cure = f"the nearest legal value is {near}; allowed are {low} to {high}"
         if column == "symbol":
             cure = f"symbols count the instruments in ASCII order: allowed are {low} to {high}"
+            cure += ", where -1 is every symbol" if low < 0 else ""
         _reject("value out of range", bad, column, columns, file, cure)
 
 
