@@ -14,16 +14,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from grinder.data.fixture import Fixture
 from grinder.session import replay
-from tests.tapes import case
+from tests.tapes import Case, case
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
+
+
+def tapes(cases: int) -> list[Case]:
+    """Random tapes, each without and with manual commands."""
+    return [case(seed, commands=commands) for seed in range(cases) for commands in (False, True)]
 
 
 def main(events: int, cases: int, threads: int = 1) -> None:
     whole = Fixture.open(FIXTURE)
     head = whole.head(events) if events else whole
-    tapes = [case(seed) for seed in range(cases)]
-    jobs = [(head, None), (head, None), *((c.fixture, c.config) for c in tapes)]
+    jobs = [(head, None), (head, None), *((c.fixture, c.config) for c in tapes(cases))]
     with ThreadPoolExecutor(threads) as pool:
         digests = list(pool.map(lambda job: replay(job[0], job[1]).digest.value, jobs))
     print(json.dumps(digests))

@@ -31,6 +31,7 @@ from grinder.data.instrument import Instrument
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "FAULTS.md"
 SECOND = 10**9
 T0 = 1_700_000_000 * SECOND
+MS = 1_700_000_000_000
 REJECT, QUARANTINE, ACCEPT = "reject", "quarantine", "accept"
 
 
@@ -117,6 +118,12 @@ def funding(*rows: tuple[int, int]) -> Rows:
     return times | {"rate": [rate for rate, _ in rows], "mark_px": [mark for _, mark in rows]}
 
 
+def commands(*rows: tuple[int, int]) -> Rows:
+    """Commands of (symbol, code), one a second."""
+    times = {"ts": [T0 + i * SECOND for i in range(len(rows))]}
+    return times | {"symbol": [symbol for symbol, _ in rows], "command": [code for _, code in rows]}
+
+
 GOOD = (1000, 5, 1002, 5)
 TWO = quotes(GOOD, (1000, 6, 1002, 5))
 TRADE = (1, 1001, 1, 1)
@@ -196,10 +203,16 @@ def rates(rate: Any) -> pl.DataFrame:
     return pl.DataFrame(TWO).with_columns(bid_px=pl.Series([1000.0, rate]))
 
 
+def pressed(columns: Any, make: Callable[..., Any] = right) -> Callable[[Path], Sequence[str]]:
+    """Two quotes and these commands."""
+    folder: Callable[[Path], Sequence[str]] = make({"quotes": TWO, "commands": columns})
+    return folder
+
+
 TIME, DUPLICATE, CROSSED = "timestamps", "exact duplicate", "crossed or locked book"
 SIZE, NUMBER, JUMP, GAP = "quantity 0", "number out of range", "price jump", "gap"
 SHAPE, EMPTY, FEW, DEPTH, PROOF = "wrong file", "empty file", "few or equal prices", "L2", "proof at load"
-FUND, OPTION = "funding", "setting"
+FUND, PRESS, OPTION = "funding", "command", "setting"
 
 FIXTURES = [
     Case(TIME, "a time before the one above", REJECT, wrong({"quotes": quotes(GOOD, GOOD, ts=[T0, T0 - 1])})),
@@ -314,6 +327,25 @@ FIXTURES = [
         right({"quotes": TWO, "books": books(([(999, 5)], [(1002, 5)])) | {"ts": [T0 + SECOND]}}),
     ),
     Case(
+        PRESS,
+        "a pause of every symbol, twice at one time",
+        ACCEPT,
+        pressed(commands((-1, 0), (-1, 0)) | {"ts": [T0] * 2}),
+        "accepted",
+    ),
+    Case(PRESS, "a time before the one above", REJECT, pressed(commands((-1, 0), (-1, 1)) | {"ts": [T0, T0 - 1]}, wrong)),
+    Case(PRESS, "times in ms", REJECT, pressed(commands((-1, 0)) | {"ts": [MS]}, wrong)),
+    Case(PRESS, "a command that there is not", REJECT, pressed(commands((-1, 5)), wrong)),
+    Case(PRESS, "a symbol that is no instrument", REJECT, pressed(commands((1, 0)), wrong)),
+    Case(PRESS, "a symbol of -2", REJECT, pressed(commands((-2, 0)), wrong)),
+    Case(PRESS, "a kill of one symbol", REJECT, pressed(commands((0, 2)), wrong)),
+    Case(PRESS, "a reset of one symbol", REJECT, pressed(commands((0, 3)), wrong)),
+    Case(PRESS, "a command as text", REJECT, pressed(pl.DataFrame({"ts": [T0], "symbol": [-1], "command": ["kill"]}), wrong)),
+    Case(PRESS, "a column too few", REJECT, pressed({"ts": [T0], "command": [0]}, wrong)),
+    Case(PRESS, "a column too many", REJECT, pressed(commands((-1, 0)) | {"value": [1]}, wrong)),
+    Case(PRESS, "no row", REJECT, pressed(pl.DataFrame(commands((-1, 0))).clear(), wrong)),
+    Case(PRESS, "no market data beside them", REJECT, wrong({"commands": commands((-1, 0))})),
+    Case(
         PROOF,
         "money that 64 bits cannot hold (SPEC 1.2)",
         REJECT,
@@ -322,8 +354,6 @@ FIXTURES = [
 ]
 
 # Raw Binance recordings
-
-MS = 1_700_000_000_000
 
 
 def line(stream: str, data: dict[str, Any], ms: int) -> str:
@@ -860,6 +890,8 @@ def beside(stream: str, header: str, *rows: str, options: Sequence[str] = ()) ->
     return given("table", {"q.csv": [OWN, own(), own(9_000)], "x.csv": [header, *rows]}, *words)
 
 
+ASK = "ts,symbol,command"
+
 TABLE = [
     *common(TABLE_QUOTES),
     Case(TIME, "Parquet: a time that is missing", REJECT, parquet({"ts": [MS, None]})),
@@ -912,6 +944,32 @@ TABLE = [
         beside("funding", "ts,rate", f"{MS - 1},0.1", f"{MS},0.1", options=["--clip"]),
         "dropped",
     ),
+    Case(
+        PRESS,
+        "a pause of the symbol, a kill of every one",
+        ACCEPT,
+        beside("commands", ASK, f"{MS},COIN,pause", f"{MS},*,KILL"),
+        "rows",
+    ),
+    Case(PRESS, "without a symbol column: every symbol", ACCEPT, beside("commands", "ts,command", f"{MS},kill"), "rows"),
+    Case(
+        PRESS, "a pause of another symbol: left out", ACCEPT, beside("commands", ASK, f"{MS},X,pause", f"{MS},*,pause"), "dropped"
+    ),
+    Case(PRESS, "a kill of the symbol alone", REJECT, beside("commands", ASK, f"{MS},COIN,kill")),
+    Case(PRESS, "-1 for every symbol", REJECT, beside("commands", ASK, f"{MS},-1,kill")),
+    Case(PRESS, "no symbol where there is a column of them", REJECT, beside("commands", ASK, f"{MS},,kill")),
+    Case(PRESS, "a command that there is not", REJECT, beside("commands", ASK, f"{MS},*,stop")),
+    Case(PRESS, "a code for a command", REJECT, beside("commands", ASK, f"{MS},*,2")),
+    Case(PRESS, "a command that is missing", REJECT, beside("commands", ASK, f"{MS},*,")),
+    Case(PRESS, "a time before the one above", REJECT, beside("commands", ASK, f"{MS},*,kill", f"{MS - 1},*,reset")),
+    Case(
+        PRESS,
+        "the same with --sort",
+        ACCEPT,
+        beside("commands", ASK, f"{MS},*,kill", f"{MS - 1},*,reset", options=["--sort"]),
+        "reordered",
+    ),
+    Case(PRESS, "a column too few", REJECT, beside("commands", "ts,symbol", f"{MS},*")),
     Case(OPTION, "a mapping of a column that does not exist", REJECT, TABLE_QUOTES.make(own(), options=["--column", "price=x"])),
     Case(OPTION, "two columns mapped to one", REJECT, TABLE_QUOTES.make(own(), options=["--column", "bid_px=ask_px"])),
     Case(OPTION, "--in-ticks without a tick size", REJECT, TABLE_QUOTES.make(own(), options=["--in-ticks"])),

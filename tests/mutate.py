@@ -156,7 +156,7 @@ Streams = dict[str, dict[str, list[int]]]
 
 @cache
 def streams(large: bool) -> Streams:
-    """Four good streams of two symbols, equal times among them; large enough, or not, for one crossed row to be quarantined."""
+    """Five good streams of two symbols, equal times among them; large enough, or not, for one crossed row to be quarantined."""
     n = 1100 if large else 40
     mid = [10_000 + 20 * (i % 37) - 15 * (i % 11) for i in range(n)]
     times = [T0 + i // 3 * 10**9 for i in range(n)]
@@ -176,7 +176,12 @@ def streams(large: bool) -> Streams:
         "rate": [i - 3 for i in range(6)],
         "mark_px": [10_000 + i for i in range(6)],
     }
-    made = {"quotes": quotes, "books": books, "trades": trades, "funding": funding}
+    commands = {
+        "ts": [T0 - 10**9, T0, T0, T0 + 10**9, T0 + 4 * 10**9],
+        "symbol": [-1, -1, 0, 1, -1],
+        "command": [0, 2, 1, 4, 3],
+    }
+    made = {"quotes": quotes, "books": books, "trades": trades, "funding": funding, "commands": commands}
     return {name: {column: [int(value) for value in values] for column, values in given.items()} for name, given in made.items()}
 
 
@@ -497,7 +502,26 @@ def check_library(root: Path, files: Files) -> str:
 DAY = 1_704_067_200  # 2024-01-01 in s
 CELLS = (
     *("", " ", "nan", "inf", "-inf", "NaN", "Infinity", "-0", "0", "-1", "+1", "1e3", "1.5e-3", "1E2", "1e-400", "1e400", "0x10"),
-    *("1_0", "1,5", '"100.1"', "'1'", ".5", "5.", "1.2.3", "--1", "true", "False", "TRUE", "buy", "SELL", "unknown", "BTCUSDT"),
+    *(
+        "*",
+        "KILL",
+        "recover",
+        "1_0",
+        "1,5",
+        '"100.1"',
+        "'1'",
+        ".5",
+        "5.",
+        "1.2.3",
+        "--1",
+        "true",
+        "False",
+        "TRUE",
+        "buy",
+        "SELL",
+        "unknown",
+        "BTCUSDT",
+    ),
     *("9" * 18, "9" * 19, "9" * 400, "0" * 30 + "1", "0." + "0" * 20 + "1", "1." + "0" * 40, "100.12345678901234567890", "1e"),
     *("\u0661\u0662", "\u00e9", "\ufeff1", "1\t", "1;2", "1\r", "\0", "1704067200", "1704067200000000", "1704067200000000000"),
 )
@@ -570,8 +594,10 @@ def scenes(large: bool) -> dict[str, list[Scene]]:
     mine = text("ts,bid_px,bid_qty,ask_px,ask_qty", [f"{ms + 100 * i},{b},{bq},{a},{aq}" for i, b, bq, a, aq in top])
     own = text("ts,id,px,qty,aggressor", [f"{ms + 100 * i},{i},{top[i][1]},1.5,{'buy' if i % 2 else '-1'}" for i in deals])
     pay = text("ts,rate,mark_px", [f"{DAY + i},-0.0001,1000.123" for i in range(2)])
+    asked = text("ts,command,symbol", [f"{DAY + i // 2},{name},*" for i, name in enumerate(("pause", "RESUME", "kill", "reset"))])
     table: list[Scene] = [
         (["table", "--symbol", "BTC", "--quotes", "q.csv"], {"q.csv": mine}),
+        (["table", "--symbol", "BTC", "--quotes", "q.csv", "--commands", "c.csv"], {"q.csv": mine, "c.csv": asked}),
         (
             ["table", "--symbol", "BTC", "--quotes", "q.csv", "--trades", "t.csv", "--funding", "f.csv"],
             {"q.csv": mine, "t.csv": own, "f.csv": pay},

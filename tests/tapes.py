@@ -1,7 +1,8 @@
 """Random market tapes and settings by seed, as a fixture and as the reference engine's plain rows.
 
 Everything varies: symbols, price level, pace, latencies, fees, caps, fill model, gaps, books, trades, funding, quarantined rows, a
-midnight inside the tape; and each of them is switched off in some cases. `random.Random` only feeds tests.
+midnight inside the tape; and each of them is switched off in some cases. `random.Random` only feeds tests. Any tape can have manual
+commands among its events, as an ingredient of its own.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from grinder.config import Config
+from grinder.data.commands import Order
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import RangeError
-from grinder.records import Stream
+from grinder.records import Command, Stream
 
 MIDNIGHT = 1_700_006_400_000_000_000
 """2023-11-15 00:00 UTC in ns."""
@@ -62,12 +64,14 @@ class Case:
 
 
 KINDS = {Stream.FUNDING: "funding", Stream.BOOKS: "book", Stream.QUOTES: "quote", Stream.TRADES: "trade"}
+KINDS |= {Stream.COMMANDS: "command"}
 
 
 def reference_events(fixture: Fixture) -> list[dict[str, Any]]:
     """The merged events of a fixture as the reference engine takes them."""
     columns = fixture.events
     funding = {int(row["row"]): row for row in columns.funding}
+    commands = {int(row["row"]): row for row in columns.commands}
     out = []
     for i, kind in enumerate(columns.kind.tolist()):
         fault = int(columns.fault[i])
@@ -77,12 +81,14 @@ def reference_events(fixture: Fixture) -> list[dict[str, Any]]:
             event |= {name: int(getattr(columns, name)[i]) for name in ("bid_px", "bid_qty", "ask_px", "ask_qty")}
         elif kind == Stream.FUNDING:
             event |= {name: int(funding[i][name]) for name in ("rate", "mark_px")}
+        elif kind == Stream.COMMANDS:
+            event |= {"symbol": int(commands[i]["symbol"]), "code": int(commands[i]["command"])}
         out.append(event)
     return out
 
 
-def case(seed: int, events: int | None = None) -> Case:
-    """The case of a seed."""
+def case(seed: int, events: int | None = None, commands: bool = False) -> Case:
+    """The case of a seed; with `commands` the same tape with manual commands among its events."""
     rng = random.Random(seed)
     symbols = rng.choice((1, 1, 1, 2, 3))
     n = events or rng.choice((5, 40, 150, 300))
@@ -108,7 +114,24 @@ def case(seed: int, events: int | None = None) -> Case:
         config.params(fixture.instruments, fixture.price_range)
     except RangeError:  # a cheap lot beside a dear one: the account's cap is too many lots of it
         config = Config(max_inventory_notional="0.1%").over(config)
+    fixture = commanded(fixture, seed) if commands else fixture
     return Case(seed, fixture, config, config.order_latency_ms * 1_000_000)
+
+
+def commanded(fixture: Fixture, seed: int) -> Fixture:
+    """A fixture with random commands: before the first quote, at the times of quotes, several at one time, long after the last."""
+    rng = random.Random(f"{seed} commands")
+    times = fixture.events.ts.tolist()
+    moments = [rng.choice((times[0] - rng.choice((1, 10**9, 10**14)), times[0]))] if rng.random() < 0.7 else []
+    moments += [rng.choice(times) + rng.choice((0, 0, -1, 1, 10**8)) for _ in range(rng.choice((1, 3, 12)))]
+    moments += [times[-1] + rng.choice((0, 10**9, 10**13))] if rng.random() < 0.5 else []
+    orders: list[Order] = []
+    for ts in moments:
+        for _ in range(rng.choice((1, 1, 1, 2, 3))):
+            command = rng.choice(list(Command))
+            whole = command in (Command.KILL, Command.RESET) or rng.random() < 0.4
+            orders.append((ts, command, None if whole else rng.choice(fixture.symbols)))
+    return fixture.with_commands(orders)
 
 
 def _lots(instrument: Instrument, lots: int) -> Decimal:

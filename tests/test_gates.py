@@ -3,6 +3,7 @@ case in which it triggers and one in which it nearly does."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from bisect import bisect_right
@@ -220,7 +221,7 @@ def from_scratch(run, config: Config) -> tuple[list[tuple[int, ...]], list[tuple
         ts, s, kind, fault = int(e.ts[i]), int(e.symbol[i]), int(e.kind[i]), int(e.fault[i])
         own, tick_value = symbols[s], run.instruments[s].tick_value
         tick = fault == 0 and kind in (Stream.QUOTES, Stream.BOOKS)
-        touched = {s}
+        touched = set() if kind == Stream.COMMANDS else {s}
         if tick and own.last is not None and ts - own.last > config.max_gap_ms * ns:
             own.after_gap()
             own.absent, closed[s] = sum(Feature), []
@@ -256,7 +257,8 @@ def from_scratch(run, config: Config) -> tuple[list[tuple[int, ...]], list[tuple
         for c in touched:
             if symbols[c].stale:
                 symbols[c].thin_log.append(ts)
-        judge(own, ts, l1[s], config, tick_value)
+        if kind != Stream.COMMANDS:  # no market data: time passes, nothing is judged
+            judge(own, ts, l1[s], config, tick_value)
         for c, one in enumerate(symbols):
             gates += fresh if c == s else []
             gates += [(i, ts, c, *record) for record in settle(one, ts, config)]
@@ -269,13 +271,14 @@ def from_scratch(run, config: Config) -> tuple[list[tuple[int, ...]], list[tuple
     return gates, regimes
 
 
-def lively(seed: int):
+def lively(seed: int, commands: bool = False):
     """A random tape and settings in whose reach the gates are."""
-    c = case(seed)
+    c = case(seed, commands=commands)
     rng = random.Random(seed)
-    pace = max(1, int(np.median(np.diff(c.fixture.events.ts))) // 1_000_000)
+    market = c.fixture.events.kind != Stream.COMMANDS
+    pace = max(1, int(np.median(np.diff(c.fixture.events.ts[market]))) // 1_000_000)
     some = lambda *values: str(rng.choice(values))  # noqa: E731
-    value = float(np.median(c.fixture.events.bid_px)) * c.fixture.instruments[0].tick_value / ONE
+    value = float(np.median(c.fixture.events.bid_px[market])) * c.fixture.instruments[0].tick_value / ONE
     settings = {
         **dict(zip(("atr_bars", "return_bars", "ema_fast", "ema_slow"), (rng.randint(1, 5) for _ in range(4)), strict=True)),
         "l1_stale_ms": pace * rng.choice((2, 4)),
@@ -307,9 +310,10 @@ def lively(seed: int):
     return c.fixture, Config(**settings).over(c.config)
 
 
+@pytest.mark.parametrize("commands", [False, True])
 @pytest.mark.parametrize("seed", range(120))
-def test_gates_and_regimes_from_scratch(seed):
-    fixture, config = lively(seed)
+def test_gates_and_regimes_from_scratch(seed, commands):
+    fixture, config = lively(seed, commands)
     run = replay(fixture, config, idle)
     gates, regimes = from_scratch(run, config)
     assert [row.item() for row in run.gates.records] == gates
@@ -383,10 +387,11 @@ def test_gates_and_regimes_of_the_reference_engine(block):
 
 
 def test_stretches_and_resumes_change_nothing():
-    for seed in (3, 8, 21, 33):
-        fixture, config = lively(seed)
+    for seed, commands in itertools.product((3, 8, 21, 33), (False, True)):
+        fixture, config = lively(seed, commands)
         whole = replay(fixture, config, idle)
         assert len(whole.gates) > 10
+        assert (whole.input["kind"] == InputKind.COMMAND).any() == commands
         for chunk in (1, 7, 64):
             assert replay(fixture, config, idle, chunk=chunk).digest == whole.digest
         for cut in (1, len(fixture) // 2, len(fixture) - 1):

@@ -13,13 +13,17 @@ from grinder.data.instrument import Instrument
 from grinder.index import BLOCK, empty_index, first_due, last_row, make_index, next_odd, next_tick
 from grinder.records import FAR, InputKind, Stream
 from grinder.session import replay
+from tests.tapes import commanded
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000
 
 
 def dense(seed: int, events: int = 1500) -> tuple[Fixture, Config]:
-    """Hundreds of rows a bar of one to three symbols, all streams, with quarantined rows, gaps, silence and late starters."""
+    """Hundreds of rows a bar of one to three symbols, all streams, with quarantined rows, gaps, silence and late starters.
+
+    A third of the tapes has commands too.
+    """
     rng = random.Random(seed)
     symbols = rng.choice((1, 1, 2, 3))
     coins = [Instrument(symbol="ABC"[s], kind="perpetual", tick_size="1", lot_size="1") for s in range(symbols)]
@@ -60,7 +64,7 @@ def dense(seed: int, events: int = 1500) -> tuple[Fixture, Config]:
         fill_model=rng.choice(("mid_touch", "cross")), order_latency_ms=rng.choice((0, 30)), cancel_latency_ms=rng.choice((0, 30)),
         dd_budget_pct=rng.choice(("2%", "0.1%")), atr_bars=3, return_bars=4, ema_fast=2, ema_slow=3,
     )  # fmt: skip
-    return fixture, config
+    return commanded(fixture, seed) if seed % 3 == 0 else fixture, config
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -79,7 +83,7 @@ def test_dense_tapes_have_what_the_index_is_for():
     assert sum(int(run.bars["ticks"].max()) > 4 * BLOCK for run in runs if len(run.bars)) >= 10
     assert sum(len(run.fills) for run in runs) > 1000
     kinds = {int(kind) for run in runs for kind in run.input["kind"]}
-    assert kinds == {InputKind.QUARANTINED, InputKind.GAP, InputKind.FUNDING}
+    assert kinds == {InputKind.QUARANTINED, InputKind.GAP, InputKind.FUNDING, InputKind.COMMAND}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -89,7 +93,7 @@ def test_the_index_against_plain_loops(seed):
     index = empty_index(symbols, n)
     make_index(e, index)
     tick = [int(f) == 0 and int(k) in (Stream.QUOTES, Stream.BOOKS) for f, k in zip(e.fault, e.kind, strict=True)]
-    odd = [int(f) != 0 or int(k) == Stream.FUNDING for f, k in zip(e.fault, e.kind, strict=True)]
+    odd = [int(f) != 0 or int(k) in (Stream.FUNDING, Stream.COMMANDS) for f, k in zip(e.fault, e.kind, strict=True)]
     for s in range(symbols):
         for b in range(index.shape[1]):
             rows = [i for i in range(b * BLOCK, min(n, (b + 1) * BLOCK)) if e.symbol[i] == s]

@@ -212,10 +212,11 @@ def test_equity_identity_after_every_event(seed):
     assert run.digest.value == replay(c.fixture, c.config).digest.value
 
 
+@pytest.mark.parametrize("commands", [False, True])
 @pytest.mark.parametrize("seed", range(30))
-def test_causality(seed):
+def test_causality(seed, commands):
     """34: cutting the data after event k leaves every record up to k as it was."""
-    c = case(seed)
+    c = case(seed, commands=commands)
     k = 1 + seed * 7 % len(c.fixture)
     whole, cut = replay(c.fixture, c.config), replay(c.fixture.head(k), c.config)
     for stage in STAGES:
@@ -223,10 +224,11 @@ def test_causality(seed):
         assert records[records["event"] < k].tobytes() == cut.tables[stage].records.tobytes(), stage
 
 
+@pytest.mark.parametrize("commands", [False, True])
 @pytest.mark.parametrize("seed", range(24))
-def test_chunks_and_resume(seed):
+def test_chunks_and_resume(seed, commands):
     """37: cut anywhere, saved and resumed anywhere, the digest is the same."""
-    c = case(seed)
+    c = case(seed, commands=commands)
     whole = replay(c.fixture, c.config)
     for chunk in (1, 7, 4096):
         assert replay(c.fixture, c.config, chunk=chunk).digest == whole.digest

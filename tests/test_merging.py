@@ -29,7 +29,7 @@ def tape(seed: int) -> tuple[dict[str, rows.Columns], list[bool], str]:
     out: dict[str, rows.Columns] = {}
     perpetual = [rng.random() < 0.9 for _ in range(symbols)]
     mid = [rng.randint(50, 150) for _ in range(symbols)]
-    for stream in ("funding", "books", "quotes", "trades"):
+    for stream in ("funding", "books", "quotes", "trades", "commands"):
         if rng.random() < 0.3 and stream != "quotes":
             continue
         ts, columns = T0, {}
@@ -40,6 +40,9 @@ def tape(seed: int) -> tuple[dict[str, rows.Columns], list[bool], str]:
             row = {"ts": ts, "symbol": s}
             if stream == "funding":
                 row |= {"rate": rng.randint(-2, 2), "mark_px": max(1, middle)}
+            elif stream == "commands":
+                row |= {"command": rng.randrange(5)}
+                row |= {"symbol": -1} if row["command"] in rows.PORTFOLIO_COMMANDS or rng.random() < 0.3 else {}
             elif stream == "trades":
                 row |= {"id": rng.randint(0, 60), "px": max(1, middle), "qty": 1, "aggressor": rng.choice((-1, 0, 1))}
             else:
@@ -83,9 +86,16 @@ def test_against_the_oracle(block):
         assert made.content == rows.content_hash(streams, [coin.model_dump() for coin in coins])
         funding = [event for event in range(len(expected)) if expected[event][2] == 0]
         assert made.events.funding["row"].tolist() == funding
+        said = streams.get("commands", {"ts": [], "symbol": [], "command": []})
+        said = sorted(zip(*(said[name] for name in ("ts", "symbol")), range(len(said["ts"])), said["command"], strict=True))
+        places = [event for event in range(len(expected)) if expected[event][2] == 4]
+        wanted = [(place, s, code) for place, (_, s, _, code) in zip(places, said, strict=True)]
+        assert made.events.commands.tolist() == wanted
+        outcomes["commands"] += len(wanted)
         outcomes.update(rows.counts(expected))
         outcomes["accepted"] += 1
     assert outcomes["accepted"] > 10
+    assert outcomes["commands"] > 100
     assert outcomes["rejected: second"] > 0
 
 

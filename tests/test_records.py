@@ -35,7 +35,9 @@ SPEC_14 = [
     ("alerts", ["code", "level", "value", "limit"]),
 ]
 CODES = {
-    "Stream": ["FUNDING", "BOOKS", "QUOTES", "TRADES"],
+    "Stream": ["FUNDING", "BOOKS", "QUOTES", "TRADES", "COMMANDS"],
+    "Command": ["PAUSE", "RESUME", "KILL", "RESET", "RECOVER"],
+    "EdgeKind": ["ROLL", "FUNDING", "BAR", "GAP", "GAP_BAR", "FIRST", "GATE", "COMMAND"],
     "InputKind": ["FAULT", "QUARANTINED", "GAP", "FUNDING", "COMMAND"],
     "Fault": ["DUPLICATE", "CROSSED", "NO_SIZE", "JUMP", "BOOK_UNLIKE_QUOTES"],
     "Regime": ["RANGE", "TREND_UP", "TREND_DOWN", "VOL_SHOCK", "THIN_BOOK", "TOXIC", "PAUSED", "EMERGENCY"],
@@ -56,7 +58,7 @@ REASONS = [
 ]
 STATE = [
     *["MARKET", "EDGE", "INSTRUMENT", "FUNDING", "RUN", "SYMBOL", "ORDER", "CYCLE", "PLAN", "LEVEL", "TARGET", "WANTED"],
-    *["INTENT", "SLOT", "BAR", "INDEX", "FEATURES", "GATE"],
+    *["INTENT", "SLOT", "BAR", "INDEX", "FEATURES", "GATE", "COMMAND"],
 ]
 WITH_FLOATS = ["FILTER"]  # averages, which features alone see (SPEC 1.4)
 

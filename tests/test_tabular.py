@@ -15,6 +15,7 @@ from grinder.data.importing import import_table
 from grinder.data.series import Rules, join
 from grinder.data.tabular import read_tabular
 from grinder.errors import ConfigError, InputFault
+from grinder.records import Command
 from tests.files import NS, T, csv, gzipped, only, where
 
 ROWS = [f"{T},100.1,1.5,100.2,2", f"{T + 5},100,0.25,100.2,0"]
@@ -122,6 +123,52 @@ def test_what_is_written_is_read_back(tmp_path_factory, px, tick):
         made = join([part], rules).streams["quotes"]
         assert made["bid_px"].tolist() == made["ask_px"].tolist() == [ticks for ticks, _ in px]
         assert made["bid_qty"].tolist() == [lots for _, lots in px]
+
+
+COMMANDS = [f"{T},*,KILL", f"{T},BTC,pause", f"{T + 9},ETH,pause", f"{T + 9},BTC,Resume", f"{T + 9},*,recover"]
+ASKED = {"ts": [T * 10**6] * 2 + [(T + 9) * 10**6] * 2, "symbol": [-1, 0, 0, -1], "command": [2, 0, 1, 4]}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_commands(tmp_path, kind):
+    """Names in any case; * and no column of symbols are every symbol; rows of other symbols are left out and counted."""
+    quotes = csv(tmp_path / "q.csv", ROWS, header=HEADER)
+    path = csv(tmp_path / "c.csv", COMMANDS, header="ts,symbol,command")
+    if kind == "parquet":
+        pl.read_csv(path).write_parquet(path)
+    made, report = take(tmp_path, quotes=quotes, commands=path, tick_size="0.1", lot_size="0.01")
+    assert stored(tmp_path / "made", "commands") == ASKED
+    assert (report.rows, report.dropped) == ({"commands": 4, "quotes": 2}, {"other_symbol": 1})
+    assert made.commands == made.with_commands(made.commands).commands
+    assert made.content == made.with_commands(made.commands).content
+    csv(path, [f"resume,{T + 9}", f"pause,{T}"], header="what,when")
+    made, report = take(
+        tmp_path, "all", quotes=quotes, commands=path, columns={"command": "what", "commands.ts": "when"}, sort=True
+    )
+    assert made.commands == [(T * 10**6, Command.PAUSE, None), ((T + 9) * 10**6, Command.RESUME, None)]
+    assert report.reordered == {"commands": 2}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "place"),
+    [
+        (f"{T},BTC,kill", "kill or reset of one symbol", ("symbol", "BTC")),
+        (f"{T},BTC,reset", "kill or reset of one symbol", ("symbol", "BTC")),
+        (f"{T},*,halt", "no such command", ("command", "halt")),
+        (f"{T},*,", "no such command", ("command", "")),
+        (f"{T},-1,pause", "no symbol", ("symbol", "-1")),
+        (f"{T},,pause", "no symbol", ("symbol", "")),
+        ("-5,*,pause", "not a plain number", ("ts", "-5")),
+        (f"{T - 1},*,pause", "timestamps out of order", ("ts", str(T - 1))),
+    ],
+)
+def test_wrong_commands(tmp_path, row, reason, place):
+    quotes = csv(tmp_path / "q.csv", ROWS, header=HEADER)
+    path = csv(tmp_path / "c.csv", [f"{T},ETH,pause", f"{T},*,pause", row], header="ts,symbol,command")
+    with pytest.raises(InputFault, match=reason) as error:
+        take(tmp_path, quotes=quotes, commands=path)
+    assert where(error) == ("c.csv", 3, *place)
+    only(tmp_path, "c.csv", "q.csv")
 
 
 def test_all_streams(tmp_path):

@@ -83,6 +83,20 @@ def test_rows_by_hand():
     assert state[4] == 1, "a byte over 127 was skipped"
 
 
+def test_commands_and_whom_they_concern():
+    rows = "pause,*\nResume,AB\nKILL,*\nreset,ABC\nrecover,**\r\n"
+    made = parse(rows, t.COMMAND, t.WHOM)[1]
+    assert made == [[0, 0], [1, t.ABSENT], [2, 0], [3, 1], [4, t.ABSENT]]
+    for word in ("", "p", "pauses", "stop", "0", "resum", "kil", "recove r", "2"):
+        assert parse(f"kill\n{word}\n", t.COMMAND)[2][0] in (t.NOT_A_COMMAND, t.NOT_A_NUMBER), word
+        assert len(parse(f"kill\n{word}\n", t.COMMAND)[1]) == 1
+    for word, status in (("-1", t.NOT_A_SYMBOL), ("", t.NOT_A_NUMBER)):
+        assert parse(f"*\n{word}\n", t.WHOM)[2][:2] == [status, 0]
+        assert parse(f"*\n{word}\n", t.WHOM)[1] == [[0]]
+    assert parse("-1\n-10\n", t.NAME)[1] == [[t.ABSENT], [t.ABSENT]], "which may be a symbol's name elsewhere"
+    assert parse("*\né\n", t.WHOM)[2][4] == 1
+
+
 def test_times_become_ns_inside_their_range():
     low, high = MS[:2]
     assert parse(f"{low}\n{high - 1}\n", t.TIME)[1] == [[low * 10**6], [(high - 1) * 10**6]]

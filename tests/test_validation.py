@@ -12,7 +12,7 @@ from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.data.validation import check_stream
 from grinder.errors import InputFault
-from grinder.records import Fault, InputKind, Stream
+from grinder.records import Command, Fault, InputKind, Stream
 from grinder.session import replay
 from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS
 
@@ -33,6 +33,8 @@ def good(stream: str, rows: int = N) -> dict[str, np.ndarray]:
             out |= {f"ask_px_{level}": 102 + i + 3 * level, f"ask_qty_{level}": 1 + i}
     elif stream == "trades":
         out |= {"id": 10 + i, "px": 100 + i, "qty": 1 + i, "aggressor": 1 - 2 * (i % 2)}
+    elif stream == "commands":
+        out |= {"symbol": i % 3 - 1, "command": np.array([2, 0, 1, 3, 4, 4])[:rows]}
     else:
         out |= {"rate": 1000 - 500 * i, "mark_px": 100 + i}
     return {name: np.asarray(values, np.int64) for name, values in out.items()}
@@ -48,7 +50,7 @@ def with_value(stream: str, column: str, row: int, value: int) -> dict[str, np.n
     return columns
 
 
-@pytest.mark.parametrize("stream", ["quotes", "books", "trades", "funding"])
+@pytest.mark.parametrize("stream", ["quotes", "books", "trades", "funding", "commands"])
 def test_good_rows_are_accepted(stream):
     assert check(stream, good(stream)) == [0] * N
     with pytest.raises(InputFault, match=r"a\.parquet: no_ticks: it holds not one row \(leave the stream out"):
@@ -80,6 +82,11 @@ REFUSED = [
     ("funding", "mark_px", 0, "value out of range"),
     ("funding", "rate", 100_000_001, "value out of range"),
     ("funding", "rate", -100_000_001, "value out of range"),
+    ("commands", "ts", T0, "timestamps out of order"),
+    ("commands", "symbol", -2, "value out of range"),
+    ("commands", "symbol", 2, "value out of range"),
+    ("commands", "command", -1, "no such command"),
+    ("commands", "command", 5, "no such command"),
 ]
 
 
@@ -91,6 +98,24 @@ def test_refused(stream, column, value, reason):
     assert (fault.file, fault.row, fault.column, fault.value, fault.reason) == ("a.parquet", 4, column, value, reason)
     assert fault.cure
     assert fault.exit_code == 3
+
+
+@pytest.mark.parametrize("command", [Command.KILL, Command.RESET])
+@pytest.mark.parametrize("symbol", [0, 1])
+def test_kill_and_reset_are_of_the_portfolio(command, symbol):
+    columns = with_value("commands", "command", 4, command)
+    columns["symbol"][4] = -1
+    assert check("commands", columns) == [0] * N
+    columns["symbol"][4] = symbol
+    with pytest.raises(InputFault, match=r"row 4, column symbol, value \d: kill or reset of one symbol \(.* give symbol -1"):
+        check("commands", columns)
+
+
+def test_a_command_given_twice_is_accepted():
+    columns = with_value("commands", "symbol", 5, 0)
+    columns["ts"][5], columns["symbol"][4] = columns["ts"][4], 0
+    assert [values[4] for values in columns.values()] == [values[5] for values in columns.values()]
+    assert check("commands", columns) == [0] * N
 
 
 def test_the_last_legal_values():

@@ -10,7 +10,8 @@ import json
 from fractions import Fraction
 from typing import Any
 
-RANKS = {"funding": 0, "books": 1, "quotes": 2, "trades": 3}
+RANKS = {"funding": 0, "books": 1, "quotes": 2, "trades": 3, "commands": 4}
+PORTFOLIO_COMMANDS = (2, 3)  # kill, reset
 DUPLICATE, CROSSED, NO_SIZE, JUMP, UNLIKE = range(1, 6)
 REASONS = {DUPLICATE: "duplicate", CROSSED: "crossed", NO_SIZE: "no_size", JUMP: "jump", UNLIKE: "book_unlike_quotes"}
 FROM, TO = 1_230_768_000 * 10**9, 4_102_444_800 * 10**9
@@ -46,7 +47,9 @@ def judge(streams: dict[str, Columns], perpetual: list[bool], max_jump: Fraction
     for ts, rank, s, row, name in order:
         fault = faults[name][row]
         prices = _prices(name, streams[name], row)
-        if fault in (0, UNLIKE):
+        if name == "commands":
+            fault = 0  # and no price, and nothing that comes between two jumps
+        elif fault in (0, UNLIKE):
             mid = Fraction(state[s][0] + state[s][2], 2) if s in state else None
             if mid is not None and any(abs(px - mid) > max_jump * mid for px in prices):
                 if s in jumped:
@@ -57,7 +60,7 @@ def judge(streams: dict[str, Columns], perpetual: list[bool], max_jump: Fraction
                 jumped.discard(s)
         if fault == 0 and name in ("books", "quotes"):
             state[s] = _l1(name, streams[name], row, state.get(s))
-        events.append((ts, s, rank, fault, *state.get(s, [0, 0, 0, 0])))
+        events.append((ts, max(s, 0), rank, fault, *state.get(max(s, 0), [0, 0, 0, 0])))
     if len(state) < len(perpetual):
         raise Rejected("a symbol without an accepted quote or book")
     return events
@@ -78,9 +81,11 @@ def content_hash(streams: dict[str, Columns], instruments: list[dict[str, Any]])
     """The content hash of SPEC 2.3 over instruments in ASCII order of symbol and each stream's columns."""
     parts = {}
     for name in sorted(streams):
-        h = hashlib.sha256()
+        h, order = hashlib.sha256(), list(range(len(streams[name]["ts"])))
+        if name == "commands":  # in the order in which they act
+            order.sort(key=lambda row: (streams["commands"]["ts"][row], streams["commands"]["symbol"][row]))
         for column in _canonical(name, streams[name]):
-            values = streams[name][column]
+            values = [streams[name][column][row] for row in order]
             h.update(f"{column}\0{len(values)}\0".encode() + b"".join(value.to_bytes(8, "little", signed=True) for value in values))
         parts[name] = {"rows": len(streams[name]["ts"]), "sha256": h.hexdigest()}
     text = json.dumps({"instruments": instruments, "streams": parts}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -89,7 +94,8 @@ def content_hash(streams: dict[str, Columns], instruments: list[dict[str, Any]])
 
 def _canonical(name: str, columns: Columns) -> list[str]:
     if name != "books":
-        own = {"funding": "rate mark_px", "quotes": "bid_px bid_qty ask_px ask_qty", "trades": "id px qty aggressor"}[name]
+        own = {"funding": "rate mark_px", "quotes": "bid_px bid_qty ask_px ask_qty", "trades": "id px qty aggressor"}
+        own = (own | {"commands": "command"})[name]
         return ["ts", "symbol", *own.split()]
     depth = _depth(columns)
     return ["ts", "symbol", *[f"{side}_{what}_{i}" for i in range(depth) for side in ("bid", "ask") for what in ("px", "qty")]]
@@ -108,7 +114,7 @@ def _faults(name: str, columns: Columns, streams: dict[str, Columns], symbols: i
             raise Rejected(f"{name} {row}: time out of range")
         if row and columns["ts"][row] < columns["ts"][row - 1]:
             raise Rejected(f"{name} {row}: times fall")
-        if not 0 <= columns["symbol"][row] < symbols:
+        if not (-1 if name == "commands" else 0) <= columns["symbol"][row] < symbols:
             raise Rejected(f"{name} {row}: no such symbol")
         _check_numbers(name, columns, row)
     crossed = [_crossed(name, columns, row) for row in range(rows)]
@@ -134,6 +140,10 @@ def _check_numbers(name: str, columns: Columns, row: int) -> None:
     if name == "funding":
         within("rate", -(10**8), 10**8)
         within("mark_px", 1, 2**35)
+    elif name == "commands":
+        within("command", 0, 4)
+        if columns["command"][row] in PORTFOLIO_COMMANDS and columns["symbol"][row] != -1:
+            raise Rejected(f"commands {row}: {columns['command'][row]} to one symbol")
     elif name == "trades":
         within("px", 1, 2**35)
         within("qty", 1, 2**31)
@@ -174,6 +184,8 @@ def _prices(name: str, columns: Columns, row: int) -> list[int]:
         return [columns["mark_px"][row]]
     if name == "trades":
         return [columns["px"][row]]
+    if name == "commands":
+        return []
     bid, _, ask, _ = _top(name, columns, row)
     return [px for px in (bid, ask) if px]
 
@@ -191,7 +203,9 @@ def _repeated(name: str, columns: Columns) -> list[bool]:
     out = []
     for row in range(len(columns["ts"])):
         s = columns["symbol"][row]
-        if name == "trades":
+        if name == "commands":
+            out.append(False)
+        elif name == "trades":
             key = (s, columns["id"][row])
             out.append(key in seen)
             seen.add(key)

@@ -19,7 +19,7 @@ from grinder.errors import ConfigError, InputFault
 from grinder.records import COMMAND, NONE, Command, Events, Stream
 from grinder.units import NS_PER_DAY
 
-__all__ = ["EVERY", "Order", "codes_of", "columns_of", "insert_commands", "listed_commands", "split_commands"]
+__all__ = ["EVERY", "Order", "codes_of", "columns_of", "in_order", "insert_commands", "listed_commands", "split_commands"]
 
 Order = tuple[int | str, Command | int | str, str | None]
 """(time, command, symbol or None for all) as `Fixture.with_commands` takes it."""
@@ -35,7 +35,7 @@ _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 def columns_of(orders: Iterable[Order], symbols: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """Canonical columns of commands as `Fixture.with_commands` takes them, in any order; of equal times and symbols as given.
+    """Canonical columns, in order, of commands as `Fixture.with_commands` takes them.
 
     Raises:
         ConfigError: a command, time or symbol that there is not.
@@ -52,9 +52,8 @@ def columns_of(orders: Iterable[Order], symbols: Sequence[str]) -> dict[str, NDA
                 f"command {order!r}: there is no symbol {symbol!r}; there are {', '.join(symbols)}, None is all of them"
             )
         rows.append((_time_ns(time, order), NONE if symbol is None else symbols.index(symbol), _code(command, order)))
-    rows.sort(key=lambda row: row[:2])
     columns = np.array(rows, np.int64).reshape(-1, 3).T.copy()
-    return dict(zip(("ts", "symbol", "command"), columns, strict=True))
+    return in_order(dict(zip(("ts", "symbol", "command"), columns, strict=True)))
 
 
 def _code(command: object, order: object) -> int:
@@ -109,8 +108,7 @@ def insert_commands(events: Events, columns: Columns) -> Events:
         events: market data, L1 carried forward. columns: `ts, symbol, command`, ordered by `ts`.
     """
     market, _ = split_commands(events)
-    order = np.lexsort((columns["symbol"], columns["ts"]))  # stable: rows of one symbol stay in their order
-    ts, symbol, command = (columns[name][order] for name in ("ts", "symbol", "command"))
+    ts, symbol, command = (in_order(columns)[name] for name in ("ts", "symbol", "command"))
     after = np.searchsorted(market.ts, ts, side="right")
     said = np.zeros(len(ts), COMMAND)
     said["row"] = after + np.arange(len(ts))
@@ -127,6 +125,12 @@ def insert_commands(events: Events, columns: Columns) -> Events:
         made[name] = np.where(last >= 0, getattr(market, name)[last], 0)
     whole = {name: np.insert(getattr(market, name), after, values) for name, values in made.items()}
     return market._replace(**whole, **_moved(market, lambda rows: rows + np.searchsorted(after, rows, side="right")), commands=said)
+
+
+def in_order(columns: Columns) -> dict[str, NDArray[np.int64]]:
+    """Commands in the order in which they act: by time, then those to every symbol, then by symbol, then as given."""
+    order = np.lexsort((columns["symbol"], columns["ts"]))  # which is stable
+    return {name: values[order] for name, values in columns.items()}
 
 
 def _last_rows(symbols: NDArray[Any], own: NDArray[np.int64], before: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from grinder._jit import kernel
 from grinder.config import Config, canonical_json, checked
-from grinder.data.commands import EVERY, Order, codes_of, columns_of, insert_commands, listed_commands, split_commands
+from grinder.data.commands import EVERY, Order, codes_of, columns_of, in_order, insert_commands, listed_commands, split_commands
 from grinder.data.expectations import wrong_expectation
 from grinder.data.instrument import Instrument
 from grinder.data.merging import merge
@@ -355,7 +355,8 @@ def _assemble(
 
 
 def _summed(stream: str, columns: Columns) -> dict[str, Any]:
-    """What the content hash holds of a stream."""
+    """What the content hash holds of a stream; of commands in the order in which they act, so that it is theirs alone."""
+    columns = in_order(columns) if stream == "commands" else columns
     return {"rows": len(columns["ts"]), "sha256": content_hash(columns, _hashed(stream, columns))}
 
 
