@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from grinder.config import Config
-from grinder.data.commands import Order
+from grinder.data.commands import Instruction
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import RangeError
@@ -125,13 +125,13 @@ def commanded(fixture: Fixture, seed: int) -> Fixture:
     moments = [rng.choice((times[0] - rng.choice((1, 10**9, 10**14)), times[0]))] if rng.random() < 0.7 else []
     moments += [rng.choice(times) + rng.choice((0, 0, -1, 1, 10**8)) for _ in range(rng.choice((1, 3, 12)))]
     moments += [times[-1] + rng.choice((0, 10**9, 10**13))] if rng.random() < 0.5 else []
-    orders: list[Order] = []
+    given: list[Instruction] = []
     for ts in moments:
         for _ in range(rng.choice((1, 1, 1, 2, 3))):
             command = rng.choice(list(Command))
             whole = command in (Command.KILL, Command.RESET) or rng.random() < 0.4
-            orders.append((ts, command, None if whole else rng.choice(fixture.symbols)))
-    return fixture.with_commands(orders)
+            given.append((ts, command, None if whole else rng.choice(fixture.symbols)))
+    return fixture.with_commands(given)
 
 
 def _lots(instrument: Instrument, lots: int) -> Decimal:

@@ -7,7 +7,7 @@ replays the same market under other commands. A command concerns one symbol or, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -19,14 +19,15 @@ from grinder.errors import ConfigError, InputFault
 from grinder.records import COMMAND, NONE, Command, Events, Stream
 from grinder.units import NS_PER_DAY
 
-__all__ = ["EVERY", "Order", "codes_of", "columns_of", "in_order", "insert_commands", "listed_commands", "split_commands"]
+__all__ = ["EVERY", "Instruction", "codes_of", "columns_of", "in_order", "insert_commands", "listed_commands", "split_commands"]
 
-Order = tuple[int | str, Command | int | str, str | None]
+Instruction = tuple[int | str, Command | int | str, str | None]
 """(time, command, symbol or None for all) as `Fixture.with_commands` takes it."""
 EVERY: Final = "*"
 """Every symbol, in text."""
 _NAMES: Final = ", ".join(command.name.lower() for command in Command)
 _SECOND: Final = 10**9
+_LIMIT: Final = 2**63
 _ISO: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?(?:Z|\+00:00)?", re.ASCII)
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
@@ -34,40 +35,40 @@ _EPOCH: Final = date(1970, 1, 1).toordinal()
 # What a user writes
 
 
-def columns_of(orders: Iterable[Order], symbols: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+def columns_of(commands: Iterable[Instruction], symbols: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     """Canonical columns, in order, of commands as `Fixture.with_commands` takes them.
 
     Raises:
         ConfigError: a command, time or symbol that there is not.
     """
     rows = []
-    for order in orders:
-        if not isinstance(order, tuple | list) or len(order) != 3:
+    for given in commands:
+        if not isinstance(given, tuple | list) or len(given) != 3:
             raise ConfigError(
-                f'command {order!r}: give (time, command, symbol or None), such as ("2024-01-03 14:02", "pause", None)'
+                f'command {given!r}: give (time, command, symbol or None), such as ("2024-01-03 14:02", "pause", None)'
             )
-        time, command, symbol = order
+        time, command, symbol = given
         if symbol is not None and symbol not in symbols:
             raise ConfigError(
-                f"command {order!r}: there is no symbol {symbol!r}; there are {', '.join(symbols)}, None is all of them"
+                f"command {given!r}: there is no symbol {symbol!r}; there are {', '.join(symbols)}, None is all of them"
             )
-        rows.append((_time_ns(time, order), NONE if symbol is None else symbols.index(symbol), _code(command, order)))
+        rows.append((_time_ns(time, given), NONE if symbol is None else symbols.index(symbol), _code(command, given)))
     columns = np.array(rows, np.int64).reshape(-1, 3).T.copy()
     return in_order(dict(zip(("ts", "symbol", "command"), columns, strict=True)))
 
 
-def _code(command: object, order: object) -> int:
+def _code(command: object, given: object) -> int:
     """The code of a command given as such, by its number or by its name in any case."""
     if isinstance(command, str) and command.upper() in Command.__members__:
         return int(Command[command.upper()])
     if isinstance(command, int | np.integer) and not isinstance(command, bool) and 0 <= command < len(Command):
         return int(command)
-    raise ConfigError(f"command {order!r}: there is no {command!r}; there are {_NAMES}")
+    raise ConfigError(f"command {given!r}: there is no {command!r}; there are {_NAMES}")
 
 
-def _time_ns(time: object, order: object) -> int:
+def _time_ns(time: object, given: object) -> int:
     """A time in ns: an integer as it is, or ISO text in UTC, to the ns exactly."""
-    if isinstance(time, int | np.integer) and not isinstance(time, bool):
+    if isinstance(time, int | np.integer) and not isinstance(time, bool) and -_LIMIT < time < _LIMIT:
         return int(time)
     found = _ISO.fullmatch(time) if isinstance(time, str) else None
     if found:
@@ -79,7 +80,7 @@ def _time_ns(time: object, order: object) -> int:
             days = -1
         if days >= 0 and hour < 24 and minute < 60 and second < 60:
             return days * NS_PER_DAY + (hour * 3600 + minute * 60 + second) * _SECOND + int(fraction.ljust(9, "0"))
-    raise ConfigError(f"command {order!r}: {time!r} is no time: give ns as an integer, or UTC text such as 2024-01-03T14:02:05.25")
+    raise ConfigError(f"command {given!r}: {time!r} is no time: give ns as an integer, or UTC text such as 2024-01-03T14:02:05.25")
 
 
 def codes_of(commands: Any, file: object) -> Any:
@@ -94,7 +95,9 @@ def codes_of(commands: Any, file: object) -> Any:
     names = [str(name).upper() for name in given.tolist()]
     for row, name in enumerate(names):
         if name not in Command.__members__:
-            raise InputFault("no such command", file=file, row=row, column="command", value=given[row], cure=f"there are {_NAMES}")
+            raise InputFault(
+                "no such command", file=file, row=row, column="command", value=str(given[row]), cure=f"there are {_NAMES}"
+            )
     return np.array([Command[name] for name in names], np.int64)
 
 
@@ -156,14 +159,14 @@ def split_commands(events: Events) -> tuple[Events, dict[str, NDArray[np.int64]]
     return events._replace(**kept, **moved, commands=np.zeros(0, COMMAND)), columns
 
 
-def _moved(events: Events, to: Any) -> dict[str, NDArray[Any]]:
+def _moved(events: Events, to: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
     """What names rows of the events, with the rows elsewhere."""
     funding = events.funding.copy()
     funding["row"] = to(events.funding["row"])
     return {"funding": funding, "book_rows": to(events.book_rows)}
 
 
-def listed_commands(events: Events, symbols: Sequence[str]) -> list[Order]:
+def listed_commands(events: Events, symbols: Sequence[str]) -> list[Instruction]:
     """The commands among events, as `Fixture.with_commands` takes them."""
     rows = zip(events.ts[events.commands["row"]].tolist(), events.commands.tolist(), strict=True)
     return [(ts, Command(code), None if s == NONE else symbols[s]) for ts, (_, s, code) in rows]

@@ -23,7 +23,16 @@ from numpy.typing import NDArray
 
 from grinder._jit import kernel
 from grinder.config import Config, canonical_json, checked
-from grinder.data.commands import EVERY, Order, codes_of, columns_of, in_order, insert_commands, listed_commands, split_commands
+from grinder.data.commands import (
+    EVERY,
+    Instruction,
+    codes_of,
+    columns_of,
+    in_order,
+    insert_commands,
+    listed_commands,
+    split_commands,
+)
 from grinder.data.expectations import wrong_expectation
 from grinder.data.instrument import Instrument
 from grinder.data.merging import merge
@@ -153,11 +162,11 @@ class Fixture:
         return self._replace(events=_cut(self.events, 0, events), content=f"{self.content}:{events}")
 
     @property
-    def commands(self) -> list[Order]:
+    def commands(self) -> list[Instruction]:
         """The manual commands among the events, as `with_commands` takes them."""
         return listed_commands(self.events, self.symbols)
 
-    def with_commands(self, commands: Iterable[Order]) -> Fixture:
+    def with_commands(self, commands: Iterable[Instruction]) -> Fixture:
         """The same market data under these manual commands, instead of any there are: what would have happened?
 
         The content hash is a function of the market data and the commands, and that of a fixture made with both at once.
