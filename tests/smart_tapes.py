@@ -11,6 +11,7 @@ import numpy as np
 from grinder.config import ROWS, Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
+from grinder.records import Command
 from tests.oracles import selfcheck
 from tests.tapes import Case, reference_events
 
@@ -102,7 +103,7 @@ def smart_case(seed: int, length: int = 0) -> Case:
 
 def streams(events: list[dict[str, Any]], instruments: list[Instrument]) -> dict[str, dict[str, Any]]:
     """Columns by stream. A faulty event repeats the row before it, which makes it a duplicate."""
-    rows: dict[str, list[tuple[int, ...]]] = {"quotes": [], "books": [], "trades": [], "funding": []}
+    rows: dict[str, list[tuple[int, ...]]] = {"quotes": [], "books": [], "trades": [], "funding": [], "commands": []}
     for number, event in enumerate(events):
         at = (event["ts"], event["symbol"])
         if event["fault"]:
@@ -112,6 +113,9 @@ def streams(events: list[dict[str, Any]], instruments: list[Instrument]) -> dict
             rows["quotes"].append((*at, event["bid_px"], event["ask_px"], event["bid_qty"], event["ask_qty"]))
         elif event["kind"] == "book":
             rows["books"].append((*at, *levels(event)))
+        elif event["kind"] == "command":
+            whole = event["code"] in (Command.KILL, Command.RESET)
+            rows["commands"].append((at[0], -1 if whole else at[1], event["code"]))
         elif event["kind"] == "trade":
             rows["trades"].append((*at, number, 5_000, 1, 1))
         elif event["kind"] == "funding" and instruments[at[1]].kind == "perpetual":
@@ -122,6 +126,7 @@ def streams(events: list[dict[str, Any]], instruments: list[Instrument]) -> dict
         "books": ("ts", "symbol", *level),
         "trades": ("ts", "symbol", "id", "px", "qty", "aggressor"),
         "funding": ("ts", "symbol", "rate", "mark_px"),
+        "commands": ("ts", "symbol", "command"),
     }
     return {
         stream: dict(zip(names[stream], np.array(found, np.int64).T.copy(), strict=True)) for stream, found in rows.items() if found

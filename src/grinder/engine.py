@@ -20,7 +20,7 @@ from grinder.market import open_market
 from grinder.orders import apply_due_changes, set_touches
 from grinder.policies.smart import decide_smart
 from grinder.policies.static import decide_static
-from grinder.protection import end_cooldowns, guard, set_latch
+from grinder.protection import end_cooldowns, guard, obey, set_latch
 from grinder.records import (
     LADDER_SLOTS,
     MIDS_KEPT,
@@ -35,6 +35,7 @@ from grinder.records import (
     PolicyKind,
     Regime,
     Severity,
+    Stream,
     World,
     world_shapes,
 )
@@ -69,6 +70,8 @@ _GAP: Final = int(EdgeKind.GAP)
 _GAP_BAR: Final = int(EdgeKind.GAP_BAR)
 _FIRST: Final = int(EdgeKind.FIRST)
 _GATE: Final = int(EdgeKind.GATE)
+_COMMAND: Final = int(EdgeKind.COMMAND)
+_COMMANDS: Final = int(Stream.COMMANDS)
 _NO_PLAN: Final = int(PlanKind.NONE)
 _CAUSE_BAR: Final = int(Cause.BAR)
 _CAUSE_GATE: Final = int(Cause.GATE)
@@ -191,7 +194,7 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
         set_touches(world, s)
     _take_edges(world, params, instruments, edges, cursor, end)
     # 3. Fills.
-    if events.fault[i] == 0 and symbol["mid2"] != 0:
+    if events.fault[i] == 0 and events.kind[i] != _COMMANDS and symbol["mid2"] != 0:
         if touches_symbol(symbol, params[0], symbol["bid_px"], symbol["ask_px"]):
             match(world, params, instruments, tape, event, ts, s)
         if symbol["mid2"] <= symbol["trip_low"] or symbol["mid2"] >= symbol["trip_high"]:
@@ -224,6 +227,8 @@ def _take_edges(world, params, instruments, edges, cursor, end):
             world.symbols[edge["symbol"]]["rate"] = edge["a"]
         elif kind == _BAR or kind == _GAP_BAR:
             world.symbols[edge["symbol"]]["cause"] |= _CAUSE_BAR
+        elif kind == _COMMAND:
+            obey(world, params, edge["a"], edge["symbol"])
         elif kind == _GATE:
             _take_gates(world.symbols[edge["symbol"]], edge["a"], edge["b"])
             extreme = world.symbols[edge["symbol"]]["toxicity"] >= _EXTREME

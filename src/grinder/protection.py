@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from grinder._jit import kernel
-from grinder.records import NEVER, NONE, Alert, AlertLevel, Latch, Mode, PolicyKind, Regime, Severity
+from grinder.records import NEVER, NONE, Alert, AlertLevel, Cause, Command, Latch, Mode, PolicyKind, Regime, Severity
 from grinder.units import ONE, mul_div_ceil, share_of
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "is_flattening",
     "is_in_emergency",
     "mode_of",
+    "obey",
     "put_alert",
     "set_latch",
 ]
@@ -34,7 +35,15 @@ _PAUSED: Final = int(Regime.PAUSED)
 _THIN_BOOK: Final = int(Regime.THIN_BOOK)
 _MID: Final = int(Severity.MID)
 _HIGH: Final = int(Severity.HIGH)
+_BY_HAND: Final = int(Latch.MANUAL)
 _BY_DRAWDOWN: Final = int(Latch.DRAWDOWN)
+_BY_EXTREME: Final = int(Latch.EXTREME)
+_EXTREME: Final = int(Severity.EXTREME)
+_PAUSE_IT: Final = int(Command.PAUSE)
+_RESUME: Final = int(Command.RESUME)
+_KILL: Final = int(Command.KILL)
+_RESET: Final = int(Command.RESET)
+_CAUSE_COMMAND: Final = int(Cause.COMMAND)
 _DRAWDOWN_WARNING: Final = int(Alert.DRAWDOWN_WARNING)
 _DRAWDOWN: Final = int(Alert.DRAWDOWN)
 _LEVERAGE: Final = int(Alert.LEVERAGE)
@@ -92,7 +101,7 @@ def guard(world, params, instruments, tape, event, ts):
     if damage != run["damage"]:
         run["damage"] = damage
         for s in range(len(symbols)):
-            symbols[s]["decide"] = 1
+            _ask(symbols[s])
     if run["drawdown"] <= run["budget"]:
         run["armed"] = 1
     elif run["armed"] != 0:
@@ -110,9 +119,11 @@ def guard(world, params, instruments, tape, event, ts):
 def _guard_symbol(symbol, p, tape, event, ts, s):
     damage = _crossed(symbol["damage"], symbol["drawdown"], symbol["budget"], p, tape, event, ts, s)
     if damage != symbol["damage"]:
-        symbol["damage"], symbol["decide"] = damage, 1
+        symbol["damage"] = damage
+        _ask(symbol)
     if symbol["drawdown"] > symbol["budget"] and symbol["over_budget"] == 0:
-        symbol["over_budget"], symbol["decide"] = 1, 1
+        symbol["over_budget"] = 1
+        _ask(symbol)
         put_alert(tape, event, ts, s, _DRAWDOWN, _CRITICAL, symbol["drawdown"], symbol["budget"])
 
 
@@ -145,6 +156,7 @@ def set_latch(world, why):
     world.run[0]["latch"] = why
     for s in range(len(world.symbols)):
         world.symbols[s]["judge"] = 1
+        _ask(world.symbols[s])
 
 
 # The circuit breaker
@@ -157,7 +169,8 @@ def count_result(run, symbol, p, tape, event, ts, s, gain):
     limit = p["max_consecutive_losses"]
     if limit == 0 or symbol["losses"] < limit or symbol["halted"] != 0:
         return
-    symbol["halted"], symbol["decide"] = 1, 1
+    symbol["halted"] = 1
+    _ask(symbol)
     if p["cooldown_ns"] > 0:
         symbol["halt_due"] = ts + p["cooldown_ns"]
         run["next_wake"] = min(run["next_wake"], symbol["halt_due"])
@@ -172,15 +185,50 @@ def end_cooldowns(world, ts):
     for s in range(len(world.symbols)):
         symbol = world.symbols[s]
         if symbol["halt_due"] <= ts:
-            release(symbol)
-            symbol["decide"] = 1
+            _release(symbol)
+            _ask(symbol)
         run["next_wake"] = min(run["next_wake"], symbol["halt_due"])
 
 
 @kernel
-def release(symbol):
+def _release(symbol):
     """End a halt and its count of losses."""
     symbol["halted"], symbol["halt_due"], symbol["losses"] = 0, NEVER, 0
+
+
+# Commands
+
+
+@kernel
+def obey(world, params, command, s):
+    """Do what a command says (SPEC 11): for one symbol, or for all with -1. KILL and RESET are of the whole portfolio.
+
+    RESET lets the latch and halts go, not the drawdown: that latches again only after it was within the budget. RECOVER belongs to
+    recovery modes and asks for a decision here.
+    """
+    run, symbols = world.run[0], world.symbols
+    if command == _KILL and run["latch"] == 0:
+        set_latch(world, _BY_HAND)
+    if command == _RESET:
+        set_latch(world, 0)
+    for one in range(len(symbols)):
+        symbol = symbols[one]
+        if s == one or s < 0:
+            if command == _PAUSE_IT or command == _RESUME:
+                symbol["paused"] = 1 if command == _PAUSE_IT else 0
+            if command == _RESET:
+                _release(symbol)
+                if params[0]["latch_on_extreme"] and symbol["toxicity"] >= _EXTREME:
+                    set_latch(world, _BY_EXTREME)
+            symbol["judge"] = 1
+            symbol["cause"] |= _CAUSE_COMMAND if symbol["mid2"] != 0 else 0
+            _ask(symbol)
+
+
+@kernel
+def _ask(symbol):
+    """Ask for a decision, and for a reconciliation even where nothing was left to do."""
+    symbol["decide"], symbol["settled"] = 1, 0
 
 
 # Records
