@@ -84,6 +84,59 @@ SETTINGS = {  # name: (default, another legal value)
     "step": ("0.001", "0.00100001"),
     "levels": (10, 50),
     "quantity": (None, "0.001"),
+    # SPEC 7 and 15: the plan of `smart`
+    "taker_fee": ("0.0005", "6bp"),
+    "slippage": ("0.0002", 0),
+    "horizon_ms": (
+        {"range": 3_600_000, "trend": 7_200_000, "vol_shock": 1_800_000, "thin_book": 3_600_000},
+        {"range": 4, "trend": 9, "vol_shock": 16, "thin_book": 25},
+    ),
+    "k_tail": (
+        {"range": 2, "trend": "2.5", "vol_shock": 3, "thin_book": "2.5"},
+        {"range": 1, "trend": "1.5", "vol_shock": 4, "thin_book": 0},
+    ),
+    "shock_multiplier": (
+        {"range": 1, "trend": "1.25", "vol_shock": 2, "thin_book": "2.5"},
+        {"range": 5, "trend": 6, "vol_shock": 7, "thin_book": 8},
+    ),
+    "trend_penalty": ("1.25", 1),
+    "x_min": ("0.005", "0.01"),
+    "x_cap": ("0.1", "20%"),
+    "impact_ref": ("0.001", "5bp"),
+    "side_mult_against": ("1.5", 2),
+    "side_mult_with": ("0.75", 1),
+    "alpha": ("0.8", 1),
+    "step_min": ("0.0005", "1bp"),
+    "min_step_ticks": (1, 2),
+    "levels_min": (2, 1),
+    "levels_max": (20, 50),
+    "skew_factor": ("0.0005", 0),
+    "sizing": ("equal", "tapered"),
+    "max_weight_ratio": (3, "1.5"),
+    "replan_levels": (4, 0),
+    "replan_center": (2, "0.5"),
+    # SPEC 12: Top-K
+    "top_k": (3, 1),
+    "select_every_ms": (900_000, 60_000),
+    "switch_margin": ("0.05", 0),
+    "liq_ref": (50_000, 1),
+    "select_spread": ("0.002", "1bp"),
+    "select_funding": (0, "1bp"),
+    "w_range": (1, 2),
+    "w_liq": (1, 0),
+    "w_tox": (2, "0.5"),
+    "w_trend": (1, 3),
+    # SPEC 11: protection
+    "dd_clear": ("0.6", "0.5"),
+    "allocator": ("equal", "weighted"),
+    "dd_budget_symbol": (None, {"ETH": "20"}),
+    "throttle_ms": (10_000, 0),
+    "dc_tp_mult": ("0.5", 1),
+    "flatten_on_drawdown": (True, False),
+    "flatten_on_emergency": (False, True),
+    "latch_on_extreme": (False, True),
+    "max_consecutive_losses": (0, 3),
+    "cooldown_ms": (0, 5),
 }
 DEFAULTS = {name: default for name, (default, _) in SETTINGS.items()}
 OTHER = {name: other for name, (_, other) in SETTINGS.items() if other is not None}  # the rest goes with others only
@@ -137,7 +190,16 @@ BAD = [
     ],
     *[(name, value) for name in LIMITS for value in (3, "3, 6, 20", [1, 2], [1, 2, 3, 4], [1, 2, "x"], [1, 2, -1])],
     *[("quarantined_limits", [1, 5, 100_001]), ("spread_limits", [1, 2, 501])],
-    *[("fill_model", "queue"), ("dd_window", "rolling"), ("atr_method", "ema"), ("policy", "smart"), ("policy", None)],
+    *[("fill_model", "queue"), ("dd_window", "rolling"), ("atr_method", "ema"), ("policy", "clever"), ("policy", None)],
+    *[("sizing", "A"), ("allocator", 1), ("flatten_on_drawdown", 1), ("top_k", 6), ("levels_max", 51), ("x_cap", "91%")],
+    *[
+        ("k_tail", 2),
+        ("k_tail", {"quiet": 1}),
+        ("k_tail", {"range": -1}),
+        ("horizon_ms", {"trend": 0}),
+        ("horizon_ms", {"trend": 1.5}),
+    ],
+    *[("shock_multiplier", {"range": "x"}), ("dd_budget_symbol", {"ETH": "x"}), ("trend_penalty", "0.9"), ("max_weight_ratio", 0)],
 ]
 
 
@@ -274,7 +336,7 @@ def test_params_are_the_settings_in_kernel_units():
         "min_edge": 0, "order_latency": 1_000_000, "cancel_latency": 7_000_000, "crosses": 1, "penetration": 3,
         "max_inventory_ratio": 0, "max_inventory_atoms": 1_000_000_000_000, "max_leverage": 50_000_000,
         "max_open_orders": 200, "max_open_orders_portfolio": 1, "min_notional": 750_000_000, "order_rate": 1,
-        "order_burst": 1, "dd_budget_pct": 2_000_000, "dd_warn": 70_000_000, "daily": 0, "decides_in_kernel": 1,
+        "order_burst": 1, "dd_budget_pct": 2_000_000, "dd_warn": 70_000_000, "daily": 0, "policy": 1,
         "on_fill": 0, "step": 100_001, "levels": 50, "atr_bars": 10_000, "atr_sma": 1, "return_bars": 1, "range_eps": 15_000,
         "range_cap": 50_000_000, "ema_fast": 13, "ema_slow": 2,
         "top_n": 1, "impact_quote": 50_000_000, "wall_ratio": 125_000_000, "l2_stale_ns": 0,
@@ -286,13 +348,42 @@ def test_params_are_the_settings_in_kernel_units():
         "jump_window_ns": 0, "quarantined_mid": 0, "quarantined_high": 7, "quarantined_extreme": 8,
         "quarantine_window_ns": 1_000_000, "clear_ns": 1_000_000, "trend_enter": 150_000_000, "trend_exit": 75_000_000,
         "er_enter": 30_000_000,
+        "root_range": 200_000_000, "root_trend": 300_000_000, "root_vol_shock": 400_000_000, "root_thin_book": 500_000_000,
+        "k_tail_range": 100_000_000, "k_tail_trend": 150_000_000, "k_tail_vol_shock": 400_000_000, "k_tail_thin_book": 0,
+        "shock_multiplier_range": 500_000_000, "shock_multiplier_trend": 600_000_000,
+        "shock_multiplier_vol_shock": 700_000_000, "shock_multiplier_thin_book": 800_000_000, "trend_penalty": 100_000_000,
+        "x_min": 1_000_000, "x_cap": 20_000_000, "side_mult_against": 200_000_000, "side_mult_with": 100_000_000,
+        "impact_ref": 50_000, "alpha": 100_000_000, "step_min": 10_000, "min_step_ticks": 2, "levels_min": 1, "levels_max": 50,
+        "tapered": 1, "max_weight_ratio": 150_000_000, "skew_factor": 0, "replan_levels": 0, "replan_center": 50_000_000,
+        "weighted": 1, "throttle_ns": 0, "taker_fee": 60_000, "slippage": 0, "dd_clear": 50_000_000, "dc_tp_mult": 100_000_000,
+        "flatten_on_drawdown": 0, "flatten_on_emergency": 1, "latch_on_extreme": 1, "max_consecutive_losses": 3,
+        "cooldown_ns": 5_000_000, "top_k": 2, "select_every_ns": 60_000_000_000, "switch_margin": 0, "liq_ref": 100_000_000,
+        "select_spread": 10_000, "select_funding": 10_000, "w_range": 200_000_000, "w_liq": 0, "w_tox": 50_000_000,
+        "w_trend": 300_000_000,
     }
     # fmt: on
     assert params.dtype == PARAMS
     assert dict(zip(PARAMS.names, params[0].tolist(), strict=True)) == expected
     caps = [units.hard_cap_lots(high, 10_000, expected["equity"], 2) for high in (650_000, 300_000)]
     assert rows.dtype == INSTRUMENT
-    assert rows.tolist() == [(10_000, 5_000, 1, caps[0], 20), (10_000, 5_000, 0, caps[1], 2)]
+    assert rows.tolist() == [(10_000, 5_000, 1, caps[0], 20, -1), (10_000, 5_000, 0, caps[1], 2, 2_000_000_000)]
+
+
+def test_what_smart_changes_of_params():
+    params, _ = Config(policy="smart", top_k=1).params([BTC, ETH], [(9, 9)] * 2)
+    assert (params[0]["policy"], params[0]["gated"], params[0]["top_k"]) == (2, 1, 1)
+    assert Config(policy="smart").params([BTC, ETH], [(9, 9)] * 2)[0][0]["top_k"] == 2, "not more than there are"
+
+
+def test_tables_by_regime_are_filled_up():
+    assert Config(k_tail={"trend": 3}).k_tail == {"range": 2, "trend": 3, "vol_shock": 3, "thin_book": Decimal("2.5")}
+    assert Config(k_tail={"trend": "2.50"}).hash() == Config().hash()
+    assert Config(horizon_ms={"range": 1}).hash() != Config().hash()
+    with pytest.raises(ConfigError, match="dd_budget_symbol of XRP: there is no such symbol; there are BTC, ETH"):
+        Config(dd_budget_symbol={"XRP": 1}).params([BTC, ETH], [(9, 9)] * 2)
+    with pytest.raises(ConfigError, match="dd_budget_symbol of BTC is -1: at least 0 is allowed"):
+        Config(dd_budget_symbol=-1).params([BTC, ETH], [(9, 9)] * 2)
+    assert Config(dd_warn="0.3").params([BTC], [(9, 9)])[0][0]["dd_clear"] == 30_000_000, "it ends where it began at the latest"
 
 
 def test_quantities_go_by_symbol_and_are_never_rounded():

@@ -91,7 +91,7 @@ def test_errors_tell_which_policy_when_and_where():
 
 
 def test_a_grid_is_recorded_as_given():
-    plan = GRID._replace(regime=gr.Regime.TREND_UP, width_down=5, width_up=6, budget=7, worst_down=8, worst_up=-9, reasons=32)
+    plan = GRID._replace(regime=gr.Regime.TREND_UP, width_down=5, width_up=6, worst_down=8, worst_up=-9, reasons=32, mode=3)
     done = run(scripted(plan), [10_000] * 3)
     record = done.plans.records[0]
     for name in set(GridPlan._fields) & set(done.plans.columns):

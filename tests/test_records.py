@@ -50,6 +50,13 @@ CODES = {
     "Severity": ["LOW", "MID", "HIGH", "EXTREME"],
     "Toxicity": ["SPREAD", "IMPACT", "JUMP", "QUARANTINED", "STALENESS", "SHOCK"],
     "Trend": ["NONE", "UP", "DOWN"],
+    "Latch": ["NONE", "MANUAL", "DRAWDOWN", "EXTREME"],
+    "PolicyKind": ["OWN", "STATIC", "SMART"],
+    "AlertLevel": ["WARNING", "EMERGENCY"],
+    "Alert": [
+        *["DRAWDOWN_WARNING", "DRAWDOWN", "TOXICITY", "L2_STALE", "LEVERAGE", "STUCK", "MISMATCH"],
+        *["BUDGET_TOO_SMALL", "BREAKER"],
+    ],
 }
 REASONS = [
     *["WARMUP", "DEPTH_SHORT", "STEP_FEE_FLOOR", "STEP_TICK_FLOOR", "LEVELS_CLAMPED", "BUDGET", "BUDGET_TOO_SMALL"],
@@ -58,7 +65,7 @@ REASONS = [
 ]
 STATE = [
     *["MARKET", "EDGE", "INSTRUMENT", "FUNDING", "RUN", "SYMBOL", "ORDER", "CYCLE", "PLAN", "LEVEL", "TARGET", "WANTED"],
-    *["INTENT", "SLOT", "BAR", "INDEX", "FEATURES", "GATE", "COMMAND"],
+    *["INTENT", "SLOT", "BAR", "INDEX", "FEATURES", "GATE", "COMMAND", "INPUTS", "ONCE"],
 ]
 WITH_FLOATS = ["FILTER"]  # averages, which features alone see (SPEC 1.4)
 

@@ -68,13 +68,12 @@ RATIOS: Final = tuple(
 ORDERED: Final = (
     *(("l1_stale_ms", "l1_pause_ms"), ("trend_exit", "trend_enter")),
     *(("spread_bars_min", "spread_bars"), ("baseline_bars_min", "baseline_bars")),
-    *(("levels_min", "levels_max"), ("x_min", "x_cap"), ("dd_clear", "dd_warn")),
+    *(("levels_min", "levels_max"), ("x_min", "x_cap")),
 )
 """Settings of which the first is at most the second."""
 SEVERITIES: Final = ("mid", "high", "extreme")
 ROWS: Final = ("range", "trend", "vol_shock", "thin_book")
 """Regimes that have a row of their own in SPEC 7.2 and 7.4; the others use RANGE's (16.12)."""
-MAX_HORIZON_BARS: Final = 500_000
 SHOCK_BARS: Final = 3
 """Bars whose mean true range is held against the baseline (SPEC 5)."""
 
@@ -293,7 +292,7 @@ class Config(BaseModel):
     dd_budget_pct: Ratio = Field(Decimal("0.02"), ge=0, le=1, description="of window-start equity")
     dd_window: Literal["daily", "session"] = Field("daily", description="when the drawdown window rolls")
     dd_warn: Ratio = Field(Decimal("0.8"), gt=0, le=1, description="share of the budget over which DAMAGE_CONTROL begins")
-    dd_clear: Ratio = Field(Decimal("0.6"), ge=0, le=1, description="share of the budget under which it ends")
+    dd_clear: Ratio = Field(Decimal("0.6"), ge=0, le=1, description="share of the budget under which it ends, at most `dd_warn`")
     allocator: Literal["equal", "weighted"] = Field("equal", description="how the budget is split over the chosen symbols")
     dd_budget_symbol: Annotated[Decimal | dict[str, Decimal] | None, BeforeValidator(_budgets)] = Field(
         None, description="quote; of each symbol, or a mapping by symbol; over the allocator's, bounded by what is left"
@@ -395,6 +394,7 @@ class Config(BaseModel):
         else:
             inventory = units.exact_units(self.max_inventory_notional, atom, "max_inventory_notional")
             row["max_inventory_atoms"] = inventory
+        row["dd_clear"] = min(row["dd_clear"], row["dd_warn"])
         row["select_every_ns"] = self.select_every_ms * units.NS_PER_MS
         for name in ROWS:
             row[f"root_{name}"] = self._root(name)
@@ -454,10 +454,7 @@ class Config(BaseModel):
 
     def _root(self, row: str) -> int:
         """`sqrt` of the horizon in bars (SPEC 7): the only float of a plan, worked out once."""
-        bars = self.horizon_ms[row] / self.bar_interval_ms
-        if bars > MAX_HORIZON_BARS:
-            raise ConfigError(f"horizon_ms: {row} is {self.horizon_ms[row]}, more than {MAX_HORIZON_BARS} bars of bar_interval_ms")
-        return math.floor(math.sqrt(bars) * 1e8 + 0.5)
+        return math.floor(math.sqrt(self.horizon_ms[row] / self.bar_interval_ms) * 1e8 + 0.5)
 
     def _budget_atoms(self, instrument: Instrument) -> int:
         given = self.dd_budget_symbol

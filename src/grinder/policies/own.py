@@ -423,6 +423,8 @@ def _commit_grid(
     _whole(grid.symbol, "symbol", s, s)
     grid = grid._replace(reduce_only=int(grid.reduce_only)) if isinstance(grid.reduce_only, bool) else grid
     values = {name: _whole(getattr(grid, name), name, low, high) for name, (low, high) in _PLAN_FIELDS.items()}
+    if values["budget"] > 0:  # then they are worked out
+        del values["worst_down"], values["worst_up"]
     least = tick_floor(2 * values["center"] // MICRO, 1)
     if values["step"] < least:
         values["step"] = least
@@ -506,8 +508,8 @@ def _commit_target(world: World, target: TargetState, tape: Tape, event: int, ts
     world.symbols[s]["n_targets"] = len(rows)
     if world.plans[s]["kind"] == PlanKind.TARGET and world.plans[s]["tp_step"] == tp_step:
         return
+    world.plans[-1] = np.zeros(1, PLAN)[0]
     plan = world.plans[-1]
-    plan[...] = np.zeros((), PLAN)
     plan["kind"], plan["tp_step"] = PlanKind.TARGET, tp_step
     plan["regime"], plan["mode"] = Regime.RANGE, Mode.NORMAL
     plan["adds_down"] = plan["adds_up"] = Adds.FULL

@@ -41,7 +41,7 @@ _BUDGET_TOO_SMALL: Final = int(Reason.BUDGET_TOO_SMALL)
 _NO_VOLATILITY: Final = int(Reason.NO_VOLATILITY)
 _ALERT: Final = int(Alert.BUDGET_TOO_SMALL)
 _WARNING: Final = int(AlertLevel.WARNING)
-_NATR_LIMIT: Final = 1000 * ONE
+_NATR_LIMIT: Final = 100 * ONE
 """A NATR past which nothing can grow any more: every width is at its cap."""
 
 
