@@ -145,11 +145,16 @@ INTEGERS = [
     *["max_open_orders_portfolio", "order_rate", "order_burst", "levels", "atr_bars", "return_bars"],
     *["ema_fast", "ema_slow", "top_n", "l2_stale_ms", "l1_stale_ms", "l1_pause_ms", "thin_ms", "thin_clear_ms", "baseline_bars"],
     *["baseline_bars_min", "spread_bars", "spread_bars_min", "jump_window_ms", "quarantine_window_ms", "clear_ms"],
+    *["min_step_ticks", "levels_min", "levels_max", "replan_levels", "top_k", "select_every_ms", "throttle_ms", "cooldown_ms"],
+    *["max_consecutive_losses"],
 ]
 DECIMALS = [
     *["equity", "maker_fee", "min_edge", "max_jump", "max_effective_leverage", "min_notional", "dd_budget_pct", "dd_warn", "step"],
     *["range_eps", "range_cap", "impact_quote", "wall_ratio", "thin_quote", "thin_quote_depth", "shock_ratio", "shock_tr"],
-    *["spread_floor", "trend_enter", "trend_exit", "er_enter"],
+    *["spread_floor", "trend_enter", "trend_exit", "er_enter", "taker_fee", "slippage", "trend_penalty", "x_min", "x_cap"],
+    *["impact_ref", "side_mult_against", "side_mult_with", "alpha", "step_min", "skew_factor", "max_weight_ratio", "replan_center"],
+    *["switch_margin", "liq_ref", "select_spread", "select_funding", "w_range", "w_liq", "w_tox", "w_trend", "dd_clear"],
+    *["dc_tp_mult"],
     *["quantity", "max_inventory_notional"],
 ]
 LIMITS = ("spread_limits", "impact_limits", "jump_limits", "quarantined_limits")
@@ -208,7 +213,10 @@ def test_defaults_are_those_of_the_specification():
     plain = {name: getattr(made, name) for name in type(made).model_fields}
     limits = {name: [Decimal(limit) for limit in DEFAULTS[name]] for name in LIMITS}
     decimals = {name: Decimal(DEFAULTS[name]) for name in DECIMALS[:-2]}
-    assert {name: list(value) if name in LIMITS else value for name, value in plain.items()} == DEFAULTS | limits | decimals
+    tables = {name: {row: Decimal(value) for row, value in DEFAULTS[name].items()} for name in ("k_tail", "shock_multiplier")}
+    assert {
+        name: list(value) if name in LIMITS else value for name, value in plain.items()
+    } == DEFAULTS | limits | decimals | tables
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
@@ -270,7 +278,7 @@ def test_no_digit_is_lost_and_the_decimal_context_is_no_input():
 def test_bad_values_are_named(name, value):
     with pytest.raises(ConfigError) as error:
         Config(**{name: value})
-    assert re.search(rf"{name}(\.\d)?: ", str(error.value))
+    assert re.search(rf"{name}(\.\w+)?: ", str(error.value))
     assert f"(got {value!r})" in str(error.value)
 
 

@@ -707,7 +707,7 @@ def test_the_ladder_of_regimes():
                             one.stale, one.trend, one.absent = stale, trend, absent
                             one.levels |= {GateKind.TOXICITY: (toxicity, 0), GateKind.THIN: (thin, 0), GateKind.SHOCK: (shock, 0)}
                             row = np.array([(stale, thin, shock, toxicity, trend)], dtype)[0]
-                            assert regime_of(row, absent) == ladder(one)
+                            assert regime_of(0, row, absent) == ladder(one)
 
 
 def test_a_gap_ends_the_warm_up_again():

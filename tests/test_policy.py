@@ -52,9 +52,9 @@ SIZES = ((), (0,), (1, 1.5), (1, True), ("1",), (2**31 + 1,), 5, None)
 GRID_FIELDS = [
     *[(name, v) for name in GridPlan._fields if "schedule" not in name for v in NUMBERS if (name, v) != ("reduce_only", True)],
     *[(f"size_schedule_{side}", sizes) for side in ("down", "up") for sizes in SIZES],
-    *[("symbol", 1), ("center", 0), ("center", 2**35 * 10**6 + 1), ("step", 0), ("step", 10**8 + 1), ("tp_step", -1), ("mode", 0)],
+    *[("symbol", 1), ("center", 0), ("center", 2**35 * 10**6 + 1), ("step", 0), ("step", 10**8 + 1), ("tp_step", -1), ("mode", 5)],
     *[("levels_down", 51), ("levels_up", -1), ("regime", 8), ("regime", -1), ("reduce_only", 2), ("width_up", -1), ("budget", -1)],
-    *[("adds_down", 3), ("adds_up", gr.Adds.ONCE), ("adds_down", gr.Adds.ONCE), ("reasons", -1), ("tp_step", 2 * 10**8 + 1)],
+    *[("adds_down", 3), ("adds_up", -1), ("reasons", -1), ("tp_step", 2 * 10**8 + 1)],
 ]
 ORDER_FIELDS = [
     *[(name, value) for name in WantedOrder._fields for value in NUMBERS],

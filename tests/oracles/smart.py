@@ -231,7 +231,7 @@ class Smart(Reference):
         # OPEN 57: smart does not ask for decisions at fills; damage control, breaker and selection decide when they change.
         # Gates come before the mark because a moved gate is one (OPEN 23); neither reads the other.
         for x in self.symbols:
-            self.step5_gates(x, own=x is sym)
+            self.step5_gates(x, own=market and x is sym)
         self.step4_ledger(sym, accepted)
         self.guard_leverage()
         for x in self.symbols:
