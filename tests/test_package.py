@@ -94,7 +94,7 @@ def test_wheel_in_an_empty_folder(tmp_path):
 # Arrows point one way (DESIGN 3)
 
 LAYERS = [
-    {"errors", "_jit", "records", "units"},
+    {"errors", "_jit", "records", "units", "performance"},
     {"config", "tape", "data.instrument", "data.expectations"},
     {"index", "features", "features.book", "features.trend", "features.volatility"},
     {"features.bars", "gates", "regime"},
@@ -105,7 +105,7 @@ LAYERS = [
     {"engine", "data.validation", "data", "data.blocks", "data.text", "data.bars"},
     {"data.merging", "data.commands"},
     {"data.binance"},
-    {"data.fixture", "digest", "data.table"},
+    {"data.fixture", "digest", "data.table", "metrics"},
     {"run", "data.series", "data.inspection", "data.generator"},
     {"data.archive", "data.lean", "data.tardis", "data.tabular"},
     {"data.importing"},

@@ -84,6 +84,7 @@ def _add_replay(commands: Any) -> None:
         "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting on top of the fixture's, such as step=5bp"
     )
     replay.add_argument("--json", action="store_true", help="print one JSON object")
+    replay.add_argument("--metrics", action="store_true", help="print the metrics too, by symbol and of the portfolio")
     replay.add_argument("--plot", metavar="PNG", help="write the plot of price, ladder and fills")
     replay.add_argument("--save", metavar="FILE", help="write the whole run, to be read by gr.load")
     replay.set_defaults(run=_replay)
@@ -274,7 +275,11 @@ def _replay(args: argparse.Namespace) -> int:
         from grinder.plot import save_png
 
         save_png(run, args.plot)
-    _print(run.to_dict() if args.json else run, args.json)
+    metrics = run.metrics() if args.metrics else None
+    if args.json:
+        _print(run.to_dict() | ({"metrics": metrics.to_dict()} if metrics else {}), args.json)
+    else:
+        _print(f"{run}\n{metrics}" if metrics else run, args.json)
     return 0
 
 

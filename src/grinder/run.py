@@ -21,7 +21,18 @@ from grinder.cycle import slots
 from grinder.data.instrument import Instrument
 from grinder.digest import Digest
 from grinder.errors import ConfigError, DataError, IntegrityError, cause
-from grinder.records import LADDER_SLOTS, NEVER, STAGES, WORLD_DTYPES, Events, Role, World, stage_dtype, world_shapes
+from grinder.metrics import (
+    HORIZONS,
+    Metrics,
+    accounts,
+    completed_cycles,
+    equity_after,
+    fill_mids,
+    largest_drawdown,
+    measure,
+    total_of,
+)
+from grinder.records import LADDER_SLOTS, NEVER, STAGES, WORLD_DTYPES, Events, World, stage_dtype, world_shapes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,15 +41,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "Table", "load"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 PRICE_STRETCHES: Final = 4096
 """Stretches of events of which a plot shows the mid's extremes."""
 MAX_BYTES: Final = 1 << 34
 """A saved run when unpacked; more is refused before it is read."""
-
-_CYCLE_COLUMNS: Final = tuple(
-    ("cycle symbol side qty entry_event entry_ts entry_price exit_event exit_ts exit_price gross fees net").split()
-)
 
 
 class Table:
@@ -95,6 +102,7 @@ class Run:
     Args:
         name: of the fixture. instruments, config: what it ran with.
         events: how many market events it has seen; `total` is how many there are.
+        first_ts, last_ts: times of the fixture's first event and of the last one seen, ns.
         tables: records of every stage.
         digest: of the events seen.
         world: the state after the last event.
@@ -106,6 +114,7 @@ class Run:
     config: Config
     events: int
     total: int
+    first_ts: int
     last_ts: int
     tables: dict[str, Table]
     digest: Digest
@@ -114,6 +123,7 @@ class Run:
     market: Events | None = None
     """The events seen, as views of the fixture's; None for a run that was loaded."""
     saved_prices: np.ndarray | None = None
+    saved_fill_mids: np.ndarray | None = None
 
     def __getattr__(self, stage: str) -> Table:
         if stage in STAGES:
@@ -140,6 +150,13 @@ class Run:
             return np.zeros((0, 4), np.int64) if self.saved_prices is None else self.saved_prices
         return _price_extremes(self.market, len(self.instruments))
 
+    @cached_property
+    def fill_mids(self) -> np.ndarray:
+        """What fills are compared with: int64 (fills, 5), mid2 at the fill and 1, 5, 30 and 300 s later; 0 where there is none."""
+        if self.market is None:
+            return np.zeros((0, 1 + len(HORIZONS)), np.int64) if self.saved_fill_mids is None else self.saved_fill_mids
+        return fill_mids(self.market, self.tables["fills"].records, len(self.instruments))
+
     def slots(self, symbol: str | None = None) -> Table:
         """The ladder of a symbol (default: the first) after the last event: side, index, price in ticks, SlotState (SPEC 8)."""
         s = 0 if symbol is None else self.symbols.index(symbol)
@@ -147,34 +164,31 @@ class Run:
 
     @property
     def cycles(self) -> Table:
-        """Completed cycles: entry, exit, profit in atoms, exact. `fees` are those of both fills."""
-        return Table("cycles", _cycles(self.tables["fills"].records, self.instruments))
+        """Completed cycles: entry, exit, profit in atoms, exact. `fees` are those of all its fills."""
+        return Table("cycles", completed_cycles(self.tables["fills"].records, self.instruments)[0])
+
+    def metrics(self) -> Metrics:
+        """The metrics of SPEC 13, by symbol and of the portfolio; see `grinder.metrics`. Beside the digest, never in it."""
+        return measure(self)
 
     def summary(self) -> dict[str, int]:
         """Headline numbers of the portfolio; money in atoms, after the last event."""
-        symbols, fills, ledger = self.world.symbols, self.tables["fills"].records, self.tables["ledger"].records
-        value = sum(
-            int(row["mid2"]) * (instrument.tick_value // 2) * int(row["position"])
-            for row, instrument in zip(symbols, self.instruments, strict=True)
-        )
-        cost = sum(int(row["cost"]) * (1 if row["position"] > 0 else -1) for row in symbols)
-        portfolio = ledger[ledger["symbol"] == -1]
-        totals = {name: int(symbols[name].sum()) for name in ("realised", "fees", "funding", "turnover", "cycles_done")}
+        fills, account = self.tables["fills"].records, total_of(accounts(self.world, self.instruments))
         return {
             "events": self.events,
             "orders": int(self.world.run[0]["next_order"]),
             "fills": len(fills),
             "buys": int((fills["side"] > 0).sum()),
             "sells": int((fills["side"] < 0).sum()),
-            "cycles": totals["cycles_done"],
-            "open_cycles": int(symbols["n_cycles"].sum()),
-            "realised": totals["realised"],
-            "unrealised": value - cost,
-            "fees": totals["fees"],
-            "funding": totals["funding"],
-            "equity": int(self.world.run[0]["cash"]) + value,
-            "turnover": totals["turnover"],
-            "max_drawdown": int(portfolio["drawdown"].max()) if len(portfolio) else 0,
+            "cycles": account.cycles,
+            "open_cycles": account.open_cycles,
+            "realised": account.realised,
+            "unrealised": account.unrealised,
+            "fees": account.fees,
+            "funding": account.funding,
+            "equity": equity_after(self.world, account.value),
+            "turnover": account.turnover,
+            "max_drawdown": largest_drawdown(self.tables["ledger"].records),
             "dd_budget": int(self.world.run[0]["budget"]),
         }
 
@@ -185,13 +199,12 @@ class Run:
     def __repr__(self) -> str:
         s = self.summary()
         seen = f"{s['events']:,} events" + ("" if self.complete else f" of {self.total:,}")
-        net = s["realised"] + s["unrealised"] - s["fees"] + s["funding"]
         lines = [
             f"Run of {self.name} ({', '.join(self.symbols)}), {seen}",
             f"  digest      {self.digest.value}",
             f"  fills       {s['fills']} ({s['buys']} buys, {s['sells']} sells) of {s['orders']} orders",
             f"  cycles      {s['cycles']} completed, {s['open_cycles']} open",
-            f"  PnL         {self.money(net)}",
+            f"  PnL         {self.money(total_of(accounts(self.world, self.instruments)).profit)}",
             f"    realised    {self.money(s['realised'])}",
             f"    unrealised  {self.money(s['unrealised'])}",
             f"    fees       {self.money(-s['fees'])}",
@@ -229,6 +242,7 @@ class Run:
             "instruments": [instrument.model_dump() for instrument in self.instruments],
             "config": self.config.model_dump(mode="json", exclude_unset=True),
             "total": self.total,
+            "first_ts": self.first_ts,
             "last_ts": self.last_ts,
             "digest": self.digest.to_dict(),
             "seal": _seal(self.world, self.digest),
@@ -236,7 +250,7 @@ class Run:
         }
         arrays = {f"table.{stage}": table.records for stage, table in self.tables.items()}
         arrays |= {f"world.{name}": getattr(self.world, name) for name in World._fields}
-        arrays |= {"prices": self.prices, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
+        arrays |= {"prices": self.prices, "fill_mids": self.fill_mids, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
         if not target.parent.is_dir():
             raise ConfigError(f"{target} cannot be written: there is no folder {target.parent}")
         handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
@@ -267,22 +281,6 @@ def _price_extremes(events: Events, symbols: int) -> np.ndarray:
             low, high = np.minimum.reduceat(mid2, starts), np.maximum.reduceat(mid2, starts)
             rows.append(np.stack([np.full(len(starts), s), events.ts[mine[starts]], low, high], axis=1))
     return np.concatenate(rows)
-
-
-def _cycles(fills: np.ndarray, instruments: tuple[Instrument, ...]) -> np.ndarray:
-    """Pair entry and take-profit fills by cycle id, in order of completion."""
-    entries = {int(fill["cycle"]): fill for fill in fills if fill["role"] == Role.ENTRY and fill["cycle"] >= 0}
-    rows = []
-    for exit_ in fills[fills["role"] == Role.TAKE_PROFIT]:
-        entry = entries[int(exit_["cycle"])]
-        tick_value = instruments[int(entry["symbol"])].tick_value
-        gross = int(entry["side"]) * (int(exit_["price"]) - int(entry["price"])) * int(entry["qty"]) * tick_value
-        fees = int(entry["fee"]) + int(exit_["fee"])
-        head = (int(exit_["cycle"]), int(entry["symbol"]), int(entry["side"]), int(entry["qty"]))
-        first = (int(entry["event"]), int(entry["ts"]), int(entry["price"]))
-        last = (int(exit_["event"]), int(exit_["ts"]), int(exit_["price"]))
-        rows.append((*head, *first, *last, gross, fees, gross - fees))
-    return np.array(rows, np.dtype([(name, "<i8") for name in _CYCLE_COLUMNS]))
 
 
 def load(path: str | os.PathLike[str]) -> Run:
@@ -322,13 +320,22 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
         config=config,
         events=digest.events,
         total=meta["total"],
+        first_ts=meta["first_ts"],
         last_ts=meta["last_ts"],
         tables=_proven({stage: arrays[f"table.{stage}"] for stage in STAGES}, digest),
         digest=digest,
         world=world,
         provenance=meta["provenance"],
         saved_prices=arrays["prices"],
+        saved_fill_mids=_mids_of_fills(arrays["fill_mids"], len(arrays["table.fills"])),
     )
+
+
+def _mids_of_fills(mids: np.ndarray, fills: int) -> np.ndarray:
+    """Mids at and after fills as read from a file, of the shape that metrics work on."""
+    if mids.dtype != np.dtype("<i8") or mids.shape != (fills, 1 + len(HORIZONS)):
+        raise ValueError("its mids at fills are not one row a fill")
+    return mids
 
 
 def _check_world(world: World, symbols: int, config: Config) -> None:

@@ -189,6 +189,7 @@ class _Session:
             config=self.settings,
             events=stop,
             total=len(self.data),
+            first_ts=int(self.data.events.ts[0]),
             last_ts=int(self.data.events.ts[max(0, stop - 1)]),
             tables={stage: Table(stage, records[stage]) for stage in STAGES},
             digest=Digest.of(self.settings.hash(), self.data.content, stop, records),
