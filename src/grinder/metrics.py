@@ -535,7 +535,8 @@ def _worst_toxicity(gates: np.ndarray) -> int:
 def _of_ledger(ledger: np.ndarray, initial: int, equity: int, run: Run) -> Performance:
     """Performance of the account. Its points are the initial equity, every mark of the portfolio and the end.
 
-    A mark belongs to the UTC day of its event; a roll of the drawdown window, marked at the mids before midnight, to the day before.
+    A mark belongs to the UTC day of its event; a roll of the drawdown window, marked at the mids before midnight, to the day
+    before.
     """
     marks = ledger[ledger["symbol"] == NONE]
     ts = np.concatenate([[run.first_ts], marks["ts"], [run.last_ts]])
