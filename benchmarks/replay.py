@@ -87,6 +87,7 @@ def throughput(quotes: int) -> None:
     print(f"scan of five int64 columns: {quotes / bare / 1e6:.0f} M ticks/s, {quotes * 40 / bare / 1e9:.1f} GB/s")
     row("replay and digest, first", quotes, first, bare)
     row("replay and digest, further", quotes, further, bare)
+    row("metrics of the last run", quotes, seconds(run.metrics), bare)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "day"
         streams = {"quotes": columns | {"symbol": np.zeros(quotes, np.int64)}}

@@ -22,7 +22,6 @@ from grinder.data.instrument import Instrument
 from grinder.digest import Digest
 from grinder.errors import ConfigError, DataError, IntegrityError, cause
 from grinder.metrics import (
-    HORIZONS,
     Metrics,
     accounts,
     completed_cycles,
@@ -154,7 +153,8 @@ class Run:
     def fill_mids(self) -> np.ndarray:
         """What fills are compared with: int64 (fills, 5), mid2 at the fill and 1, 5, 30 and 300 s later; 0 where there is none."""
         if self.market is None:
-            return np.zeros((0, 1 + len(HORIZONS)), np.int64) if self.saved_fill_mids is None else self.saved_fill_mids
+            assert self.saved_fill_mids is not None, "a run has the events it saw or was loaded"
+            return self.saved_fill_mids
         return fill_mids(self.market, self.tables["fills"].records, len(self.instruments))
 
     def slots(self, symbol: str | None = None) -> Table:
@@ -245,7 +245,7 @@ class Run:
             "first_ts": self.first_ts,
             "last_ts": self.last_ts,
             "digest": self.digest.to_dict(),
-            "seal": _seal(self.world, self.digest),
+            "seal": _seal(self.world, self.digest, self.fill_mids),
             "provenance": self.provenance,
         }
         arrays = {f"table.{stage}": table.records for stage, table in self.tables.items()}
@@ -312,7 +312,8 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
     world = World(*(np.ascontiguousarray(arrays[f"world.{name}"]) for name in World._fields))
     config = Config(**meta["config"])
     _check_world(world, len(instruments), config)
-    if meta["seal"] != _seal(world, digest):
+    mids = np.ascontiguousarray(arrays["fill_mids"])
+    if meta["seal"] != _seal(world, digest, mids):
         raise ValueError("its state is not the one that was saved")
     return Run(
         name=meta["name"],
@@ -327,15 +328,8 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
         world=world,
         provenance=meta["provenance"],
         saved_prices=arrays["prices"],
-        saved_fill_mids=_mids_of_fills(arrays["fill_mids"], len(arrays["table.fills"])),
+        saved_fill_mids=mids,
     )
-
-
-def _mids_of_fills(mids: np.ndarray, fills: int) -> np.ndarray:
-    """Mids at and after fills as read from a file, of the shape that metrics work on."""
-    if mids.dtype != np.dtype("<i8") or mids.shape != (fills, 1 + len(HORIZONS)):
-        raise ValueError("its mids at fills are not one row a fill")
-    return mids
 
 
 def _check_world(world: World, symbols: int, config: Config) -> None:
@@ -360,11 +354,13 @@ def _check_world(world: World, symbols: int, config: Config) -> None:
         raise ValueError("a count in its state is out of bounds")
 
 
-def _seal(world: World, digest: Digest) -> str:
-    """SHA-256 of the state and the position and digest that it belongs to."""
+def _seal(world: World, digest: Digest, mids: np.ndarray) -> str:
+    """SHA-256 of the state, the position and digest that it belongs to, and the mids at and after fills with their shape."""
     h = hashlib.sha256(f"{digest.value} {digest.events}".encode())
     for array in world:
         h.update(array.tobytes())
+    h.update(f"{mids.dtype.str} {mids.shape}".encode())
+    h.update(mids.tobytes())
     return h.hexdigest()
 
 
