@@ -24,7 +24,7 @@ from grinder.metrics import HORIZONS, Labelled, Metrics, PortfolioMetrics, Symbo
 from grinder.performance import performance
 from grinder.policies.own import TargetState, WantedOrder, policy, static
 from grinder.records import Adds, Cause, Feature, GateKind, Regime, Role, stage_dtype
-from grinder.run import Run, load
+from grinder.run import Run, Table, load
 from grinder.session import replay
 from tests.swings import swing
 from tests.tapes import MIDNIGHT, case
@@ -154,7 +154,53 @@ def test_fees_of_both_fills_count():
     assert entered.tolist() == [1000 * U, 1000 * U]
 
 
+def test_a_cycle_that_ends_where_it_began_is_no_win():
+    """Bought at 999, sold at 1001: 2 earned, 0.999 and 1.001 paid."""
+
+    @policy(gates=False)
+    def even(view, params):
+        return static(view, params)._replace(tp_step=150_000)
+
+    run = replay(tape([0, 1, 2, 3, 4], [1000, 1000, 999, 999, 1002], step="0.1%", levels=1), policy=even)
+    assert run.cycles["net"].tolist() == [0]
+    m = run.metrics().portfolio
+    assert (m.win_rate, m.avg_cycle_profit_bps, m.cycles_completed_total) == (0.0, 0.0, 1)
+
+
+def test_amends_and_cancels_that_took_effect():
+    """One order moved twice and filled 4 s after its placing, one cancelled, one moved once, its last move still in flight."""
+    buys = ((0, 990), (0, 991), (0, 992), (0, 992), (1, 980), (1, 981), (1, 982))
+
+    @policy(gates=False)
+    def moves(view, params):
+        key, price = buys[view.event]
+        sell = [WantedOrder(-1, 9, 1010, 1, Role.ENTRY)] if view.event < 2 else []
+        return TargetState([WantedOrder(1, key, price, 1, Role.ENTRY), *sell])
+
+    run = replay(tape([0, 1, 2, 3, 4, 5, 6], [1000, 1000, 1000, 1000, 992, 995, 995], bar_interval_ms=1000), policy=moves)
+    states = run.orders.records[["order", "from", "to", "price"]].tolist()
+    assert [row[0] for row in states if row[1] == -1] == [0, 1, 2]
+    assert [(row[0], row[3]) for row in states if row[1] == row[2] or row[2] == 4] == [(0, 991), (0, 992), (1, 1010), (2, 981)]
+    m = run.metrics().portfolio
+    assert (m.cancel_replace_rate, m.fill_rate, m.time_to_fill) == (4 / 3, 1 / 3, 4.0)
+
+
 # Cycles of several fills
+
+
+def test_a_fill_in_two_parts_is_the_same_to_every_metric():
+    """No fill model fills in parts yet; the records may."""
+    for seed in range(20):
+        c = case(seed)
+        run = replay(c.fixture, c.config)
+        parts = copy.copy(run)
+        fills = np.repeat(run.fills.records, 2)
+        for name in ("qty", "fee"):
+            fills[name][::2] //= 2
+            fills[name][1::2] -= fills[name][::2]
+        parts.tables = run.tables | {"fills": Table("fills", fills)}
+        parts.__dict__.pop("fill_mids", None)
+        assert parts.metrics() == run.metrics()
 
 
 def cycle_fills(rows: list[tuple[int, ...]]) -> np.ndarray:
@@ -167,12 +213,12 @@ def cycle_fills(rows: list[tuple[int, ...]]) -> np.ndarray:
 
 
 def test_cycles_of_partial_fills_complete_when_quantities_agree():
-    """Cycle 0: 3 and 2 lots in, 4 and 1 out; cycle 1 a short, half out; cycle 2 closed by a stop at a loss; cycle 3 just open."""
+    """Cycle 0: 3 and 2 lots in, 4 and 1 out; 1 a short, half out; 2 closed by a stop at a loss; 3 just open; two fills of none."""
     fills = cycle_fills([
         (1, 0, 1, Role.ENTRY, 100, 3, 5), (2, 1, -1, Role.ENTRY, 120, 4, 1), (3, 0, 1, Role.ENTRY, 99, 2, 6),
         (4, 2, 1, Role.ENTRY, 110, 1, 2), (5, 0, -1, Role.TAKE_PROFIT, 103, 4, 7), (6, 2, -1, Role.STOP, 90, 1, 3),
-        (7, 1, 1, Role.TAKE_PROFIT, 118, 2, 1), (8, -1, -1, Role.REDUCE_ONLY, 104, 1, 1), (9, 0, -1, Role.TAKE_PROFIT, 104, 1, 8),
-        (9, 3, 1, Role.ENTRY, 100, 1, 1),
+        (7, 1, 1, Role.TAKE_PROFIT, 118, 2, 1), (7, -1, 1, Role.ENTRY, 101, 1, 1), (8, -1, -1, Role.REDUCE_ONLY, 104, 1, 1),
+        (9, 0, -1, Role.TAKE_PROFIT, 104, 1, 8), (9, 3, 1, Role.ENTRY, 100, 1, 1),
     ])  # fmt: skip
     table, entered = completed_cycles(fills, [UNIT])
     assert table["cycle"].tolist() == [2, 0], "in order of completion"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -72,6 +73,14 @@ def test_twenty_days_are_annual_and_nineteen_are_not():
     assert (twenty.days, twenty.annualised) == (20, True)
     assert twenty.calmar == twenty.cagr / twenty.max_drawdown
     assert twenty.volatility > 10 * nineteen.volatility
+
+
+def test_cagr_is_the_nearest_float_but_one():
+    """The neighbours of `c` lie on either side of the root: `(1 + c)**days` is `(final / initial)**365`, in whole fractions."""
+    for days, final in ((20, 1_234_567), (21, 999_999), (77, 3), (366, 5_000_000), (730, 1_000_001)):
+        found = of_closes([10**6] * days + [final]).cagr
+        below, above = (Fraction(1) + Fraction(math.nextafter(found, side)) for side in (-math.inf, math.inf))
+        assert below**days < Fraction(final, 10**6) ** 365 < above**days
 
 
 # Undefined

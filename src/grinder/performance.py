@@ -75,7 +75,7 @@ def _ratios(returns: Sequence[float], scale: float) -> tuple[float | None, float
         return None, None, None
     mean = math.fsum(returns) / n
     deviation = math.sqrt(math.fsum((value - mean) * (value - mean) for value in returns) / (n - 1))
-    varies = min(returns) < max(returns) and deviation > 0  # equal returns differ from their rounded mean
+    varies = min(returns) < max(returns)  # equal returns may differ from their rounded mean
     downside = math.sqrt(math.fsum(min(0.0, value) * min(0.0, value) for value in returns) / n)
     sharpe = mean / deviation * scale if varies else None
     return deviation * scale if varies else 0.0, sharpe, mean / downside * scale if downside > 0 else None
