@@ -201,6 +201,8 @@ def test_a_fill_in_two_parts_is_the_same_to_every_metric():
         parts.tables = run.tables | {"fills": Table("fills", fills)}
         parts.__dict__.pop("fill_mids", None)
         assert parts.metrics() == run.metrics()
+        fills["ts"][::2] -= 1
+        assert parts.metrics().portfolio.time_to_fill == run.metrics().portfolio.time_to_fill, "its last part fills an order"
 
 
 def cycle_fills(rows: list[tuple[int, ...]]) -> np.ndarray:
