@@ -106,7 +106,7 @@ LAYERS = [
     {"data.merging", "data.commands"},
     {"data.binance"},
     {"data.fixture", "digest", "data.table", "metrics"},
-    {"run", "data.series", "data.inspection", "data.generator"},
+    {"run", "data.series", "data.inspection", "data.generator", "data.characters"},
     {"data.archive", "data.lean", "data.tardis", "data.tabular"},
     {"data.importing"},
     {"session"},

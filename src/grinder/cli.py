@@ -237,7 +237,8 @@ def _add_generate(commands: Any) -> None:
     generate.add_argument(
         "character",
         nargs="?",
-        help="what kind of day: range_day, trend_day or vol_shock, of quotes; thin_book or impact_spike, of quotes and books",
+        help="what kind of day: range_day, trend_day or vol_shock, of quotes; thin_book or impact_spike, of quotes and books; "
+        "multisymbol_topk, of quotes of seven symbols",
     )
     generate.add_argument("--seed", type=int, default=1, metavar="N", help="0 to 2**63 - 1 (default %(default)s)")
     generate.add_argument("--out", metavar="FOLDER", help="the fixture's folder; its last part is the name")
@@ -246,7 +247,8 @@ def _add_generate(commands: Any) -> None:
         metavar="NAME=N",
         action="append",
         default=[],
-        help="a parameter on top of the character's, such as price_ticks=500000; one of books, as level_gap_ticks=3, adds them",
+        help="a parameter on top of the character's, such as price_ticks=500000; one of books, as level_gap_ticks=3, adds them; "
+        "of several symbols, SYMBOL.NAME=N is one symbol's and NAME=N every symbol's",
     )
     generate.add_argument(
         "--check",
@@ -350,8 +352,8 @@ def _import_binance(args: argparse.Namespace) -> int:
 
 
 def _generate(args: argparse.Namespace) -> int:
+    from grinder.data.characters import generate_fixture, regenerate
     from grinder.data.fixture import fixture
-    from grinder.data.generator import generate_fixture, regenerate
 
     if args.check is None:
         if not args.character or not args.out:

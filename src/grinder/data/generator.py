@@ -7,7 +7,8 @@ A day is made in steps, each a prefix of itself when fewer seconds are asked for
 2. *Walk*: each second moves the log2 volatility (a slow part, bursts that excite further bursts, shocks, the time of day), the
    level and the pace; each beat of 100 ms moves the fair price, which reverts to the level, and says how many quotes come.
 3. *Quotes*: those of a beat form a burst within some milliseconds. A burst that moves the price lets one side lead and the other
-   follow, as when levels are swept; the others change one size. Spread widens and sizes thin out with volatility.
+   follow, as when levels are swept; the others change one size. Spread widens and sizes thin out with volatility, and at hours
+   that may be set. Where quotes are few, a best level that is about to go would stand for seconds; `size_least_pct` keeps it up.
 4. *Books*, where they are asked for, at a steady pace with holes. The best levels are the quote in force. Behind them each
    stretch of some ticks holds a level or none, its price and size being draws looked up by place and time: levels stay while the
    price comes and goes, and change one by one. Sizes grow with the distance from the best; a few are walls. In a *spell* the sizes
@@ -55,32 +56,31 @@ of the recording's sizes behind the best level are small and its walls are huge;
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grinder._jit import kernel
-from grinder.data.fixture import Fixture, canonical_columns, write_fixture
-from grinder.data.instrument import Instrument
-from grinder.errors import ConfigError, DataError, IntegrityError
+from grinder.data.fixture import canonical_columns
+from grinder.errors import ConfigError
 from grinder.records import _record
 from grinder.units import MAX_QTY_LOTS
 
 __all__ = [
     "BOOK_PARAMETERS",
-    "CHARACTERS",
+    "GROUPS",
+    "LATER_PARAMETERS",
     "PARAMETERS",
     "VERSION",
-    "Character",
+    "Columns",
     "Parameter",
+    "complete",
     "generate_day",
-    "generate_fixture",
     "generate_quotes",
-    "regenerate",
+    "wanted",
 ]
 
 Ints = NDArray[np.int64]
@@ -172,6 +172,20 @@ PARAMETERS: Final[dict[str, Parameter]] = {
 }
 """What a day is made of. Every value is an integer; `[generator]` of a manifest holds all of them."""
 
+LATER_PARAMETERS: Final[dict[str, Parameter]] = {
+    "trend_at_minutes": Parameter(0, 0, 1_439, "when a trend begins, in minutes of the day"),
+    "trend_minutes": Parameter(480, 1, 1_440, "how long it lasts; no longer than the day"),
+    "trend_minute_bp100": Parameter(0, 0, 1_000, "its drift, all of it one way, 0.01 bp a minute"),
+    "shock_within_minutes": Parameter(1_440, 1, 1_440, "shocks share so long a time after the quiet; no longer than the day"),
+    "lean_at_minutes": Parameter(0, 0, 1_439, "when makers begin to leave, in minutes of the day"),
+    "lean_minutes": Parameter(180, 1, 1_440, "how long they stay away; no longer than the day"),
+    "lean_ramp_minutes": Parameter(10, 1, 240, "how long they take to leave, and to return"),
+    "lean_size_log2_pct": Parameter(0, 0, 600, "halvings of sizes while they are away, 0.01"),
+    "lean_spread_ticks": Parameter(0, 0, 10_000, "extra spread while they are away, a quarter more or less"),
+    "size_least_pct": Parameter(0, 0, 90, "least size that a side is given, in percent of the mean"),
+}
+"""What came later: hours that are set, and sizes that last. A manifest holds all of them where one is given, else none."""
+
 BOOK_PARAMETERS: Final[dict[str, Parameter]] = {
     "book_interval_ms": Parameter(1_600, 500, 60_000, "usual time from book to book, a quarter more or less"),
     "book_holes_per_day": Parameter(200, 0, 5_000, "times that books fail to come"),
@@ -197,119 +211,19 @@ BOOK_PARAMETERS: Final[dict[str, Parameter]] = {
 }
 """What its books are made of. A day has books where one of these is given; its manifest holds all or none of them."""
 
+GROUPS: Final = (LATER_PARAMETERS, BOOK_PARAMETERS)
+"""Parameters that a day has all or none of."""
+
 NAMES: Final = tuple(PARAMETERS)
-_BTC: Final = Instrument(symbol="BTCUSDT", kind="perpetual", tick_size="0.1", lot_size="0.001")
-_AVAX: Final = Instrument(symbol="AVAXUSDT", kind="perpetual", tick_size="0.001", lot_size="1")
-
-
-@dataclass(frozen=True)
-class Character:
-    """A kind of day: what it is for, the parameters that differ from the defaults, and how to replay it."""
-
-    shows: str
-    parameters: Mapping[str, int]
-    config: Mapping[str, Any]
-    expect: Mapping[str, Any]
-    instrument: Instrument = _BTC
-
-
-_GRID: Final = {"min_edge": "4bp", "quantity": "0.01"}
-_SMALL: Final = {
-    "price_ticks": 34_800,
-    "quotes_per_day": 72_000,
-    "volatility_minute_bp100": 800,
-    "size_lots": 150,
-    "spread_wide_pct": 4,
-    "spread_wide_ticks": 2,
-    "spread_stress_ticks": 2,
-    "round_pct": 16,
-    "level_gap_ticks": 2,
-}
-"""A market of a tenth of the size, where a tick is 0.3 bp."""
-_EXPECT: Final = {"fills": 300, "buys": 100, "sells": 100, "cycles": 100, "realised": True}
-CHARACTERS: Final[dict[str, Character]] = {
-    "range_day": Character(
-        "A ranging day: the price returns to its level again and again, and a grid earns",
-        {},
-        _GRID | {"step": "12bp", "levels": 12},
-        _EXPECT,
-    ),
-    "trend_day": Character(
-        "A trending day: long legs up and down with pauses and pullbacks, which leave a grid with inventory",
-        {
-            "start_day": 19_726,
-            "volatility_minute_bp100": 500,
-            "revert_minutes": 90,
-            "level_minute_bp100": 180,
-            "level_revert_minutes": 10_000,
-            "leg_pairs": 2,
-            "leg_minutes": 215,
-            "leg_minute_bp100": 185,
-        },
-        _GRID | {"step": "12bp", "levels": 45, "quantity": "0.003", "max_open_orders": 200},
-        _EXPECT,
-    ),
-    "vol_shock": Character(
-        "A quiet day with volatility shocks: each drives the price, widens the spread, thins the book out and fades",
-        {
-            "start_day": 19_727,
-            "quotes_per_day": 80_000,
-            "volatility_minute_bp100": 420,
-            "revert_minutes": 200,
-            "level_revert_minutes": 600,
-            "shocks": 6,
-            "shock_log2_pct": 340,
-            "shock_decay_minutes": 70,
-        },
-        _GRID | {"step": "20bp", "levels": 15},
-        _EXPECT,
-    ),
-    "thin_book": Character(
-        "A day on which the book of a smaller market collapses for minutes, mostly one side of it, while best prices look as ever",
-        _SMALL
-        | {
-            "start_day": 19_728,
-            "spells": 12,
-            "spell_seconds": 240,
-            "spell_thin_log2_pct": 430,
-            "spell_thinnest_log2_pct": 600,
-            "spell_best_pct": 40,
-            "spell_levels_pct": 60,
-        },
-        _GRID | {"step": "15bp", "levels": 12, "quantity": "20"},
-        _EXPECT | {"fills": 100, "buys": 30, "sells": 30, "cycles": 30},
-        _AVAX,
-    ),
-    "impact_spike": Character(
-        "A day on which levels of a smaller market's book come to lie far apart for seconds or minutes, so that size costs much",
-        _SMALL
-        | {
-            "start_day": 19_729,
-            "spells": 16,
-            "spell_seconds": 60,
-            "spell_attack_seconds": 4,
-            "spell_recover_seconds": 20,
-            "spell_thin_log2_pct": 120,
-            "spell_thinnest_log2_pct": 280,
-            "spell_best_pct": 100,
-            "spell_gap_log2_pct": 250,
-            "spell_widest_log2_pct": 560,
-        },
-        _GRID | {"step": "15bp", "levels": 12, "quantity": "20"},
-        _EXPECT | {"fills": 100, "buys": 30, "sells": 30, "cycles": 30},
-        _AVAX,
-    ),
-}
-"""The kinds of day that `grinder generate` knows."""
 
 
 def complete(parameters: Mapping[str, int]) -> dict[str, int]:
-    """All parameters in their order, those of books if one of them is given: what is given, checked, over the defaults.
+    """All parameters in their order, a group's if one of it is given: what is given, checked, over the defaults.
 
     Raises:
         ConfigError: naming the parameter, its value and its range.
     """
-    every = PARAMETERS | BOOK_PARAMETERS
+    every = PARAMETERS | LATER_PARAMETERS | BOOK_PARAMETERS
     for name, value in parameters.items():
         if name not in every:
             raise ConfigError(f"generator: there is no parameter {name!r}; there are {', '.join(every)}")
@@ -318,8 +232,13 @@ def complete(parameters: Mapping[str, int]) -> dict[str, int]:
             raise ConfigError(
                 f"generator: {name} = {value!r}: allowed are whole numbers from {known.low} to {known.high}: {known.says}"
             )
-    wanted = PARAMETERS if parameters.keys().isdisjoint(BOOK_PARAMETERS) else every
-    return {name: parameters.get(name, known.default) for name, known in wanted.items()}
+    return {name: parameters.get(name, every[name].default) for name in wanted(parameters)}
+
+
+def wanted(parameters: Iterable[str]) -> list[str]:
+    """The names of all parameters of a day of which these are given, in their order."""
+    given = set(parameters)
+    return [*PARAMETERS, *(name for group in GROUPS if not given.isdisjoint(group) for name in group)]
 
 
 def generate_quotes(parameters: Mapping[str, int], seed: int, *, seconds: int = DAY_S) -> Columns:
@@ -331,7 +250,7 @@ def generate_day(parameters: Mapping[str, int], seed: int, *, seconds: int = DAY
     """Quotes of one UTC day, and books where one of their parameters is given.
 
     Args:
-        parameters: those that differ from the defaults of `PARAMETERS` and `BOOK_PARAMETERS`.
+        parameters: those that differ from the defaults of `PARAMETERS`, `LATER_PARAMETERS` and `BOOK_PARAMETERS`.
         seed: 0 to 2**63 - 1. Equal parameters and seeds give equal columns, wherever and however they are computed.
         seconds: how much of the day; fewer give its first rows.
 
@@ -350,6 +269,7 @@ def generate_day(parameters: Mapping[str, int], seed: int, *, seconds: int = DAY
     beats = seconds * BEATS
     day = np.array([(*(given[name] for name in NAMES), *_derived(given))], _DAY)
     thin, gaps = _spells(given, seed)
+    fewer, wide = _lean(given)
     plan = [column[:seconds] for column in (_clock(given), *_schedule(given, seed))]
     plan += [_draws(seed, stream, seconds) for stream in ("slow", "burst", "level", "pace")]
     plan += [_draws(seed, stream, beats) for stream in ("price", "arrival")]
@@ -360,11 +280,11 @@ def generate_day(parameters: Mapping[str, int], seed: int, *, seconds: int = DAY
     quotes = {name: np.zeros(rows, np.int64) for name in ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty")}
     draws = [_draws(seed, stream, beats) for stream in ("move", "spread")]
     draws += [_draws(seed, stream, rows) for stream in ("size", "order")]
-    draws.append(thin * given.get("spell_best_pct", 0) // 100)
+    draws += [thin * given.get("spell_best_pct", 0) // 100 + fewer, wide]
     _quote(day, *moved, *draws, *quotes.values())
     streams = {"quotes": quotes}
     if "book_interval_ms" in given:
-        streams["books"] = _books(given, seed, seconds, day, stress, thin, gaps, quotes)
+        streams["books"] = _books(given, seed, seconds, day, stress, thin + fewer, gaps, quotes)
     for columns in streams.values():
         columns["ts"] += given["start_day"] * DAY_S * 1_000_000_000
     return streams
@@ -384,70 +304,11 @@ def _books(
     return {"ts": now * 1_000_000} | dict(zip(canonical_columns("books", LEVELS)[2:], levels, strict=True))
 
 
-def generate_fixture(
-    character: str, seed: int, out: str | os.PathLike[str], *, parameters: Mapping[str, int] | None = None
-) -> Fixture:
-    """Write a fixture folder with one day of quotes, and of books where the character has them, of a perpetual.
-
-    Args:
-        character: a key of `CHARACTERS`. seed: see `generate_quotes`. out: the folder, which must not exist.
-        parameters: on top of the character's.
-
-    Returns:
-        The fixture as read back from disk; its manifest's `[generator]` holds all that `regenerate` needs.
-
-    Raises:
-        ConfigError: a name or value that is not allowed; nothing is written.
-    """
-    if character not in CHARACTERS:
-        raise ConfigError(f"there is no character {character!r}; there are {', '.join(CHARACTERS)}")
-    kind = CHARACTERS[character]
-    given = complete({**kind.parameters, **(parameters or {})})
-    streams = generate_day(given, seed)
-    return write_fixture(
-        out,
-        [kind.instrument],
-        {stream: {**columns, "symbol": np.zeros(len(columns["ts"]), np.int64)} for stream, columns in streams.items()},
-        shows=kind.shows,
-        config=kind.config,
-        expect=kind.expect,
-        generator={"character": character, "version": VERSION, "seed": seed, **given},
-    )
-
-
-def regenerate(data: Fixture) -> Fixture:
-    """Make a generated fixture again from its manifest alone and compare the content.
-
-    Raises:
-        DataError: it was not generated. IntegrityError: another version of the generator made it, or the content differs.
-    """
-    where = f"{data.path / 'fixture.toml' if data.path else data.name}: [generator]"
-    given = dict(data.manifest.get("generator", {}))
-    if not given:
-        raise DataError(f"{where} is missing: this fixture was not generated")
-    version, seed = given.pop("version", None), given.pop("seed", None)
-    given.pop("character", None)
-    if type(version) is not int or version != VERSION:
-        raise IntegrityError(f"{where} version = {version!r}; this grinder generates version {VERSION}")
-    wanted = NAMES if given.keys().isdisjoint(BOOK_PARAMETERS) else (*NAMES, *BOOK_PARAMETERS)
-    missing = [name for name in wanted if name not in given]
-    if missing:
-        raise IntegrityError(f"{where} lacks {', '.join(missing)}")
-    try:
-        streams = generate_day(given, seed)
-    except ConfigError as error:
-        raise IntegrityError(f"{where} cannot be generated: {error}") from None
-    made = Fixture.from_arrays(data.instruments, **streams, config=data.config, name=data.name)
-    if made.content != data.content:
-        raise IntegrityError(f"{where} gives content {made.content}, the fixture holds {data.content}: one of the two was changed")
-    return made
-
-
 # Draws and schedules: numpy, integers
 
 
 _OF_QUOTES: Final = ("slow", "burst", "level", "pace", "price", "arrival", "move", "spread", "size", "order", "schedule")
-_STREAMS: Final = (*_OF_QUOTES, "spell", "book", "rest")
+_STREAMS: Final = (*_OF_QUOTES, "spell", "book", "rest", "trend")
 
 
 def _draws(seed: int, stream: str, count: int) -> NDArray[np.int64]:
@@ -482,21 +343,39 @@ def _schedule(given: Mapping[str, int], seed: int) -> tuple[NDArray[np.int64], N
         coin, stretch, place = (next(draws) for _ in range(3))
         side = -side if i % 2 else 2 * (coin & 1) - 1  # the second of a pair undoes the first
         length = min(DAY_S // slots, given["leg_minutes"] * 60 * (75 + stretch % 51) // 100)
-        begin = at = DAY_S * i // slots + place % (DAY_S // slots - length + 1)
-        rate = side * given["price_ticks"] * given["leg_minute_bp100"] // 60
-        while at < begin + length:  # impulses of 6 to 20 minutes, and pauses and pullbacks between them
-            end = min(at + 360 + next(draws) % 840, begin + length)
-            drift[at:end] = rate * (next(draws) % 281 - 40) // 100
-            at = end
+        begin = DAY_S * i // slots + place % (DAY_S // slots - length + 1)
+        _drive(drift, begin, begin + length, side * given["price_ticks"] * given["leg_minute_bp100"] // 60, draws)
     quiet = given["shock_quiet_minutes"] * 60
     for i in range(given["shocks"]):
         coin, place = (next(draws) for _ in range(2))
-        room = (DAY_S - quiet) // given["shocks"]
+        room = min(DAY_S - quiet, given.get("shock_within_minutes", DAY_S) * 60) // given["shocks"]
         begin = quiet + i * room + place % (room // 3)
         kick[begin] = 1
         rate = given["price_ticks"] * given["shock_move_bp"] * 100 // given["shock_attack_seconds"]
         push[begin : begin + given["shock_attack_seconds"]] += (2 * (coin & 1) - 1) * rate
+    if given.get("trend_minute_bp100"):
+        coin, *rest = _draws(seed, "trend", 1024).tolist()
+        begin = given["trend_at_minutes"] * 60
+        rate = (2 * (coin & 1) - 1) * given["price_ticks"] * given["trend_minute_bp100"] // 60
+        _drive(drift, begin, min(begin + given["trend_minutes"] * 60, DAY_S), rate, iter(rest))
     return drift, push, kick
+
+
+def _drive(drift: Ints, begin: int, end: int, rate: int, draws: Iterator[int]) -> None:
+    """Add a drift of `rate` on the mean to these seconds: impulses of 6 to 20 minutes, and pauses and pullbacks between them."""
+    while begin < end:
+        until = min(begin + 360 + next(draws) % 840, end)
+        drift[begin:until] += rate * (next(draws) % 281 - 40) // 100
+        begin = until
+
+
+def _lean(given: Mapping[str, int]) -> tuple[Ints, Ints]:
+    """At each second, halvings of sizes (log2) and extra spread (ticks), both in 1/65536, while makers are away."""
+    ramp, begin = given.get("lean_ramp_minutes", 1) * 60, given.get("lean_at_minutes", 0) * 60
+    second = np.arange(DAY_S, dtype=np.int64)
+    inside = np.minimum(second - begin, begin + given.get("lean_minutes", 0) * 60 - second)
+    away: Ints = np.clip(inside, 0, ramp) * ONE // ramp
+    return away * given.get("lean_size_log2_pct", 0) // 100, away * given.get("lean_spread_ticks", 0)
 
 
 def _spells(given: Mapping[str, int], seed: int) -> tuple[Ints, Ints]:
@@ -551,11 +430,14 @@ def _derived(given: Mapping[str, int]) -> list[int]:
         ticks * given["volatility_minute_bp100"] * 1000 // 24_495,  # sqrt(600 beats) = 24.495
         ticks * given["level_minute_bp100"] * 1000 // 7_746,  # sqrt(60 s) = 7.746
         (given["bursts_per_day"] << 31) // DAY_S,
+        given.get("size_least_pct", 0),
         (given["quotes_per_day"] * 1_000_000 << 31) // (given["burst_quotes_pct"] * usual * DAY_S * BEATS),
     ]
 
 
-_DAY: Final = _record((*NAMES, "slow_step", "pace_step", "beat_step", "level_step", "burst_chance", "quote_chance"))
+_DAY: Final = _record(
+    (*NAMES, "slow_step", "pace_step", "beat_step", "level_step", "burst_chance", "size_least_pct", "quote_chance")
+)
 """One row: all parameters and what `_derived` makes of them."""
 _BOOK: Final = _record(tuple(BOOK_PARAMETERS))
 
@@ -632,8 +514,11 @@ def _walk(day, clock, drift, push, kick, slow_u, burst_u, level_u, pace_u, price
 
 
 @kernel
-def _quote(day, fair, stress, burst, move_u, spread_u, size_u, order_u, thin, ts, bid_px, bid_qty, ask_px, ask_qty):
-    """Fill the rows of all bursts; `ts` in ns from the start of the day. `thin`: halvings of sizes, by side and second."""
+def _quote(day, fair, stress, burst, move_u, spread_u, size_u, order_u, thin, wide, ts, bid_px, bid_qty, ask_px, ask_qty):
+    """Fill the rows of all bursts; `ts` in ns from the start of the day.
+
+    By second: `thin`, halvings of the sizes of either side, and `wide`, extra spread; both in 1/65536.
+    """
     p = day[0]
     bid, ask, bid_size, ask_size = p["price_ticks"], p["price_ticks"] + 1, p["size_lots"], p["size_lots"]
     now = row = 0
@@ -645,8 +530,10 @@ def _quote(day, fair, stress, burst, move_u, spread_u, size_u, order_u, thin, ts
         strain = stress[beat] * p["size_thin_pct"] // 100
         bid_mean = max(1, (p["size_lots"] << 16) // exp2(strain + thin[0, beat // BEATS]))
         ask_mean = max(1, (p["size_lots"] << 16) // exp2(strain + thin[1, beat // BEATS]))
+        bid_least, ask_least = bid_mean * p["size_least_pct"] // 100, ask_mean * p["size_least_pct"] // 100
         to = fair[beat] // MICRO
-        spread = min(width(p, stress[beat], spread_u[beat]), max(1, to >> 6))
+        spread = width(p, stress[beat], spread_u[beat]) + (wide[beat // BEATS] * (768 + (spread_u[beat] >> 48 & 511)) >> 26)
+        spread = min(spread, max(1, to >> 6))
         new_bid, new_ask, steps = aim(p, bid, ask, to, spread, stress[beat], u)
         steps = min(n, steps)
         up = new_bid + new_ask > bid + ask
@@ -668,12 +555,14 @@ def _quote(day, fair, stress, burst, move_u, spread_u, size_u, order_u, thin, ts
                 ask = old_ask + (new_ask - old_ask) * (lead if up else follow) // steps
                 if bid >= ask:
                     bid, ask = new_bid, new_ask
-                bid_size = fresh(bid_mean, size_u[row], w >> 52) if bid != before_bid else bid_size
-                ask_size = fresh(ask_mean, size_u[row] >> 32, w >> 56) if ask != before_ask else ask_size
+                if bid != before_bid:
+                    bid_size = bid_least + fresh(bid_mean - bid_least, size_u[row], w >> 52)
+                if ask != before_ask:
+                    ask_size = ask_least + fresh(ask_mean - ask_least, size_u[row] >> 32, w >> 56)
             elif w & 1:
-                bid_size = resize(bid_size, bid_mean, w, size_u[row])
+                bid_size = bid_least + resize(max(0, bid_size - bid_least), bid_mean - bid_least, w, size_u[row])
             else:
-                ask_size = resize(ask_size, ask_mean, w, size_u[row])
+                ask_size = ask_least + resize(max(0, ask_size - ask_least), ask_mean - ask_least, w, size_u[row])
             if bid == before_bid and ask == before_ask and bid_size == before_bid_size and ask_size == before_ask_size:
                 bid_size += 1
             ts[row] = now * 1_000_000
