@@ -221,3 +221,39 @@ def book_statistics(books: Quotes, value: float) -> dict[str, str]:
         "tenth level's median size over the second's": f"{growth[1] / growth[0]:.1f}",
         "walls of a side": f"{np.mean(walls):.1f}",
     }
+
+
+# Symbols of one fixture
+
+
+class Symbol(NamedTuple):
+    """Its day, and at each bar's close the spread in bp and the smaller side of L1 in quote (SPEC 4's `spread_bps`, `thin_l1`)."""
+
+    day: Day
+    spread: np.ndarray
+    least: np.ndarray
+
+
+def symbol(quotes: Quotes, value: float) -> Symbol:
+    """`value` is what a lot is worth a tick, in quote."""
+    last = np.append(np.flatnonzero(np.diff(quotes["ts"] // MINUTE)), len(quotes["ts"]) - 1)
+    bid, ask = quotes["bid_px"][last], quotes["ask_px"][last]
+    least = value * np.minimum(bid * quotes["bid_qty"][last], ask * quotes["ask_qty"][last])
+    return Symbol(day(quotes), 2e4 * (ask - bid) / (bid + ask), least)
+
+
+def score(one: Symbol) -> np.ndarray:
+    """SPEC 12's score at each bar's close, of a symbol that is not toxic, with the defaults of SPEC 15; NaN in the warm-up."""
+    trend = np.minimum(1, np.abs(one.day.strength) / 4)
+    return (1 - one.day.efficiency) + one.least / (one.least + 50_000) - trend
+
+
+def profile(quotes: Quotes, value: float) -> str:
+    """What sets a symbol apart from others, in medians, as text."""
+    one, gaps = symbol(quotes, value), np.diff(quotes["ts"]) / 1e9
+    natr, efficiency, strength = one.day.natr[13:], one.day.efficiency[60:], np.abs(one.day.strength[60:])
+    return (
+        f"{len(gaps) + 1:8,}{np.maximum(gaps - 15, 0).sum() / gaps.sum():8.1%}{np.median(one.spread):9.2f}"
+        f"{np.median(one.least):11,.0f}{np.median(natr):7.1f}{np.median(efficiency):12.2f}{np.median(strength):8.1f}"
+        f"{1e4 * (one.day.close[-1] / one.day.close[0] - 1):+8.0f}"
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +18,17 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import grinder.data.generator as module
 from grinder.cli import main
+from grinder.data import characters
+from grinder.data.characters import CHARACTERS, MARKETS, generate_fixture, own_seed, regenerate
 from grinder.data.fixture import Fixture, canonical_columns, fixture, read_manifest
 from grinder.data.generator import (
     BOOK_PARAMETERS,
-    CHARACTERS,
     DAY_S,
+    LATER_PARAMETERS,
     PARAMETERS,
     generate_day,
-    generate_fixture,
     generate_quotes,
-    regenerate,
 )
-from grinder.data.instrument import Instrument
 from grinder.data.validation import check_stream
 from grinder.errors import ConfigError, DataError, IntegrityError
 from grinder.records import Stream
@@ -35,8 +36,10 @@ from grinder.session import replay
 from tests import measures
 
 ROOT = Path(__file__).resolve().parents[1]
-ALL = PARAMETERS | BOOK_PARAMETERS
+QUOTES = PARAMETERS | LATER_PARAMETERS
+ALL = QUOTES | BOOK_PARAMETERS
 BOOKED = {name: not BOOK_PARAMETERS.keys().isdisjoint(character.parameters) for name, character in CHARACTERS.items()}
+MARKET = "multisymbol_topk_l1"
 COMMITTED = {f"{character}_{'l2' if booked else 'l1'}": character for character, booked in BOOKED.items()}
 WITH_BOOKS = ("thin_book_l2", "impact_spike_l2")
 VALUE = 0.001
@@ -56,8 +59,12 @@ SPELLS = {
     "spell_widest_log2_pct": 600,
 }
 """And every parameter of books."""
+HOURS = {"trend_minute_bp100": 150, "lean_size_log2_pct": 300, "lean_spread_ticks": 60, "size_least_pct": 20}
+"""And every one that came later."""
 BUSY = (
-    {"leg_pairs": 6, "leg_minutes": 360, "shocks": 12, "shock_quiet_minutes": 0, "bursts_per_day": 2000} | SPELLS | {"spells": 48}
+    {"leg_pairs": 6, "leg_minutes": 360, "shocks": 12, "shock_quiet_minutes": 0, "bursts_per_day": 2000}
+    | (SPELLS | {"spells": 48})
+    | (HOURS | {"lean_ramp_minutes": 1})
 )
 BUSY_SEED = 62
 """A day whose first minutes hold it all: a leg fills each two hours, and with this seed a shock and a spell come early."""
@@ -67,6 +74,8 @@ HEADS = (
     *(({name: getattr(p, end) for name, p in ALL.items()}, 2**63 - 1, 30) for end in ("low", "high")),
     *((EVERYTHING | {name: p.high}, 7, 10) for name, p in PARAMETERS.items()),
     *((SPELLS | {name: p.high}, 7, 10) for name, p in BOOK_PARAMETERS.items()),
+    *((HOURS | {"lean_ramp_minutes": 1} | {name: p.high}, 7, 10) for name, p in LATER_PARAMETERS.items()),
+    *((MARKETS["multisymbol_topk"].parameters | member.parameters, 5, 60) for member in MARKETS["multisymbol_topk"].members),
 )
 """Parameters, seed and seconds; short, for they are made without the JIT too, where an integer that wraps is an error."""
 
@@ -117,7 +126,7 @@ def walked() -> dict[str, measures.Depths]:
 def test_the_manifest_alone_makes_the_committed_content(name):
     committed = Fixture.open(folder(name))
     manifest = read_manifest(folder(name))
-    known = ALL if name in WITH_BOOKS else PARAMETERS
+    known = PARAMETERS | BOOK_PARAMETERS if name in WITH_BOOKS else PARAMETERS
     assert set(manifest["generator"]) == {"character", "version", "seed", *known}
     assert all(type(manifest["generator"][parameter]) is int for parameter in known)
     assert regenerate(committed).content == committed.content == manifest["content_sha256"]
@@ -139,7 +148,7 @@ def test_a_committed_day_is_small_whole_and_clean(name):
 
 
 def test_committed_days_follow_each_other():
-    days = [read_manifest(folder(name))["generator"]["start_day"] for name in COMMITTED]
+    days = [read_manifest(folder(name))["generator"]["start_day"] for name in (*COMMITTED, MARKET)]
     assert days == list(range(days[0], days[0] + len(days)))
 
 
@@ -412,17 +421,18 @@ def test_the_busy_head_is_busy():
     """Else equal heads would prove little: its leg, its shock and a spell of both sides have begun."""
     drift, push, kick = module._schedule(module.complete(BUSY), BUSY_SEED)
     assert all(column[:300].any() for column in (drift, push, kick))
+    assert all(column[:300].any() for column in module._lean(module.complete(BUSY)))
     assert all(column[:, :500].any(axis=1).all() for column in module._spells(module.complete(BUSY), BUSY_SEED))
 
 
 def test_twice_the_same():
-    assert sha256(whole(EVERYTHING | SPELLS, 8)) == sha256(whole(EVERYTHING | SPELLS, 8))
+    assert sha256(whole(EVERYTHING | SPELLS | HOURS, 8)) == sha256(whole(EVERYTHING | SPELLS | HOURS, 8))
 
 
 def test_a_head_is_the_day_cut_off():
-    day = generate_day(EVERYTHING | SPELLS, 3)
+    day = generate_day(EVERYTHING | SPELLS | HOURS, 3)
     for seconds in (2, 61, 40_000):
-        head = generate_day(EVERYTHING | SPELLS, 3, seconds=seconds)
+        head = generate_day(EVERYTHING | SPELLS | HOURS, 3, seconds=seconds)
         for stream, columns in day.items():
             rows = len(head[stream]["ts"])
             assert 0 < rows < len(columns["ts"])
@@ -567,7 +577,7 @@ def test_a_side_may_be_short_of_every_level_but_the_best():
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.fixed_dictionaries({}, optional={name: st.integers(p.low, p.high) for name, p in PARAMETERS.items()}),
+    st.fixed_dictionaries({}, optional={name: st.integers(p.low, p.high) for name, p in QUOTES.items()}),
     st.integers(0, 2**63 - 1),
 )
 def test_every_allowed_day_is_lawful(parameters, seed):
@@ -576,20 +586,21 @@ def test_every_allowed_day_is_lawful(parameters, seed):
 
 @pytest.mark.parametrize("end", ["low", "high"])
 def test_the_ends_of_all_ranges_at_once_are_lawful(end):
-    parameters = {name: getattr(p, end) for name, p in PARAMETERS.items()}
+    parameters = {name: getattr(p, end) for name, p in QUOTES.items()}
     assert_lawful(generate_quotes(parameters, 1), parameters)
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", QUOTES)
 def test_the_end_of_a_range_is_lawful(name, end):
-    parameters = EVERYTHING | {name: getattr(PARAMETERS[name], end)}
+    parameters = EVERYTHING | (HOURS if name in LATER_PARAMETERS else {}) | {name: getattr(QUOTES[name], end)}
     assert_lawful(generate_quotes(parameters, 2), parameters)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_parameter_matters(name):
-    known, given = ALL[name], EVERYTHING | (SPELLS if name in BOOK_PARAMETERS else {})
+    known = ALL[name]
+    given = EVERYTHING | (SPELLS if name in BOOK_PARAMETERS else HOURS if name in LATER_PARAMETERS else {})
     value = given.get(name, known.default)
     other = value + max(1, value // 10) if value + max(1, value // 10) <= known.high else value - max(1, value // 10)
     assert sha256(whole(given | {name: other}, 1)) != sha256(whole(given, 1))
@@ -629,16 +640,340 @@ def test_names_end_in_their_units():
     assert [name for name in ALL if not name.endswith(units)] == []
 
 
-def test_two_seeds_make_two_symbols_of_one_fixture():
-    """What a fixture of several symbols will be made of."""
-    days = [generate_quotes({"price_ticks": price}, seed, seconds=600) for price, seed in ((618_000, 1), (34_000, 2))]
-    instruments = [Instrument(symbol=name, kind="perpetual", tick_size="0.1", lot_size="0.001") for name in ("BTCUSDT", "ETHUSDT")]
-    symbol = np.repeat([0, 1], [len(day["ts"]) for day in days])
-    both = {name: np.concatenate([day[name] for day in days]) for name in days[0]} | {"symbol": symbol}
-    order = np.argsort(both["ts"], kind="stable")
-    data = Fixture.from_arrays(instruments, quotes={name: values[order] for name, values in both.items()})
-    assert len(data) == len(order)
-    assert not data.events.fault.any()
+# Several symbols
+
+
+SEED = 4
+"""That the committed market was asked for."""
+MEMBERS = {member.instrument.symbol: member for member in MARKETS["multisymbol_topk"].members}
+
+
+def parameters_of(symbol: str) -> dict[str, int]:
+    return {**MARKETS["multisymbol_topk"].parameters, **MEMBERS[symbol].parameters}
+
+
+def quotes_by_symbol(data: Fixture) -> dict[str, dict[str, np.ndarray]]:
+    events = data.events
+    return {
+        name: {column: getattr(events, column)[events.symbol == s] for column in ("ts", *L1)} for s, name in enumerate(data.symbols)
+    }
+
+
+def measured(quotes: dict[str, dict[str, np.ndarray]]) -> dict[str, measures.Symbol]:
+    return {name: measures.symbol(columns, MEMBERS[name].instrument.tick_value / 1e8) for name, columns in quotes.items()}
+
+
+@pytest.fixture(scope="module")
+def market() -> Fixture:
+    return Fixture.open(folder(MARKET))
+
+
+@pytest.fixture(scope="module")
+def symbols(market) -> dict[str, measures.Symbol]:
+    """What the committed market's symbols look like, bar by bar."""
+    return measured(quotes_by_symbol(market))
+
+
+def hours(one: measures.Symbol, values: np.ndarray, start: float, end: float) -> np.ndarray:
+    """The values at the closes of bars between two hours of the day; every minute has a bar."""
+    assert len(one.day.close) == 1_440
+    return values[int(start * 60) : int(end * 60)]
+
+
+def test_the_manifest_of_a_market_says_of_each_symbol_what_differs(market):
+    manifest = read_manifest(folder(MARKET))["generator"]
+    tables = manifest.pop("symbols")
+    assert {name: manifest.pop(name) for name in ("character", "version")} == {"character": "multisymbol_topk", "version": 1}
+    assert list(manifest) == list(QUOTES)
+    assert list(tables) == sorted(MEMBERS)
+    for symbol, table in tables.items():
+        assert table.pop("character") == MEMBERS[symbol].character
+        assert table.pop("seed") == own_seed(SEED, symbol)
+        assert manifest | table == module.complete(parameters_of(symbol))
+        assert all(type(value) is int and value != manifest[name] for name, value in table.items()), "nothing is said twice"
+    assert regenerate(market).content == market.content
+    assert list(market.instruments) == [MEMBERS[symbol].instrument for symbol in sorted(MEMBERS)]
+
+
+def test_the_committed_market_is_small_whole_and_clean(market):
+    assert 100_000 <= len(market) <= 200_000
+    assert sum(file.stat().st_size for file in folder(MARKET).iterdir()) <= 3_000_000
+    assert not market.events.fault.any()
+    days = quotes_by_symbol(market)
+    assert 6 <= len(days) <= 8
+    for symbol, quotes in days.items():
+        assert 14_000 <= len(quotes["ts"]) <= 30_000
+        assert_lawful(quotes, parameters_of(symbol))
+        stale = np.count_nonzero(np.diff(quotes["ts"]) > 15 * 10**9)
+        assert (stale > 1_000) == (symbol == "KSMUSDT")
+        assert stale == 0 or symbol == "KSMUSDT"
+
+
+def test_each_symbol_alone_is_its_share_of_the_whole(market):
+    for symbol, quotes in quotes_by_symbol(market).items():
+        alone = generate_quotes(parameters_of(symbol), own_seed(SEED, symbol))
+        assert sha256(alone) == sha256({name: quotes[name] for name in alone})
+
+
+def test_rows_of_one_time_stand_in_the_order_of_symbols():
+    """Three symbols whose first quotes come at the same time, as all first quotes do."""
+    days = [generate_day({}, seed, seconds=600) for seed in (1, 2, 3)]
+    merged = characters.merge_days(days)["quotes"]
+    first = merged["symbol"][merged["ts"] == merged["ts"][0]].tolist()
+    assert first == sorted(first)
+    assert set(first) == {0, 1, 2}
+    assert list(zip(merged["ts"], merged["symbol"], strict=True)) == sorted(zip(merged["ts"], merged["symbol"], strict=True))
+    for s, day in enumerate(days):
+        assert all((merged[name][merged["symbol"] == s] == day["quotes"][name]).all() for name in day["quotes"])
+
+
+def test_one_symbol_of_several_may_have_books():
+    merged = characters.merge_days([generate_day({}, 1, seconds=600), generate_day({"wall_times": 8}, 2, seconds=600)])
+    assert set(merged["books"]["symbol"].tolist()) == {1}
+    assert set(merged["quotes"]["symbol"].tolist()) == {0, 1}
+
+
+def test_the_order_of_symbols_does_not_matter(market, tmp_path, monkeypatch):
+    """Neither in a manifest, nor where the market is made."""
+    manifest = dict(market.manifest)
+    tables = manifest["generator"]["symbols"]
+    manifest["generator"] = {**manifest["generator"], "symbols": {symbol: tables[symbol] for symbol in reversed(tables)}}
+    manifest["instruments"] = list(reversed(manifest["instruments"]))
+    assert regenerate(market._replace(manifest=manifest)).content == market.content
+    few = dataclasses.replace(
+        MARKETS["multisymbol_topk"], parameters=MARKETS["multisymbol_topk"].parameters | {"size_least_pct": 30}
+    )
+    made = []
+    for members in (few.members, few.members[::-1]):
+        monkeypatch.setitem(MARKETS, "multisymbol_topk", dataclasses.replace(few, members=members))
+        made.append(generate_fixture("multisymbol_topk", 3, tmp_path / f"made_{len(made)}", parameters=SPARSE))
+    assert made[0].content == made[1].content
+    texts = [(one.path / "fixture.toml").read_text().replace("made_1", "made_0") for one in made]
+    assert texts[0] == texts[1]
+
+
+SPARSE = {"quotes_per_day": 5_000, "gap_max_ms": 60_000}
+"""Of a market, quickly made."""
+
+
+def test_a_symbol_does_not_depend_on_the_others():
+    seeds = {own_seed(seed, symbol) for seed in (0, 1, 2**63 - 1) for symbol in MEMBERS}
+    assert len(seeds) == 3 * len(MEMBERS)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert own_seed(1, "BTCUSDT") == int(hashlib.sha256(b"1 BTCUSDT").hexdigest()[:16], 16) // 2
+    for wrong in (-1, 2**63, "1", True, None):
+        with pytest.raises(ConfigError, match=r"seed = .*from 0 to 9223372036854775807"):
+            own_seed(wrong, "BTCUSDT")
+
+
+# Their characters
+
+
+def test_symbols_are_of_different_size_spread_and_volatility(symbols):
+    natr = {name: float(np.median(one.day.natr[13:])) for name, one in symbols.items()}
+    least = {name: float(np.median(one.least)) for name, one in symbols.items()}
+    spread = {name: float(np.median(one.spread)) for name, one in symbols.items()}
+    assert natr["BTCUSDT"] < 5 < natr["LINKUSDT"] < 12 < 22 < natr["SOLUSDT"], "SPEC 15: a fixture that makes 7.6 bind"
+    assert natr["SOLUSDT"] > 2 * max(value for name, value in natr.items() if name != "SOLUSDT")
+    order = ["BTCUSDT", "ETHUSDT", "LINKUSDT", "AVAXUSDT", "SOLUSDT", "KSMUSDT"]
+    assert all(least[a] > 1.3 * least[b] for a, b in pairwise(order))
+    assert least["BTCUSDT"] > 100 * least["KSMUSDT"]
+    assert spread["BTCUSDT"] < 0.1 < spread["AVAXUSDT"] < 0.5 < spread["LINKUSDT"] < 1 < spread["KSMUSDT"] < 5
+    assert len({member.instrument.tick_size for member in MEMBERS.values()}) >= 4
+    assert len({member.instrument.lot_size for member in MEMBERS.values()}) >= 4
+
+
+@pytest.mark.parametrize("name", ["BTCUSDT", "SOLUSDT", "KSMUSDT", "AVAXUSDT"])
+def test_a_symbol_that_ranges_all_day(name, symbols):
+    one = symbols[name].day
+    assert measures.trending(one)[0] < 0.02
+    assert np.median(one.efficiency[60:]) < 0.08
+    assert np.median(np.abs(one.strength[60:])) < 1
+    assert abs(one.close / one.close[0] - 1).max() < 0.03
+
+
+def test_a_trend_in_the_morning_and_a_range_in_the_afternoon(symbols):
+    one = symbols["LINKUSDT"]
+    trend = [
+        measures.trending(measures.Day(*(hours(one, column, *span) for column in one.day))) for span in ((3, 12.5), (13.5, 24))
+    ]
+    efficiency, strength = one.day.efficiency, np.abs(one.day.strength)
+    assert trend[0][0] > 0.4
+    assert trend[1][0] < 0.02
+    assert np.median(hours(one, efficiency, 4, 11.5)) > 0.35
+    assert np.median(hours(one, strength, 4, 11.5)) > 3
+    for span in ((1, 3), (13.5, 24)):
+        assert np.median(hours(one, efficiency, *span)) < 0.12
+        assert np.median(hours(one, strength, *span)) < 1.2
+    close = one.day.close
+    assert abs(close[690] / close[180] - 1) > 0.05
+    assert abs(hours(one, close, 13, 24) / close[780] - 1).max() < 0.02, "it stays where it went"
+
+
+def test_a_slow_trend_all_day(symbols):
+    one = symbols["DOGEUSDT"].day
+    way = np.sign(one.close[-1] - one.close[0])
+    assert abs(one.close[-1] / one.close[0] - 1) > 0.08
+    assert np.mean(np.sign(one.strength[60:]) == way) > 0.85
+    assert measures.trending(one)[0] > 0.4
+    assert np.median(one.natr[13:]) < 5, "slow"
+    quarters = one.close[[0, 360, 720, 1080, 1439]]
+    assert (np.diff(quarters) * way > 0).all()
+
+
+def test_a_range_until_a_shock_at_noon(symbols, market):
+    one = symbols["ETHUSDT"]
+    assert measures.trending(one.day)[0] < 0.02
+    noon = [i for i in measures.episodes(one.day) if i > 60]
+    assert len(noon) == 1
+    assert 700 <= noon[0] <= 730
+    usual = np.median(hours(one, one.day.natr, 6, 11.5))
+    assert hours(one, one.day.natr, 12, 12.5).max() > 5 * usual
+    assert np.median(hours(one, one.day.natr, 16, 20)) < 2 * usual, "and recovers"
+    quotes = quotes_by_symbol(market)["ETHUSDT"]
+    minute = (quotes["ts"] - quotes["ts"][0]) // measures.MINUTE
+    spread = 2e4 * (quotes["ask_px"] - quotes["bid_px"]) / (quotes["ask_px"] + quotes["bid_px"])
+    widest = [spread[minute == i].max() for i in range(1_440)]
+    assert min(widest[noon[0] + 1 : noon[0] + 15]) > 6, "six times the floor of 1 bp: toxicity HIGH minute by minute"
+    assert np.median(widest[noon[0] - 60 : noon[0] - 5] + widest[noon[0] + 180 : noon[0] + 300]) < 1
+    assert np.median(one.least[noon[0] : noon[0] + 15]) < np.median(one.least[:700]) / 4
+
+
+def test_hours_without_makers(symbols, market):
+    one, quotes = symbols["AVAXUSDT"], quotes_by_symbol(market)["AVAXUSDT"]
+    hour = (quotes["ts"] - quotes["ts"][0]) / measures.MINUTE / 60
+    spread = 2e4 * (quotes["ask_px"] - quotes["bid_px"]) / (quotes["ask_px"] + quotes["bid_px"])
+    away = (hour > 5.2) & (hour < 8.8)
+    assert np.mean(spread[away] > 20) > 0.99, "SPEC 15's limit of spreads, a hard gate"
+    assert np.mean(spread[(hour < 5) | (hour > 9)] > 5) < 0.01
+    assert np.median(hours(one, one.least, 5.2, 8.8)) < np.median(one.least) / 20
+    assert 0.2 < np.mean(hours(one, one.least, 5.2, 8.8) < 1_000) < 0.9, "SPEC 15's `thin_quote`"
+    assert np.median(one.least[:300]) > 40_000
+
+
+def best_three(symbols: dict[str, measures.Symbol], start: float, end: float, gated: set[str]) -> set[str]:
+    """The symbols with the best median scores of these hours, of those that no hard gate holds back, told in plain Python."""
+    medians = {name: np.median(hours(one, measures.score(one), start, end)) for name, one in symbols.items() if name not in gated}
+    return {name[:-4] for name in sorted(medians, key=lambda name: -medians[name])[:3]}
+
+
+PHASES = (
+    (1.25, 3, set(), {"BTC", "ETH", "LINK"}),
+    (4, 5, set(), {"BTC", "ETH", "AVAX"}),
+    (5.25, 8.75, {"AVAXUSDT"}, {"BTC", "ETH", "SOL"}),
+    (9.25, 11.5, set(), {"BTC", "ETH", "AVAX"}),
+    (12.75, 13, {"ETHUSDT"}, {"BTC", "LINK", "AVAX"}),
+    (14, 18, set(), {"BTC", "ETH", "LINK"}),
+    (18, 24, set(), {"BTC", "ETH", "LINK"}),
+)
+"""Hours, the symbol that is too wide or too toxic then, and the three that are best: why stands in the names of the tests above."""
+
+
+@pytest.mark.parametrize(("start", "end", "gated", "best"), PHASES)
+def test_the_best_three_change_during_the_day(symbols, start, end, gated, best):
+    assert best_three(symbols, start, end, gated) == best
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 5, 6, 7, 8, 9])
+def test_any_seed_gives_a_market_of_the_kind(seed):
+    """The same phases for other seeds; all of the seeds 1 to 40 keep them."""
+    made = measured({symbol: generate_quotes(parameters_of(symbol), own_seed(seed, symbol)) for symbol in MEMBERS})
+    for start, end, gated, best in PHASES[:1] + PHASES[2:4] + PHASES[5:]:
+        assert best_three(made, start, end, gated) == best
+    assert measures.trending(made["DOGEUSDT"].day)[0] > 0.15
+    assert np.median(hours(made["AVAXUSDT"], made["AVAXUSDT"].spread, 5.25, 8.75)) > 22
+    assert made["ETHUSDT"].day.shock[700:735].any()
+
+
+def test_the_table_of_symbols_in_the_docstring_is_what_is_measured(market):
+    for symbol, quotes in quotes_by_symbol(market).items():
+        line = f"    {symbol:<9}{MEMBERS[symbol].character:<15}" + measures.profile(
+            quotes, MEMBERS[symbol].instrument.tick_value / 1e8
+        )
+        assert line in characters.__doc__, line
+
+
+# What came later
+
+
+def test_what_came_later_is_nothing_unless_it_is_given():
+    """All of it at its defaults is the day of before; a manifest holds all of it or none."""
+    defaults = {name: p.default for name, p in LATER_PARAMETERS.items()}
+    assert sha256(whole(EVERYTHING | SPELLS | defaults, 4)) == sha256(whole(EVERYTHING | SPELLS, 4))
+    assert module.wanted({"spells"}) == [*PARAMETERS, *BOOK_PARAMETERS]
+    assert module.wanted({"lean_minutes", "spells"}) == list(ALL)
+
+
+@pytest.mark.parametrize(("at", "minutes"), [(0, 1_440), (180, 510), (1_439, 1_440), (600, 1)])
+def test_a_trend_keeps_its_hours_its_way_and_its_pace(at, minutes):
+    given = {"price_ticks": 60_000_000, "trend_at_minutes": at, "trend_minutes": minutes, "trend_minute_bp100": 100}
+    ways, paces = set(), []
+    for seed in range(40):
+        drift, push, kick = module._schedule(module.complete(given), seed)
+        inside = drift[at * 60 : (at + minutes) * 60]
+        ways.add(int(np.sign(inside.sum())))
+        paces.append(abs(inside.mean()))
+        assert np.count_nonzero(drift) == np.count_nonzero(inside)
+        assert not push.any()
+        assert not kick.any()
+    assert {1, -1} <= ways, "up on some days and down on others"
+    assert 0.7 < np.mean(paces) / (60_000_000 * 100 / 60) < 1.3
+
+
+def test_a_trend_lies_on_top_of_legs():
+    legs = module._schedule(module.complete(EVERYTHING), 5)
+    both = module._schedule(module.complete(EVERYTHING | {"trend_minute_bp100": 100, "trend_minutes": 1_440}), 5)
+    alone = module._schedule(module.complete({"trend_minute_bp100": 100, "trend_minutes": 1_440}), 5)
+    assert (both[0] == legs[0] + alone[0]).all()
+    assert all((both[i] == legs[i]).all() for i in (1, 2))
+
+
+def test_shocks_come_within_their_time():
+    given = {"shocks": 3, "shock_quiet_minutes": 700, "shock_within_minutes": 60}
+    for seed in range(40):
+        begins = np.flatnonzero(module._schedule(module.complete(given), seed)[2]) / 60
+        assert len(begins) == 3
+        assert all(700 + 20 * i <= begin < 700 + 20 * i + 20 / 3 for i, begin in enumerate(begins))
+
+
+def test_makers_leave_and_return_on_a_ramp():
+    given = {"lean_at_minutes": 60, "lean_minutes": 120, "lean_ramp_minutes": 10} | HOURS
+    for column, top in zip(module._lean(module.complete(given)), (3.0, 60.0), strict=True):
+        away = column / 65_536 / top
+        minutes = {60: 0, 65: 0.5, 70: 1, 120: 1, 170: 1, 175: 0.5, 180: 0, 59: 0, 181: 0}
+        assert all(abs(away[60 * minute] - share) < 1e-4 for minute, share in minutes.items())
+        assert not away[: 60 * 60].any()
+        assert not away[180 * 60 :].any()
+
+
+def test_lean_hours_widen_the_spread_and_thin_both_sides():
+    """Its extra spread, a quarter more or less; sizes halved as often as asked for; nothing outside."""
+    given = {"lean_at_minutes": 600, "lean_size_log2_pct": 300, "lean_spread_ticks": 80, "spread_wide_pct": 0, "bursts_per_day": 0}
+    lean, usual = generate_quotes(given, 2), generate_quotes({"spread_wide_pct": 0, "bursts_per_day": 0}, 2)
+    for quotes, away in ((lean, True), (usual, False)):
+        minute = (quotes["ts"] - quotes["ts"][0]) / measures.MINUTE
+        inside = (minute > 615) & (minute < 765)
+        spread = (quotes["ask_px"] - quotes["bid_px"])[inside]
+        if away:
+            assert np.mean((spread > 55) & (spread < 110)) > 0.98
+            assert 70 < np.median(spread) < 90
+        else:
+            assert np.median(spread) == 1
+        assert np.median((quotes["ask_px"] - quotes["bid_px"])[(minute < 600) | (minute > 790)]) == 1
+        for side in ("bid", "ask"):
+            sizes = [np.median(quotes[f"{side}_qty"][rows]) for rows in (inside, minute < 600)]
+            assert abs(sizes[0] / sizes[1] * (8 if away else 1) - 1) < 0.3
+
+
+def test_a_least_size_is_kept_and_leaves_the_mean():
+    calm = {"bursts_per_day": 0, "slow_log2_pct": 0}
+    plain, kept = generate_quotes(calm, 6), generate_quotes(calm | {"size_least_pct": 40}, 6)
+    for name in ("ts", "bid_px", "ask_px"):
+        assert (plain[name] == kept[name]).all()
+    for side in ("bid_qty", "ask_qty"):
+        assert np.mean(plain[side] < 370) > 0.05
+        assert kept[side].min() >= 1_480
+        assert abs(kept[side].mean() / plain[side].mean() - 1) < 0.1
 
 
 # Folders
@@ -714,6 +1049,51 @@ def test_a_manifest_that_does_not_make_the_books(changes, words):
         regenerate(with_generator("thin_book_l2", **changes))
 
 
+def with_tables(**changes: object) -> Fixture:
+    """The market with other tables, those that are None left out."""
+    data = Fixture.open(folder(MARKET))
+    tables = {symbol: table for symbol, table in (data.manifest["generator"]["symbols"] | changes).items() if table is not None}
+    return data._replace(manifest={**data.manifest, "generator": data.manifest["generator"] | {"symbols": tables}})
+
+
+def table_of(symbol: str) -> dict[str, object]:
+    return dict(read_manifest(folder(MARKET))["generator"]["symbols"][symbol])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"BTCUSDT": table_of("BTCUSDT") | {"seed": 1}}, r"\[generator\] gives content"),
+        ({"BTCUSDT": table_of("BTCUSDT") | {"size_lots": 40_001}}, "gives content"),
+        ({"BTCUSDT": table_of("ETHUSDT"), "ETHUSDT": table_of("BTCUSDT")}, "gives content"),
+        ({"KSMUSDT": table_of("KSMUSDT") | {"wall_times": 8}}, r"\[generator.symbols.KSMUSDT\] lacks book_interval_ms, .*, spell"),
+        ({"KSMUSDT": table_of("KSMUSDT") | {"pace": 8}}, r"\[generator.symbols.KSMUSDT\] cannot.*no parameter 'pace'"),
+        ({"KSMUSDT": table_of("KSMUSDT") | {"lean_minutes": 1_441}}, r"KSMUSDT\] cannot.*lean_minutes = 1441: .* from 1 to 1440"),
+        ({"KSMUSDT": {"character": "small"}}, r"\[generator.symbols.KSMUSDT\] cannot.*seed = None"),
+        ({"KSMUSDT": None}, r"tables of AVAXUSDT, .*, SOLUSDT; the symbols here are AVAXUSDT, .*, KSMUSDT, "),
+        ({"XUSDT": {"seed": 1}}, "tables of .*XUSDT; the symbols here are "),
+        ({"BTCUSDT": 5}, r"holds no tables: write one for each, such as \[generator.symbols.AVAXUSDT\]"),
+    ],
+)
+def test_a_manifest_that_does_not_make_the_market(changes, words):
+    with pytest.raises(IntegrityError, match=words) as caught:
+        regenerate(with_tables(**changes))
+    assert MARKET in str(caught.value)
+
+
+@pytest.mark.parametrize("symbols", [5, [], "BTCUSDT"])
+def test_symbols_of_a_manifest_that_are_no_tables(symbols):
+    data = Fixture.open(folder(MARKET))
+    with pytest.raises(IntegrityError, match="holds no tables"):
+        regenerate(data._replace(manifest={**data.manifest, "generator": data.manifest["generator"] | {"symbols": symbols}}))
+
+
+def test_without_tables_every_symbol_would_be_the_same_day(market):
+    generator = {k: v for k, v in market.manifest["generator"].items() if k != "symbols"} | {"seed": 3}
+    with pytest.raises(IntegrityError, match="gives content"):
+        regenerate(market._replace(manifest={**market.manifest, "generator": generator}))
+
+
 def test_a_recording_cannot_be_regenerated():
     with pytest.raises(DataError, match="was not generated"):
         regenerate(Fixture.open(folder("binance_btcusdt_6m")))
@@ -749,7 +1129,29 @@ def test_command_makes_a_day_and_checks_it(tmp_path, monkeypatch, capsys):
 def test_command_checks_the_committed_days(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     out, _ = command(capsys, "generate", "--check")
-    assert [line.partition(":")[0] for line in out.splitlines()] == sorted(COMMITTED)
+    assert [line.partition(":")[0] for line in out.splitlines()] == sorted((*COMMITTED, MARKET))
+
+
+def test_command_makes_a_market_and_checks_it(tmp_path, monkeypatch, capsys):
+    """A parameter of one symbol, one of all of them, and books for one."""
+    monkeypatch.chdir(tmp_path)
+    sets = ("quotes_per_day=5000", "gap_max_ms=60000", "SOLUSDT.size_lots=555", "AVAXUSDT.level_gap_ticks=3")
+    words = [word for value in sets for word in ("--set", value)]
+    out, _ = command(capsys, "generate", "multisymbol_topk", "--seed", "9", "--out", "fixtures/mine", *words, "--json")
+    made = Fixture.open("fixtures/mine")
+    assert json.loads(out) == {"content": made.content, "events": len(made), "fixture": "mine"}
+    generator = made.manifest["generator"]
+    tables = generator["symbols"]
+    assert generator["quotes_per_day"] == 5_000
+    assert not any("quotes_per_day" in table for table in tables.values())
+    assert tables["SOLUSDT"]["size_lots"] == 555
+    assert {symbol for symbol, table in tables.items() if "spells" in table} == {"AVAXUSDT"}
+    assert tables["AVAXUSDT"]["level_gap_ticks"] == 3
+    assert set(made.events.symbol[made.events.kind == Stream.BOOKS].tolist()) == {0}
+    assert {table["seed"] for table in tables.values()} == {own_seed(9, symbol) for symbol in MEMBERS}
+    out, _ = command(capsys, "generate", "--check")
+    assert out == f"mine: generated again, equal, {made.content}\n"
+    assert replay(made).summary()["fills"] > 0
 
 
 @pytest.mark.parametrize(
@@ -762,6 +1164,11 @@ def test_command_checks_the_committed_days(monkeypatch, capsys):
         (("range_day", "--out", "x", "--set", "shocks=-1"), 2, "shocks = '-1'"),
         (("range_day", "--out", "x", "--seed", "-1"), 2, "seed = -1"),
         (("range_day", "--out", "X"), 2, "fixture name 'X'"),
+        (("range_day", "--out", "x", "--set", "BTCUSDT.shocks=1"), 2, "no parameter 'BTCUSDT.shocks'"),
+        (("multisymbol_topk", "--out", "x", "--set", "XRPUSDT.shocks=1"), 2, "no symbol 'XRPUSDT'; there are AVAXUSDT, BTCUSDT"),
+        (("multisymbol_topk", "--out", "x", "--set", "BTCUSDT.shock=1"), 2, "no parameter 'shock'"),
+        (("multisymbol_topk", "--out", "x", "--set", "lean_minutes=0"), 2, "lean_minutes = 0: allowed are whole numbers from 1"),
+        (("multisymbol_topk", "--out", "x", "--seed", "-1"), 2, "seed = -1"),
         (("range_day", "--check"), 2, "takes fixtures and nothing else"),
         (("--check", "binance_btcusdt_6m"), 3, "was not generated"),
         (("--check", "no_such_day"), 3, "no fixture 'no_such_day'"),
@@ -779,4 +1186,4 @@ def test_help_lists_the_characters(capsys):
     with pytest.raises(SystemExit):
         main(["generate", "--help"])
     out = capsys.readouterr().out
-    assert all(character in out for character in CHARACTERS)
+    assert all(kind in out for kind in (*CHARACTERS, *MARKETS))

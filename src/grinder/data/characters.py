@@ -2,6 +2,19 @@
 
 Symbols of one fixture know nothing of each other: each is the day that its parameters and its seed make alone, and their rows stand
 in one stream by time, then in ASCII order of symbols.
+
+Of `multisymbol_topk_l1`, at the closes of 60 s bars (tests/test_generator.py measures it): quotes, time with a quote over 15 s old,
+medians of the spread (bp), of the smaller side of L1 (quote), of NATR (bp), efficiency ratio and trend strength, and how far the
+price goes in the day (bp).
+
+                              quotes   stale   spread    least L1   natr  efficiency   trend     way
+    AVAXUSDT makers_leave     23,669    0.0%     0.29     57,916    8.5        0.04     0.5     -13
+    BTCUSDT  quiet_range      27,574    0.0%     0.02  1,246,588    3.7        0.04     0.5      +2
+    DOGEUSDT slow_trend       22,107    0.0%     0.58    174,518    3.4        0.40     4.4   +1259
+    ETHUSDT  midday_shock     27,838    0.0%     0.03    743,648    6.1        0.05     0.5      -2
+    KSMUSDT  small_illiquid   14,076    8.9%     2.93      3,262    9.6        0.05     0.6      +4
+    LINKUSDT morning_trend    22,910    0.0%     0.78    180,481    7.5        0.10     1.1    -984
+    SOLUSDT  lively_range     28,493    0.0%     0.67     29,434   28.1        0.04     0.5      -6
 """
 
 from __future__ import annotations
