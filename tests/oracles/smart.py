@@ -660,8 +660,13 @@ class Smart(Reference):
             return
         plan.id = self.next_plan
         self.next_plan += 1
-        sym.plan = plan
+        before, sym.plan = sym.plan, plan
         self.record_plan(sym, plan)
+        # OPEN 52, decided by ADR-0022.6: an alert where the reason begins, of selected symbols; value and limit are the symbol's
+        # drawdown and budget.
+        begins = plan.reasons & sp.BUDGET_TOO_SMALL and not (before is not None and before.reasons & sp.BUDGET_TOO_SMALL)
+        if begins and sym.index in self.selected:
+            self.record("alerts", sym.index, ALERT_BUDGET_TOO_SMALL, WARNING, sym.mark.drawdown, plan.budget)
 
     def inputs(self, sym: SmartSymbol) -> sp.Inputs:
         """OPEN 51: open take-profits are orders, at the price in force; `places` counts a take-profit for every cycle."""
@@ -720,9 +725,6 @@ class Smart(Reference):
         for side in (BUY, SELL):
             for i, qty in enumerate(plan.sides[side].qtys, 1):
                 self.record("levels", sym.index, plan.id, side, i, plan.sides[side].prices[i], qty)
-        if plan.reasons & sp.BUDGET_TOO_SMALL:
-            # OPEN 52: one alert for each plan recorded with the reason; value and limit are the symbol's drawdown and budget.
-            self.record("alerts", sym.index, ALERT_BUDGET_TOO_SMALL, WARNING, sym.mark.drawdown, plan.budget)
 
     # ---- step 8 --------------------------------------------------------------------------------
 

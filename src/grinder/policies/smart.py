@@ -275,6 +275,8 @@ def decide_smart(world, params, instruments, tape, event, ts, s):
     plan_grid(world.inputs[s], params[0], candidate, world.ladder[last])
     if not replaces(candidate, world.plans[s], params[0]):
         return
+    was_too_small = world.plans[s]["reasons"] & _BUDGET_TOO_SMALL
     adopt(world, tape, event, ts, s)
-    if candidate["reasons"] & _BUDGET_TOO_SMALL:
-        put_alert(tape, event, ts, s, _ALERT, _WARNING, world.symbols[s]["drawdown"], candidate["budget"])
+    symbol = world.symbols[s]
+    if candidate["reasons"] & _BUDGET_TOO_SMALL and was_too_small == 0 and symbol["selected"] != 0:
+        put_alert(tape, event, ts, s, _ALERT, _WARNING, symbol["drawdown"], candidate["budget"])
