@@ -1,4 +1,4 @@
-"""Gates: what a market does that a grid should not trade through (SPEC 5, 16.3-16.9, 16.17; ADR-0016).
+"""Gates: what a market does that a grid should not trade through (SPEC 5, 16.3-16.9, 16.17; ADR-0017).
 
 Staleness, thin sides, volatility shock and toxicity of each symbol, as integer comparisons with limits that are fixed at the
 symbol's last bar close. Exogenous: no gate knows an order.
