@@ -185,6 +185,7 @@ def test_two_runs_that_differ_are_their_own_error(swings, monkeypatch):
             ["buys: at least 1000000, there are {buys}", "cycles: at least 1000000, there are {cycles}"],
         ),
         ({"regimes": ["TOXIC", "EMERGENCY"]}, ["regime TOXIC", "regime EMERGENCY"]),
+        ({"gates": ["THIN"], "alerts": ["BREAKER", "DRAWDOWN"]}, ["gate THIN", "alert BREAKER", "alert DRAWDOWN"]),
         ({"regimes": [], "realised": 1}, []),
         ({}, []),
     ],

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from grinder.data.expectations import wrong_expectation
+from grinder.data.expectations import NAMES, wrong_expectation
 from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.digest import Difference, Digest, first_difference
 from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism, cause
-from grinder.records import WINDOW, Regime
+from grinder.records import WINDOW
 from grinder.run import Run
 from grinder.session import replay
 
@@ -102,8 +102,8 @@ def _span(data: Fixture, difference: Difference) -> str:
 def shortfalls(data: Fixture, run: Run) -> tuple[str, ...]:
     """What the manifest's `[expect]` asks for and the run does not show. A golden that exercises nothing proves nothing.
 
-    `fills, buys, sells, cycles` are least counts, `realised = true` asks for realised PnL other than 0, `regimes` lists names
-    that must occur.
+    `fills, buys, sells, cycles` are least counts, `realised = true` asks for realised PnL other than 0; `regimes`, `gates`
+    (at a level over 0) and `alerts` list names that must occur.
     """
     expect = data.manifest.get("expect", {})
     wrong = wrong_expectation(expect)
@@ -115,12 +115,19 @@ def shortfalls(data: Fixture, run: Run) -> tuple[str, ...]:
         if key == "realised":
             if least and summary["realised"] == 0:
                 missing.append("realised PnL other than 0")
-        elif key == "regimes":
-            seen = {Regime(int(code)).name for code in np.unique(run.tables["regimes"].records["to"])}
-            missing += [f"regime {regime}" for regime in least if regime not in seen]
+        elif key in NAMES:
+            missing += [f"{key[:-1]} {name}" for name in least if NAMES[key][name] not in _seen(run, key)]
         elif summary[key] < least:
             missing.append(f"{key}: at least {least}, there are {summary[key]}")
     return tuple(missing)
+
+
+def _seen(run: Run, stage: str) -> set[int]:
+    """Codes that occur in a stage: regimes entered, gates opened, alerts raised."""
+    records = run.tables[stage].records
+    if stage == "gates":
+        records = records[records["to"] > 0]
+    return set(records[{"regimes": "to", "gates": "gate", "alerts": "code"}[stage]].tolist())
 
 
 def read_golden(data: Fixture) -> Digest:
