@@ -16,7 +16,6 @@ import grinder as gr
 from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
-from grinder.errors import LedgerError
 from grinder.gates import next_trend
 from grinder.policies.own import policy
 from grinder.records import Cause, Feature, GateKind, InputKind, Reason, Regime, Stream, Toxicity, Trend
@@ -727,8 +726,8 @@ def test_a_gap_ends_the_warm_up_again():
     ]
 
 
-def test_more_mids_than_the_jump_window_can_hold_end_the_run():
-    rows = [(k, 999, 1001) for k in range(5000)]
-    with pytest.raises(LedgerError, match="jump_window_ms: make it shorter"):
-        gates_of(rows)
-    assert gates_of(rows, jump_window_ms=0) == []
+@pytest.mark.parametrize(("second", "found"), [(11_999, [(11_999, 4, 0, 1)]), (12_000, [])])
+def test_a_jump_window_holds_any_number_of_updates(second, found):
+    """6000 updates a second, two moves of a tick: on the second one the mid of a second ago is the first move's or that before."""
+    rows = [(k * SECOND // 6000, 999 + (k >= 6000) + (k >= second), 1001 + (k >= 6000) + (k >= second)) for k in range(12_100)]
+    assert gates_of(rows, jump_limits=(2, 0, 0)) == found

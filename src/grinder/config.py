@@ -437,6 +437,7 @@ class Config(BaseModel):
         self, instruments: Sequence[Instrument], price_range: Sequence[tuple[int, int]], equity: int, inventory: int
     ) -> Any:
         out = np.zeros(len(instruments), INSTRUMENT)
+        thin = units.exact_units(self.thin_quote, instruments[0].atom, "thin_quote")
         for row, instrument, (lowest, highest) in zip(out, instruments, price_range, strict=True):
             tick_value = instrument.tick_value
             cap = units.hard_cap_lots(highest, tick_value, equity, len(instruments))
@@ -450,6 +451,7 @@ class Config(BaseModel):
             row["tick_value"], row["half_tick_value"] = tick_value, tick_value // 2
             row["perpetual"], row["hard_cap"] = instrument.kind == "perpetual", cap
             row["quantity"], row["budget"] = self._quantity_lots(instrument), self._budget_atoms(instrument)
+            row["thin"], row["severe"] = -(-thin // tick_value), -(thin // -5 // tick_value)
         return out
 
     def _root(self, row: str) -> int:

@@ -9,28 +9,39 @@ from __future__ import annotations
 from typing import Final
 
 from grinder._jit import kernel
-from grinder.features.book import depth, impact, notional
-from grinder.records import MIDS_KEPT, NEVER, Feature, GateKind, Severity, Toxicity, Trend
+from grinder.features.book import depth, impact
+from grinder.index import last_row, rows_until
+from grinder.records import NEVER, Feature, GateKind, Severity, Toxicity, Trend
 from grinder.units import MONEY_LIMIT, ONE, mul_div_ceil, quantise
 
 __all__ = [
-    "FAULT_TOO_MANY_MIDS",
+    "MANY_LOTS",
     "clear_windows",
     "close_gates",
-    "is_quiet",
+    "is_fresh",
+    "is_held",
     "judge_inputs",
-    "next_stale",
+    "mid_then",
     "note_book",
     "note_stray",
-    "note_tick",
     "open_gates",
+    "renew",
     "set_stale",
     "settle_gates",
+    "severity_of_impact",
+    "severity_of_move",
+    "severity_of_spread",
+    "severity_of_strays",
+    "since",
+    "stale_due",
+    "thin_limits",
+    "worth",
 ]
 
 HELD: Final = len(Toxicity) - 1
 """Inputs that are held for `clear_ms`: all but staleness, which counts while the quote is old only."""
-FAULT_TOO_MANY_MIDS: Final = 5
+MANY_LOTS: Final = 2**27
+"""With the largest price (2**35 ticks) worth at most 2**62."""
 _SPREAD: Final = int(Toxicity.SPREAD)
 _IMPACT: Final = int(Toxicity.IMPACT)
 _JUMP: Final = int(Toxicity.JUMP)
@@ -60,20 +71,20 @@ def open_gates(world):
     world.holds[:] = _LONG_AGO
     for s in range(len(world.gates)):
         gate = world.gates[s]
-        gate["stale_due"] = gate["clear_due"] = NEVER
         gate["last_thin"] = gate["last_severe"] = gate["impact_ts"] = _LONG_AGO
         gate["thin_bid"] = gate["thin_ask"] = gate["severe_bid"] = gate["severe_ask"] = NEVER
-        clear_windows(world, s)
+        clear_windows(world, s, 0)
 
 
 @kernel
-def clear_windows(world, s):
-    """A gap empties medians, limits, the trend state and the mids of the jump window; what is held stays held (SPEC 3.4)."""
+def clear_windows(world, s, event):
+    """A gap empties medians, limits, the trend state and the jump window, which has no mid from before `event`; what is held
+    stays held (SPEC 3.4)."""
     gate = world.gates[s]
     gate["n_spreads"] = gate["n_natrs"] = gate["atr"] = gate["trend"] = 0
     gate["spread_mid"] = gate["spread_high"] = gate["spread_extreme"] = 0
     gate["jump_mid"] = gate["jump_high"] = gate["jump_extreme"] = 0
-    gate["first_mid"] = gate["n_mids"] = 0
+    gate["since"], gate["mid_then"] = event, 0
 
 
 # At a bar close: limits, shock, trend
@@ -89,8 +100,8 @@ def close_gates(world, params, s, closing, ts):
     gate, p, market = world.gates[s], params[0], world.market[s]
     bars, history = world.filters[s]["bars"], world.history[s]
     if _is_shocked(gate, p, history, bars, closing, world.natrs[s]):
-        _hold(world.holds[s, HELD - 1], _MID, ts)
-        gate["clear_due"] = world.run[0]["next_gate"] = ts  # to be looked at even where the event is another symbol's
+        renew(world.holds[s, HELD - 1], _MID, ts)
+        world.run[0]["next_gate"] = ts  # to be looked at even where the event is another symbol's
     gate["atr"] = closing["atr"]
     spreads = world.spreads[s]
     spreads[gate["n_spreads"] % len(spreads)] = market["ask_px"] - market["bid_px"]
@@ -145,16 +156,30 @@ def _is_shocked(gate, p, history, bars, closing, natrs):
 
 @kernel
 def lower_median(ring, first, n):
-    """Element `(n - 1) // 2` of the sorted values `first` to `first + n` of a ring."""
-    size = len(ring)
-    for i in range(first, first + n):
-        under, equal = 0, 0
-        for j in range(first, first + n):
-            under += ring[j % size] < ring[i % size]
-            equal += ring[j % size] == ring[i % size]
-        if under <= (n - 1) // 2 < under + equal:
-            return ring[i % size]
-    return 0
+    """Element `(n - 1) // 2` of the sorted values `first` to `first + n` of a ring; they are at least 0.
+
+    Bisects the value, so that nothing has to be sorted or kept.
+    """
+    start, stop = first % len(ring), first % len(ring) + n
+    wraps, stop = max(0, stop - len(ring)), min(stop, len(ring))
+    low, high = 0, 0
+    for i in range(n):
+        high = max(high, ring[(first + i) % len(ring)])
+    while low < high:
+        middle = low + (high - low) // 2
+        if _at_most(ring, start, stop, middle) + _at_most(ring, 0, wraps, middle) > (n - 1) // 2:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@kernel
+def _at_most(values, first, stop, limit):
+    count = 0
+    for i in range(first, stop):
+        count += values[i] <= limit
+    return count
 
 
 @kernel
@@ -174,29 +199,25 @@ def next_trend(trend, strength, ratio, p):
 
 
 @kernel
-def note_tick(gate, mids, run, p, ts, mid2):
-    """An accepted L1 update: the quote is fresh, and its mid enters the jump window. Returns False where that is full."""
-    gate["stale_due"] = next_stale(0, ts, p)
-    run["next_gate"] = min(run["next_gate"], gate["stale_due"])
-    n = gate["n_mids"]
-    if n > 0 and mids[(gate["first_mid"] + n - 1) % MIDS_KEPT, 0] == ts:
-        n -= 1  # of several at one time only the last can be the one of then
-    elif n == MIDS_KEPT:
-        return False
-    place = (gate["first_mid"] + n) % MIDS_KEPT
-    mids[place, 0], mids[place, 1] = ts, mid2
-    gate["n_mids"] = n + 1
-    return True
+def stale_due(gate, market, p):
+    """When the staleness of a symbol goes up next, if no quote comes before."""
+    if market["seen"] == 0 or gate["stale"] > 2:
+        return NEVER
+    if gate["stale"] == 0:
+        return market["last_ts"] + p["l1_stale_ns"] + 1
+    return market["last_ts"] + p["l1_pause_ns"] * (10 if gate["stale"] == 2 else 1) + 1
 
 
 @kernel
-def next_stale(level, last_ts, p):
-    """When a quote of `last_ts` has a staleness over `level`."""
-    if level == 0:
-        return last_ts + p["l1_stale_ns"] + 1
-    if level == 1:
-        return last_ts + p["l1_pause_ns"] + 1
-    return last_ts + 10 * p["l1_pause_ns"] + 1 if level == 2 else NEVER
+def mid_then(gate, events, index, base, s, stop, then):
+    """The mid of the symbol's last accepted L1 update before row `stop`, at or before `then`, since its last gap; 0: there is none.
+
+    A stretch of events starts with all rows that a jump window may reach (`Events`); what was before them is kept as one mid.
+    """
+    row = last_row(events, index, s, rows_until(events.ts, stop, then))
+    if row < 0:
+        return gate["mid_then"]
+    return events.bid_px[row] + events.ask_px[row] if base + row >= gate["since"] else 0
 
 
 @kernel
@@ -221,47 +242,54 @@ def note_book(world, params, s, ts, mid2, book, tick_value):
 
 
 @kernel
-def judge_inputs(world, params, s, ts, refreshed, bid_px, bid_qty, ask_px, ask_qty, tick_value):
+def judge_inputs(world, params, instrument, s, ts, refreshed, bid_px, bid_qty, ask_px, ask_qty, then):
     """What an event of the symbol says of each input, at the L1 state after it: severities are held from it on.
 
-    Returns whether anything is to be held: else no level can rise.
+    `then` is the mid of a jump window ago, 0 if there is none. Returns whether anything is to be held: else no level can rise.
     """
     gate, p, holds, found = world.gates[s], params[0], world.holds[s], 0
     if bid_px > 0:
-        spread = ask_px - bid_px
-        found |= _hold(holds[_SPREAD], _reached(spread, gate["spread_mid"], gate["spread_high"], gate["spread_extreme"]), ts)
-        moved = abs(bid_px + ask_px - _mid_then(gate, world.mids[s], ts - p["jump_window_ns"], bid_px + ask_px)) * ONE
-        found |= _hold(holds[_JUMP], _reached(moved, gate["jump_mid"], gate["jump_high"], gate["jump_extreme"]), ts)
-        found |= _judge_thin(gate, p, ts, bid_px, bid_qty, ask_px, ask_qty, tick_value)
-    if ts - gate["impact_ts"] <= p["l2_stale_ns"]:
-        severity = _HIGH if gate["impact"] < 0 else _reached(gate["impact"], p["impact_mid"], p["impact_high"], p["impact_extreme"])
-        found |= _hold(holds[_IMPACT], severity, ts)
+        found |= renew(holds[_SPREAD], severity_of_spread(gate, ask_px - bid_px), ts)
+        if then > 0:
+            found |= renew(holds[_JUMP], severity_of_move(gate, abs(bid_px + ask_px - then)), ts)
+        found |= _judge_thin(gate, p, instrument, ts, bid_px, bid_qty, ask_px, ask_qty)
+    if is_fresh(gate, p, ts):
+        found |= renew(holds[_IMPACT], severity_of_impact(gate, p), ts)
     if gate["stale"] > 0 and not refreshed:
         gate["last_thin"] = ts  # a stale feed is thin
         found = 1
-    recent = _strays_since(gate, world.strays[s], ts - p["quarantine_window_ns"])
-    severity = _reached(recent, p["quarantined_mid"], p["quarantined_high"], p["quarantined_extreme"])
-    return (found | _hold(holds[_QUARANTINED], severity, ts)) != 0
+    return (found | renew(holds[_QUARANTINED], severity_of_strays(gate, world.strays[s], p, ts), ts)) != 0
 
 
 @kernel
-def is_quiet(gate, mids, strays, p, ts, bid_px, bid_qty, ask_px, ask_qty, tick_value):
-    """Whether an accepted quote, which is in the jump window already, holds nothing and leaves no side thin.
+def severity_of_spread(gate, spread):
+    """Of a spread in ticks."""
+    return _reached(spread, gate["spread_mid"], gate["spread_high"], gate["spread_extreme"])
 
-    The same comparisons as in `judge_inputs`, made where no array has to be passed on: most quotes are of this kind.
-    """
-    n = gate["n_strays"]
-    if gate["stale"] > 0 or (n > 0 and strays[(n - 1) % len(strays)] > ts - p["quarantine_window_ns"]):
-        return False
-    if _reached(ask_px - bid_px, gate["spread_mid"], gate["spread_high"], gate["spread_extreme"]) > 0:
-        return False
-    moved = abs(bid_px + ask_px - _mid_then(gate, mids, ts - p["jump_window_ns"], bid_px + ask_px)) * ONE
-    if _reached(moved, gate["jump_mid"], gate["jump_high"], gate["jump_extreme"]) > 0:
-        return False
-    fresh = ts - gate["impact_ts"] <= p["l2_stale_ns"]
-    if fresh and (gate["impact"] < 0 or _reached(gate["impact"], p["impact_mid"], p["impact_high"], p["impact_extreme"]) > 0):
-        return False
-    return _judge_thin(gate, p, ts, bid_px, bid_qty, ask_px, ask_qty, tick_value) == 0
+
+@kernel
+def severity_of_move(gate, moved):
+    """Of a move of the mid in half ticks."""
+    return _reached(moved * ONE, gate["jump_mid"], gate["jump_high"], gate["jump_extreme"])
+
+
+@kernel
+def is_fresh(gate, p, ts):
+    """Whether the symbol's last book still counts at `ts`."""
+    return ts - gate["impact_ts"] <= p["l2_stale_ns"]
+
+
+@kernel
+def severity_of_impact(gate, p):
+    """Of what the last book says, while it is fresh."""
+    return _HIGH if gate["impact"] < 0 else _reached(gate["impact"], p["impact_mid"], p["impact_high"], p["impact_extreme"])
+
+
+@kernel
+def severity_of_strays(gate, strays, p, ts):
+    """Of the quarantined rows in the window before `ts`."""
+    recent = _strays_since(gate, strays, ts - p["quarantine_window_ns"])
+    return _reached(recent, p["quarantined_mid"], p["quarantined_high"], p["quarantined_extreme"])
 
 
 @kernel
@@ -275,20 +303,17 @@ def _reached(value, mid, high, extreme):
 
 
 @kernel
-def _hold(held, severity, ts):
+def renew(held, severity, ts):
+    """An input holds a severity, and all under it, from `ts` on."""
     for level in range(severity):
         held[level] = ts
     return severity
 
 
 @kernel
-def _mid_then(gate, mids, then, mid2):
-    """The mid of the last accepted L1 update at or before `then` since the last gap, else `mid2`; older ones are let go."""
-    while gate["n_mids"] > 1 and mids[(gate["first_mid"] + 1) % MIDS_KEPT, 0] <= then:
-        gate["first_mid"] = (gate["first_mid"] + 1) % MIDS_KEPT
-        gate["n_mids"] -= 1
-    first = mids[gate["first_mid"]]
-    return first[1] if gate["n_mids"] > 0 and first[0] <= then else mid2
+def is_held(held, severity, p, ts):
+    """Whether an input holds a severity at `ts` already, so that it says nothing new."""
+    return severity == 0 or ts - held[severity - 1] < p["clear_ns"]
 
 
 @kernel
@@ -302,17 +327,14 @@ def _strays_since(gate, strays, then):
 
 
 @kernel
-def _judge_thin(gate, p, ts, bid_px, bid_qty, ask_px, ask_qty, tick_value):
+def _judge_thin(gate, p, instrument, ts, bid_px, bid_qty, ask_px, ask_qty):
     """Since when each side is under its limit, and under a fifth of it; a side without quantity is both at once."""
-    fresh = ts - gate["impact_ts"] <= p["l2_stale_ns"]
-    bid = gate["depth_bid"] if fresh else notional(bid_px, bid_qty, tick_value)
-    ask = gate["depth_ask"] if fresh else notional(ask_px, ask_qty, tick_value)
-    limit = p["thin_quote_depth"] if fresh else p["thin_quote"]
-    fifth = -(-limit // 5)
-    gate["thin_bid"] = _since(gate["thin_bid"], bid < limit, ts)
-    gate["thin_ask"] = _since(gate["thin_ask"], ask < limit, ts)
-    gate["severe_bid"] = _since(gate["severe_bid"], bid < fifth, ts)
-    gate["severe_ask"] = _since(gate["severe_ask"], ask < fifth, ts)
+    fresh = is_fresh(gate, p, ts)
+    limit, fifth = thin_limits(p, instrument, fresh)
+    bid = gate["depth_bid"] if fresh else worth(bid_px, bid_qty)
+    ask = gate["depth_ask"] if fresh else worth(ask_px, ask_qty)
+    gate["thin_bid"], gate["thin_ask"] = since(gate["thin_bid"], bid, limit, ts), since(gate["thin_ask"], ask, limit, ts)
+    gate["severe_bid"], gate["severe_ask"] = since(gate["severe_bid"], bid, fifth, ts), since(gate["severe_ask"], ask, fifth, ts)
     empty = limit > 0 and (bid_qty == 0 or ask_qty == 0)
     if empty or ts - min(gate["thin_bid"], gate["thin_ask"]) >= p["thin_ns"]:
         gate["last_thin"] = ts
@@ -323,8 +345,23 @@ def _judge_thin(gate, p, ts, bid_px, bid_qty, ask_px, ask_qty, tick_value):
 
 
 @kernel
-def _since(since, under, ts):
-    return min(since, ts) if under else NEVER
+def thin_limits(p, instrument, fresh):
+    """Under which a side is thin, and severely thin: of its depth in atoms with a fresh book, else of its `worth`."""
+    if fresh:
+        return p["thin_quote_depth"], -(-p["thin_quote_depth"] // 5)
+    return instrument["thin"], instrument["severe"]
+
+
+@kernel
+def worth(px, qty):
+    """A side of the best bid and ask in ticks times lots, at most 2**62."""
+    return px * qty if qty < MANY_LOTS or qty <= MONEY_LIMIT // px else MONEY_LIMIT
+
+
+@kernel
+def since(before, side, limit, ts):
+    """Since when a side is under a limit: NEVER if it is not. Without a branch, since sides come and go at random."""
+    return max(min(before, ts), NEVER * (side >= limit))
 
 
 # Levels
@@ -334,20 +371,23 @@ def _since(since, under, ts):
 def settle_gates(world, params, tape, event, ts, s):
     """Bring thin, shock and toxicity to what the inputs and holds make of them at `ts`, and note when the next hold ends.
 
+    Where nothing new is held and no hold has ended this changes nothing.
+
     Returns 2 if a level moved, 1 if only the reasons did, else 0.
     """
     gate, p, holds = world.gates[s], params[0], world.holds[s]
     moved = 2 if gate["raised"] != 0 else 0
     if gate["stale"] > 0 and moved:
         gate["last_thin"] = ts
-    gate["raised"], gate["clear_due"] = 0, NEVER
-    thin = 1 if gate["stale"] > 0 else _still(gate, ts, gate["last_thin"], p["thin_clear_ns"])
-    severe = _still(gate, ts, gate["last_severe"], p["thin_clear_ns"])
-    shock = _still(gate, ts, holds[HELD - 1, 0], p["clear_ns"])
+    gate["raised"] = 0
+    run = world.run[0]
+    thin = 1 if gate["stale"] > 0 else _still(run, ts, gate["last_thin"], p["thin_clear_ns"])
+    severe = _still(run, ts, gate["last_severe"], p["thin_clear_ns"])
+    shock = _still(run, ts, holds[HELD - 1, 0], p["clear_ns"])
     toxicity, reasons = gate["stale"], (1 << _STALENESS) if gate["stale"] > 0 else 0
     for k in range(HELD):
         for level in range(3):
-            if _still(gate, ts, holds[k, level], p["clear_ns"]):
+            if _still(run, ts, holds[k, level], p["clear_ns"]):
                 toxicity = max(toxicity, level + 1)
                 reasons |= 1 << (k if k < _STALENESS else k + 1)
     if thin != gate["thin"]:
@@ -363,16 +403,15 @@ def settle_gates(world, params, tape, event, ts, s):
         _put_gate(tape, event, ts, s, _GATE_TOXICITY, gate["toxicity"], toxicity, reasons)
         moved = max(moved, 1 if toxicity == gate["toxicity"] else 2)
         gate["toxicity"], gate["reasons"] = toxicity, reasons
-    world.run[0]["next_gate"] = min(world.run[0]["next_gate"], gate["clear_due"])
     return moved
 
 
 @kernel
-def _still(gate, ts, last, clear):
-    """1 while `last` is under `clear` ago, of whose end a note is made; else 0."""
+def _still(run, ts, last, clear):
+    """1 while `last` is under `clear` ago, whose end is then to be looked at; else 0."""
     if ts - last >= clear:
         return 0
-    gate["clear_due"] = min(gate["clear_due"], last + clear)
+    run["next_gate"] = min(run["next_gate"], last + clear)
     return 1
 
 

@@ -1,7 +1,7 @@
 """Where a stretch of events can matter: extremes of each symbol's mid by blocks of 64 rows (DESIGN 1).
 
-`observe` folds whole blocks into bars, `act` skips the blocks in which no order or trip can be touched. The index only says
-where to look; what happens at a row is decided at the row.
+`observe` folds whole blocks into bars, `act` skips the blocks in which no order or trip can be touched. A replay with gates asks
+for extremes of spreads and sizes too. The index only says where to look; what happens at a row is decided at the row.
 """
 
 from __future__ import annotations
@@ -11,9 +11,22 @@ from typing import Final
 import numpy as np
 
 from grinder._jit import kernel
-from grinder.records import FAR, INDEX, Events, Stream
+from grinder.records import FAR, INDEX, NEVER, QUIET, Events, Stream
 
-__all__ = ["BLOCK", "empty_index", "first_due", "is_odd", "is_tick", "last_row", "make_index", "next_odd", "next_tick"]
+__all__ = [
+    "BLOCK",
+    "empty_index",
+    "empty_quiet",
+    "first_due",
+    "is_odd",
+    "is_tick",
+    "last_row",
+    "make_index",
+    "make_quiet",
+    "next_odd",
+    "next_tick",
+    "rows_until",
+]
 
 BLOCK: Final = 64
 _FUNDING: Final = int(Stream.FUNDING)
@@ -25,6 +38,11 @@ _QUOTES: Final = int(Stream.QUOTES)
 def empty_index(symbols: int, rows: int) -> np.ndarray:
     """INDEX (S, B) with room for `rows` rows of events."""
     return np.zeros((symbols, -(-rows // BLOCK)), INDEX)
+
+
+def empty_quiet(symbols: int, rows: int) -> np.ndarray:
+    """QUIET (S, B) with room for `rows` rows of events."""
+    return np.zeros((symbols, -(-rows // BLOCK)), QUIET)
 
 
 @kernel
@@ -92,9 +110,52 @@ def _index_rows(events, index, b, stop):
 
 
 @kernel
+def make_quiet(events: Events, quiet):
+    """Fill the extremes of spreads and sizes of a stretch of events."""
+    rows, whole = len(events.ts), 0
+    if quiet.shape[0] == 1:
+        whole = rows // BLOCK
+        _quiet_blocks(events.bid_px, events.bid_qty, events.ask_px, events.ask_qty, quiet, whole)
+    for b in range(whole, (rows + BLOCK - 1) // BLOCK):
+        _quiet_rows(events, quiet, b, min(rows, (b + 1) * BLOCK))
+
+
+@kernel
+def _quiet_blocks(bid, bid_qty, ask, ask_qty, quiet, blocks):
+    """Whole blocks of one symbol, as in `_index_blocks`."""
+    for b in range(blocks):
+        i = b * BLOCK
+        widest, least_bid, least_ask, lots = ask[i] - bid[i], bid_qty[i], ask_qty[i], 0
+        for k in range(BLOCK):
+            spread = ask[i + k] - bid[i + k]
+            widest = spread if spread > widest else widest
+        for k in range(BLOCK):
+            least_bid = bid_qty[i + k] if bid_qty[i + k] < least_bid else least_bid
+            lots |= bid_qty[i + k]
+        for k in range(BLOCK):
+            least_ask = ask_qty[i + k] if ask_qty[i + k] < least_ask else least_ask
+            lots |= ask_qty[i + k]
+        entry = quiet[0, b]
+        entry["widest"], entry["least_bid"], entry["least_ask"], entry["lots"] = widest, least_bid, least_ask, lots
+
+
+@kernel
+def _quiet_rows(events, quiet, b, stop):
+    for s in range(quiet.shape[0]):
+        entry = quiet[s, b]
+        entry["widest"], entry["least_bid"], entry["least_ask"], entry["lots"] = 0, NEVER, NEVER, 0
+    for i in range(b * BLOCK, stop):
+        entry = quiet[events.symbol[i], b]
+        entry["widest"] = max(entry["widest"], events.ask_px[i] - events.bid_px[i])
+        entry["least_bid"] = min(entry["least_bid"], events.bid_qty[i])
+        entry["least_ask"] = min(entry["least_ask"], events.ask_qty[i])
+        entry["lots"] |= events.bid_qty[i] | events.ask_qty[i]
+
+
+@kernel
 def last_row(events, index, s, stop):
     """The symbol's last row before `stop`, whose L1 columns are its state then; -1 if it has none in this stretch."""
-    if index.shape[0] == 1:
+    if index.shape[0] == 1 or stop == 0:
         return stop - 1
     symbol = events.symbol
     for i in range(stop - 1, (stop - 1) // BLOCK * BLOCK - 1, -1):
@@ -157,6 +218,23 @@ def first_due(ts, at, stop, due):
         low, high = _gallop(ts, guess, high, due)
     else:
         low, high = _gallop_back(ts, low, guess, due)
+    return _bisect(ts, low, high, due)
+
+
+@kernel
+def rows_until(ts, stop, then):
+    """How many of the rows before `stop` are at or before `then`, which is not long before them."""
+    if stop == 0 or ts[stop - 1] <= then:
+        return stop
+    if ts[0] > then:
+        return 0
+    low, high = _gallop_back(ts, 0, stop - 1, then + 1)
+    return _bisect(ts, low, high, then + 1)
+
+
+@kernel
+def _bisect(ts, low, high, due):
+    """The first row at or after `due`, given `ts[low] < due <= ts[high]`."""
     while high - low > 1:
         middle = (low + high) // 2
         if ts[middle] < due:

@@ -11,20 +11,19 @@ from grinder._jit import kernel
 from grinder.features.bars import clear_features, close_features
 from grinder.features.book import book_features
 from grinder.gates import (
-    FAULT_TOO_MANY_MIDS,
     clear_windows,
     close_gates,
-    is_quiet,
     judge_inputs,
-    next_stale,
+    mid_then,
     note_book,
     note_stray,
-    note_tick,
     open_gates,
     set_stale,
     settle_gates,
+    stale_due,
 )
 from grinder.index import BLOCK, first_due, is_tick, next_odd, next_tick
+from grinder.quiet import quiet_until
 from grinder.records import NEVER, NONE, EdgeKind, Events, Fault, InputKind, Stream, World
 from grinder.tape import Tape
 from grinder.units import NS_PER_DAY
@@ -34,7 +33,6 @@ __all__ = ["observe", "open_market"]
 _FUNDING_STREAM: Final = int(Stream.FUNDING)
 _BOOKS: Final = int(Stream.BOOKS)
 _COMMAND_STREAM: Final = int(Stream.COMMANDS)
-_QUOTES: Final = int(Stream.QUOTES)
 _QUARANTINED: Final = int(InputKind.QUARANTINED)
 _GAP: Final = int(InputKind.GAP)
 _FUNDING: Final = int(InputKind.FUNDING)
@@ -64,7 +62,9 @@ def open_market(world, params, first_ts):
 
 
 @kernel
-def observe(world: World, events: Events, index, base: int, at: int, stop: int, params, instruments, edges, closes, tape: Tape):
+def observe(
+    world: World, events: Events, index, quiet, base: int, at: int, stop: int, params, instruments, edges, closes, tape: Tape
+):  # fmt: skip
     """Observe events [at, stop) until done or until a buffer may not hold the next one.
 
     Rows at which something can happen are looked at one by one; the calm ones between them are folded into their bars.
@@ -72,6 +72,7 @@ def observe(world: World, events: Events, index, base: int, at: int, stop: int, 
     Args:
         world: `market`, `filters`, `history` and the two clocks of `run` are read and moved on; nothing else is touched.
         events, index, base: a stretch of events, its index, and the run's index of its first row.
+        quiet: extremes of spreads and sizes by the blocks of `index`; looked at with gates only.
         at, stop: rows of `events`.
         edges, closes: EDGE and FEATURES buffers of one length, filled from 0.
 
@@ -84,12 +85,12 @@ def observe(world: World, events: Events, index, base: int, at: int, stop: int, 
     while i < stop:
         if not _has_room(tape, len(edges) - n_edges, most):
             break
-        n_edges = _observe_row(world, events, base, i, params, instruments, edges, n_edges, closes, tape)
+        n_edges = _observe_row(world, events, index, base, i, params, instruments, edges, n_edges, closes, tape)
         i += 1
         if params[0]["gated"]:
-            i = _fold_quiet(world, events, i, stop, params[0], instruments)
-            continue
-        calm = _calm_until(world, events, index, i, stop, params[0])
+            calm = quiet_until(world, events, index, quiet, base, i, stop, params, instruments)
+        else:
+            calm = _calm_until(world, events, index, i, stop, params[0])
         if calm > i:
             _fold(world, events, index, run, i, calm, params[0]["bar_ns"])
             i = calm
@@ -97,6 +98,9 @@ def observe(world: World, events: Events, index, base: int, at: int, stop: int, 
         _keep_l1(world.market[s], events)
         if i > at:
             _keep_book(world, events, s, i, events.ts[i - 1] - params[0]["l2_stale_ns"])
+        if i > at and params[0]["gated"]:
+            then = events.ts[i - 1] - params[0]["jump_window_ns"]
+            world.gates[s]["mid_then"] = mid_then(world.gates[s], events, index, base, s, i, then)
     return i, n_edges
 
 
@@ -108,7 +112,7 @@ def _has_room(tape, free_edges, most):
 
 
 @kernel
-def _observe_row(world, events, base, i, params, instruments, edges, n, closes, tape):
+def _observe_row(world, events, index, base, i, params, instruments, edges, n, closes, tape):
     """Everything exogenous at row `i` in the order of SPEC 3.1: gap, bar ends, roll, then what the event itself is."""
     event, ts, s, kind, fault = base + i, events.ts[i], events.symbol[i], events.kind[i], events.fault[i]
     run, market, used = world.run[0], world.market[s], tape.used[0]
@@ -124,7 +128,7 @@ def _observe_row(world, events, base, i, params, instruments, edges, n, closes, 
             _close_bar(run, world.market, tape.bars, used, event, ts, s)
             n = _put_edge(edges, n, event, s, _EDGE_GAP_BAR, 0, 0)
         world.filters[s]["bars"] = 0  # every window starts anew (SPEC 3.4)
-        clear_windows(world, s)
+        clear_windows(world, s, event)
     while ts >= run["next_bar_end"]:
         closing = _earliest_bar(world.market)
         _keep_l1(world.market[closing], events)
@@ -133,7 +137,7 @@ def _observe_row(world, events, base, i, params, instruments, edges, n, closes, 
         if params[0]["gated"]:
             close_gates(world, params, closing, closes[n], ts)
         n = _put_edge(edges, n, event, closing, _EDGE_BAR, n, world.gates[closing]["trend"])
-    if ts >= run["next_gate"]:
+    if params[0]["gated"]:
         _raise_stale(world, params[0], tape, event, ts)
     if ts >= run["next_roll"]:
         run["next_roll"] = (ts // NS_PER_DAY + 1) * NS_PER_DAY
@@ -152,70 +156,42 @@ def _observe_row(world, events, base, i, params, instruments, edges, n, closes, 
     if tick:
         _tick(run, market, ts, events.bid_px[i] + events.ask_px[i], i, params[0]["bar_ns"])
     if params[0]["gated"]:
-        n = _observe_gates(world, events, i, params, instruments, edges, n, tape, event)
+        n = _observe_gates(world, events, index, base, i, params, instruments, edges, n, tape, event)
     return n
-
-
-@kernel
-def _fold_quiet(world, events, at, stop, p, instruments):
-    """Quotes from `at` on that move an open bar and no gate enter it; returns the first row that may do more.
-
-    One loop without calls that take a world: handing on all of its arrays would cost more than a row does.
-    """
-    run, markets, gates, mids, strays = world.run[0], world.market, world.gates, world.mids, world.strays
-    times, symbol, kind, fault = events.ts, events.symbol, events.kind, events.fault
-    bid, bid_qty, ask, ask_qty = events.bid_px, events.bid_qty, events.ask_px, events.ask_qty
-    for i in range(at, stop):
-        ts, s = times[i], symbol[i]
-        market, gate = markets[s], gates[s]
-        if fault[i] != 0 or kind[i] != _QUOTES or ts >= min(run["next_bar_end"], run["next_roll"], run["next_gate"]):
-            return i
-        if market["bar_end"] == 0 or ts - market["last_ts"] > p["max_gap_ns"]:
-            return i
-        if not note_tick(gate, mids[s], run, p, ts, bid[i] + ask[i]):
-            return i
-        tick_value = instruments[s]["tick_value"]
-        if not is_quiet(gate, mids[s], strays[s], p, ts, bid[i], bid_qty[i], ask[i], ask_qty[i], tick_value):
-            return i
-        _tick(run, market, ts, bid[i] + ask[i], i, p["bar_ns"])
-    return stop
 
 
 @kernel
 def _raise_stale(world, p, tape, event, ts):
     """Staleness deadlines that have passed, in the order (due, symbol)."""
-    gates = world.gates
+    gates, markets = world.gates, world.market
     while True:
-        first = 0
+        first, due = NONE, ts + 1
         for s in range(len(gates)):
-            if gates[s]["stale_due"] < gates[first]["stale_due"]:
-                first = s
-        if gates[first]["stale_due"] > ts:
+            own = stale_due(gates[s], markets[s], p)
+            if own < due:
+                first, due = s, own
+        if first == NONE:
             return
-        level = gates[first]["stale"] + 1
-        set_stale(world, tape, event, ts, first, level)
-        gates[first]["stale_due"] = next_stale(level, world.market[first]["last_ts"], p)
+        set_stale(world, tape, event, ts, first, gates[first]["stale"] + 1)
+        world.run[0]["next_gate"] = ts  # to be looked at even where the event is another symbol's
 
 
 @kernel
-def _observe_gates(world, events, i, params, instruments, edges, n, tape, event):
+def _observe_gates(world, events, index, base, i, params, instruments, edges, n, tape, event):
     """Step 5 of SPEC 3.2: what row `i` says of its symbol's gates, then every gate that moves or whose hold ends."""
     ts, own, run = events.ts[i], events.symbol[i], world.run[0]
     if events.kind[i] == _COMMAND_STREAM:  # no market data: nothing is judged, but time passes
         return _settle(world, params, edges, n, tape, event, ts, NONE, False, False)
     refreshed = is_tick(events.kind[i], events.fault[i])
-    if refreshed:
-        mid2 = events.bid_px[i] + events.ask_px[i]
-        if not note_tick(world.gates[own], world.mids[own], run, params[0], ts, mid2):
-            run["fault"] = FAULT_TOO_MANY_MIDS
-        if events.kind[i] == _BOOKS:
-            k = _last_book(events, own, i + 1, ts)
-            note_book(world, params, own, ts, mid2, events.books[k], instruments[own]["tick_value"])
+    bid, ask = events.bid_px[i], events.ask_px[i]
+    if refreshed and events.kind[i] == _BOOKS:
+        k = _last_book(events, own, i + 1, ts)
+        note_book(world, params, own, ts, bid + ask, events.books[k], instruments[own]["tick_value"])
     if events.fault[i] != 0:
         note_stray(world, own, ts)
-    bid, ask, tick_value = events.bid_px[i], events.ask_px[i], instruments[own]["tick_value"]
-    held = judge_inputs(world, params, own, ts, refreshed, bid, events.bid_qty[i], ask, events.ask_qty[i], tick_value)
     gate = world.gates[own]
+    then = mid_then(gate, events, index, base, own, i + 1, ts - params[0]["jump_window_ns"])
+    held = judge_inputs(world, params, instruments[own], own, ts, refreshed, bid, events.bid_qty[i], ask, events.ask_qty[i], then)
     rises = held or gate["raised"] != 0 or (refreshed and gate["stale"] > 0)
     return _settle(world, params, edges, n, tape, event, ts, own, rises, refreshed)
 
@@ -232,13 +208,11 @@ def _settle(world, params, edges, n, tape, event, ts, own, rises, refreshed):
         gate = world.gates[s]
         if s == own and refreshed and gate["stale"] > 0:
             set_stale(world, tape, event, ts, s, 0)
-        if s == own or (everyone and (gate["raised"] != 0 or ts >= gate["clear_due"])):
+        if s == own or everyone:
             moved = settle_gates(world, params, tape, event, ts, s)
             if moved:
                 levels = gate["stale"] | gate["thin"] << 4 | gate["severe"] << 8 | gate["shock"] << 12 | gate["toxicity"] << 16
                 n = _put_edge(edges, n, event, s, _EDGE_GATE, levels | (moved > 1) << 20, gate["reasons"])
-        if everyone:
-            run["next_gate"] = min(run["next_gate"], gate["stale_due"], gate["clear_due"])
     return n
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "ONCE",
     "ORDER",
     "PLAN",
+    "QUIET",
     "RUN",
     "SELL",
     "SIZES",
@@ -425,11 +426,12 @@ assert FILTER.itemsize == 8 * len(FILTER.fields or ())
 
 GATE: Final = _record(
     "stale thin severe shock toxicity reasons trend thin_bid thin_ask severe_bid severe_ask last_thin last_severe "
-    "spread_mid spread_high spread_extreme jump_mid jump_high jump_extreme n_spreads n_natrs n_strays first_mid n_mids "
-    "atr impact impact_ts depth_bid depth_ask stale_due clear_due raised"
+    "spread_mid spread_high spread_extreme jump_mid jump_high jump_extreme n_spreads n_natrs n_strays since mid_then "
+    "atr impact impact_ts depth_bid depth_ask raised"
 )
 """The gates of one symbol: levels; since when sides are thin (NEVER: not) and when they last were for long enough; limits in ticks
-and 1e-8 half ticks; counts of its rings; the last ATR; what the last book said (impact -1: its depth is short); what is due."""
+and 1e-8 half ticks; counts of its rings; the event of the last gap and, between two stretches of events, the mid with which the
+jump window begins (0: none); the last ATR; what the last book said (impact -1: its depth is short); whether it just got stale."""
 
 FEATURES: Final = stage_dtype("features")
 """Features at a symbol's last bar close: the mask of absent ones, then 1e-8 units, money in atoms; 0 where absent."""
@@ -438,13 +440,18 @@ INDEX: Final = _record("low high ticks odd last")
 """Of one symbol's rows in a block: extremes of mid2, accepted L1 updates, rows that are quarantined, funding or commands, and
 its last row in this block or before."""
 
+QUIET: Final = _record("widest least_bid least_ask lots")
+"""Of one symbol's rows in a block: the widest spread in ticks, the least quantities at the best bid and ask in lots, and the bits
+that are set in any quantity, a number as large as the largest or larger."""
+
 EDGE: Final = _record("event symbol kind a b")
 """One piece of exogenous work: event index in the run, symbol (-1: all), EdgeKind, two values (funding: rate, mark; bar: row
 of its features; command: a Command)."""
 
-INSTRUMENT: Final = _record("tick_value half_tick_value perpetual hard_cap quantity budget")
+INSTRUMENT: Final = _record("tick_value half_tick_value perpetual hard_cap quantity budget thin severe")
 """Per symbol constants: atoms per tick and lot, half of it, 1 for a perpetual, largest position, static quantity in lots,
-drawdown budget given absolutely (-1: none)."""
+drawdown budget given absolutely (-1: none); the limit under which a side of the best bid and ask is thin, and a fifth of it, in
+ticks times lots."""
 
 FUNDING: Final = _record("row rate mark_px")
 
@@ -511,6 +518,8 @@ class Events(NamedTuple):
 
     The L1 columns hold the symbol's state *after* the event, so that trades, funding, commands and quarantined rows repeat it; all
     are 0 before the symbol's first accepted L1 update. What funding and commands say stands apart, by row of this stretch.
+
+    A replay with gates is given the rows before a stretch that the jump window of its first row reaches, along with it.
     """
 
     ts: np.ndarray
@@ -542,7 +551,7 @@ class Events(NamedTuple):
 class World(NamedTuple):
     """All state between two events: what comes out at the end of a replay can go in at the start of the next.
 
-    Shapes: S symbols, N orders, cycles and targets per symbol, R bars of history. All from `market` to `mids` belongs to
+    Shapes: S symbols, N orders, cycles and targets per symbol, R bars of history. All from `market` to `strays` belongs to
     `observe`, which runs ahead of `act`; the rest belongs to `act`.
     """
 
@@ -566,8 +575,6 @@ class World(NamedTuple):
     """int64, (S, Q), a ring: NATR at the last bar closes"""
     strays: np.ndarray
     """int64, (S, K), a ring: times of the last quarantined rows"""
-    mids: np.ndarray
-    """int64, (S, M, 2), a ring: times and mids of the L1 updates in the jump window, and the one before"""
     features: np.ndarray
     """FEATURES, (S,), as of the event in hand"""
     symbols: np.ndarray
@@ -596,7 +603,7 @@ WORLD_DTYPES: Final = dict(
     zip(
         World._fields,
         (
-            *(RUN, MARKET, FILTER, BAR, "<i8", GATE, "<i8", "<i8", "<i8", "<i8", "<i8"),
+            *(RUN, MARKET, FILTER, BAR, "<i8", GATE, "<i8", "<i8", "<i8", "<i8"),
             *(FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, ONCE, INPUTS, WANTED, INTENT),
         ),
         strict=True,
@@ -622,7 +629,7 @@ def world_shapes(symbols: int, sizes: Mapping[str, int]) -> dict[str, tuple[int,
     scratch = {"wanted": (ladders + 2 * room,), "intents": (ladders + 3 * room + 1,)}
     once = {"once": (symbols, 2, MAX_LEVELS + sizes["max_open_orders"])}
     rings: dict[str, tuple[int, ...]] = {"history": (symbols, sizes["bars_kept"]), "spreads": (symbols, sizes["spread_bars"])}
-    rings |= {"natrs": (symbols, sizes["natrs_kept"]), "strays": (symbols, sizes["strays_kept"]), "mids": (symbols, MIDS_KEPT, 2)}
+    rings |= {"natrs": (symbols, sizes["natrs_kept"]), "strays": (symbols, sizes["strays_kept"])}
     market = {"books": (symbols, 4, sizes["top_n"]), "holds": (symbols, len(Toxicity) - 1, 3)}
     plans = {"plans": (symbols + 1,), "ladder": (symbols + 1, 2, LADDER_SLOTS)}
     return {"run": (1,), **plans, **once, **per_symbol, **tables, **scratch, **rings, **market}

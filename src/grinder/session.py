@@ -21,7 +21,7 @@ from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_e
 from grinder.errors import ConfigError, LedgerError
 from grinder.market import observe
 from grinder.policies.own import Policy, commit, params_of, policy as as_policy, view_of
-from grinder.records import EDGE, FEATURES, STAGES, Events, PolicyKind, World
+from grinder.records import EDGE, FEATURES, QUIET, STAGES, Events, PolicyKind, World
 from grinder.run import Run, Table
 from grinder.tape import empty_tape
 
@@ -120,18 +120,22 @@ class _Session:
         self.tape = empty_tape(max(4096, 2 * self.rows))
         self.edges = np.zeros(max(1024, 8 * len(data.instruments)), EDGE)
         self.closes = np.zeros(len(self.edges), FEATURES)
+        self.no_quiet = np.zeros((len(data.instruments), 0), QUIET)
 
-    def run_chunk(self, base: int, events: Events) -> None:
+    def run_chunk(self, start: int, events: Events) -> None:
         """Observe and act on a stretch of events, handing decisions to the policy where they are due."""
-        at = seen = cursor = n_edges = 0
-        size = len(events.ts)
-        index = self.data.index(base, base + size)
+        base, stop, cursor, n_edges = self._first_reached(start), start + len(events.ts), 0, 0
+        at, size = start - base, stop - base
+        seen, events = at, self.data.chunk(base, stop) if at else events
+        index = self.data.index(base, stop)
+        quiet = self.data.quiet(base, stop) if self.params[0]["gated"] else self.no_quiet
         while at < size:
             if at == seen:
                 seen, n_edges = observe(
                     self.world,
                     events,
                     index,
+                    quiet,
                     base,
                     at,
                     size,
@@ -155,7 +159,14 @@ class _Session:
                 raise LedgerError(f"event {base + at}: {FAULTS[int(self.world.run[0]['fault'])]}")
             if 2 * max(self.tape.used[0].tolist()) > len(self.tape.fills):  # what remains is room for any event
                 self._drain()
-        self.position = base + size
+        self.position = stop
+
+    def _first_reached(self, start: int) -> int:
+        """The first event that the jump windows of event `start` and those after it reach; gates alone look back."""
+        if start == 0 or not self.params[0]["gated"]:
+            return start
+        ts = self.data.events.ts
+        return int(np.searchsorted(ts[:start], ts[start - 1] - self.params[0]["jump_window_ns"], side="right"))
 
     def _decide(self, event: int, ts: int) -> None:
         assert self.policy is not None

@@ -38,7 +38,7 @@ from grinder.data.instrument import Instrument
 from grinder.data.merging import merge
 from grinder.data.validation import Columns, check_stream
 from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError, cause
-from grinder.index import empty_index, make_index
+from grinder.index import empty_index, empty_quiet, make_index, make_quiet
 from grinder.records import FAR, NONE, Events, Stream
 from grinder.units import parse_ratio
 
@@ -116,6 +116,7 @@ class Fixture:
     path: Path | None = None
     streams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     _indices: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
+    _quiets: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """What is hashed and indexed cannot be changed any more."""
@@ -153,6 +154,17 @@ class Fixture:
         make_index(self.chunk(start, stop), made)
         if stop - start >= KEPT_INDEX:
             self._indices[start, stop] = made
+        return made
+
+    def quiet(self, start: int, stop: int) -> NDArray[Any]:
+        """QUIET of events [start, stop), made and kept like the index; a replay without gates needs none."""
+        known = self._quiets.get((start, stop))
+        if known is not None:
+            return known
+        made = empty_quiet(len(self.instruments), stop - start)
+        make_quiet(self.chunk(start, stop), made)
+        if stop - start >= KEPT_INDEX:
+            self._quiets[start, stop] = made
         return made
 
     def head(self, events: int) -> Fixture:

@@ -1,0 +1,316 @@
+"""Quiet rows: those that move an open bar and no gate, found by pieces of a block rather than one by one (ADR-0021).
+
+Extremes of the rows of a block prove most pieces quiet: no spread so wide, no move so far, no side thin for so long. Where they
+do not, the piece is cut at the first row for which they may not, and a piece of no rows leaves its first row to be looked at. A
+row that is not quiet is never taken for one; a quiet row that is looked at brings no record either.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grinder._jit import kernel
+from grinder.gates import (
+    MANY_LOTS,
+    is_fresh,
+    is_held,
+    renew,
+    severity_of_impact,
+    severity_of_move,
+    severity_of_spread,
+    severity_of_strays,
+    since,
+    stale_due,
+    thin_limits,
+    worth,
+)
+from grinder.index import BLOCK, first_due, is_tick, last_row, next_odd, next_tick, rows_until
+from grinder.records import NEVER, Toxicity
+
+__all__ = ["quiet_until"]
+
+_IMPACT: Final = int(Toxicity.IMPACT)
+_QUARANTINED: Final = int(Toxicity.QUARANTINED)
+
+
+@kernel
+def quiet_until(world, events, index, quiet, base, at, stop, params, instruments):
+    """The first row from `at` that may do more than move an open bar, else `stop`; the gates are as after the rows before it.
+
+    Args:
+        index, quiet: INDEX and QUIET of `events`. base: the run's index of the first row of `events`.
+        world: `holds`, and of `gates` since when and when last a side was thin, move on; of `market` only `last_ts` does.
+    """
+    run, markets, gates, holds, p = world.run[0], world.market, world.gates, world.holds, params[0]
+    ts, symbol, alone = events.ts, events.symbol, len(markets) == 1
+    bid, bid_qty, ask, ask_qty = events.bid_px, events.bid_qty, events.ask_px, events.ask_qty
+    due = min(run["next_bar_end"], run["next_roll"], run["next_gate"])
+    book, window = first_due(events.book_rows, 0, len(events.book_rows), at), at // BLOCK
+    while at < stop:
+        b = at // BLOCK
+        end = min(stop, (b + 1) * BLOCK)
+        if ts[end - 1] >= due:
+            end = first_due(ts, at, end, due)
+        if book < len(events.book_rows):
+            end = min(end, events.book_rows[book])
+        if _has_odd(index, b):
+            end = next_odd(events, index, at, end)
+        window = _window_block(ts, window, b, ts[at] - p["jump_window_ns"])
+        for s in range(len(markets)):
+            market, gate = markets[s], gates[s]
+            end = _clock_until(events, index, market, gate, p, s, at, end)
+            if index[s, b]["low"] > index[s, b]["high"]:
+                continue  # the symbol has no row in this block
+            if gate["stale"] > 0 or gate["n_strays"] > 0 or is_fresh(gate, p, ts[at]):
+                end = _known_until(ts, symbol, gate, holds[s], world.strays[s], p, s, at, end)
+            if severity_of_spread(gate, quiet[s, b]["widest"]) > 0:
+                end = _spread_until(symbol, bid, ask, gate, s, at, end)
+            if _may_jump(events, index, gate, s, window, b):
+                end = _move_until(events, index, gate, p, base, s, at, end)
+            if end > at and _may_be_thin(index[s, b], quiet[s, b], gate, p, instruments[s], ts[at]):
+                sure = alone and quiet[s, b]["least_bid"] > 0 and quiet[s, b]["least_ask"] > 0 and quiet[s, b]["lots"] < MANY_LOTS
+                if not sure or not _thin_at_once(ts, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], at, end):
+                    end = _thin_until(ts, symbol, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], s, at, end, alone)
+        if end == at:
+            return at
+        for s in range(len(markets)):
+            last = _last_of(symbol, s, at, end)
+            if last >= at:
+                gate = gates[s]
+                if gate["n_strays"] > 0 or is_fresh(gate, p, ts[at]):
+                    _renew(gate, holds[s], world.strays[s], p, ts[last])
+                if _may_be_thin(index[s, b], quiet[s, b], gate, p, instruments[s], ts[at]):
+                    if not alone:
+                        _thin_until(ts, symbol, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], s, at, end, True)
+                else:
+                    gate["thin_bid"] = gate["thin_ask"] = gate["severe_bid"] = gate["severe_ask"] = NEVER
+                if index[s, b]["ticks"] < BLOCK:
+                    last = _last_tick(symbol, events.kind, events.fault, s, at, last)
+                if last >= at:
+                    markets[s]["last_ts"] = ts[last]
+        at = end
+    return stop
+
+
+@kernel
+def _has_odd(index, b):
+    odd = 0
+    for s in range(index.shape[0]):
+        odd += index[s, b]["odd"]
+    return odd > 0
+
+
+@kernel
+def _window_block(ts, window, b, then):
+    """The last block up to `b` that begins at or before `then`, else the first; `window` is it or near it."""
+    while window < b and ts[(window + 1) * BLOCK] <= then:
+        window += 1
+    while window > 0 and ts[window * BLOCK] > then:
+        window -= 1
+    return window
+
+
+@kernel
+def _last_of(symbol, s, at, end):
+    """The symbol's last row in [at, end), else the one before `at`."""
+    last = end - 1
+    while last >= at and symbol[last] != s:
+        last -= 1
+    return last
+
+
+@kernel
+def _last_tick(symbol, kind, fault, s, at, last):
+    """The symbol's last L1 update in rows [at, last], else the row before `at`."""
+    while last >= at and not (symbol[last] == s and is_tick(kind[last], fault[last])):
+        last -= 1
+    return last
+
+
+@kernel
+def _first_of(symbol, s, at, end):
+    for i in range(at, end):
+        if symbol[i] == s:
+            return i
+    return end
+
+
+# What the clock and earlier events say: staleness, gaps, strays, the last book
+
+
+@kernel
+def _clock_until(events, index, market, gate, p, s, at, end):
+    """Up to where the symbol's quote is neither stale nor missing."""
+    due = stale_due(gate, market, p)
+    if events.ts[end - 1] >= due:
+        end = first_due(events.ts, at, end, due)
+    if market["bar_end"] == 0 or events.ts[end - 1] - market["last_ts"] > p["max_gap_ns"]:
+        end = next_tick(events, index, s, at, end)
+    return end
+
+
+@kernel
+def _known_until(ts, symbol, gate, holds, strays, p, s, at, end):
+    """Up to where what is known of quarantined rows and of the last book stays as it is, and is held already."""
+    news = gate["stale"] > 0
+    strayed = severity_of_strays(gate, strays, p, ts[at])
+    if strayed > 0:
+        news = news or severity_of_strays(gate, strays, p, ts[end - 1]) < strayed
+        news = news or not is_held(holds[_QUARANTINED], strayed, p, ts[at])
+    if is_fresh(gate, p, ts[at]):
+        end = first_due(ts, at, end, gate["impact_ts"] + p["l2_stale_ns"] + 1)
+        news = news or not is_held(holds[_IMPACT], severity_of_impact(gate, p), p, ts[at])
+    return _first_of(symbol, s, at, end) if news else end
+
+
+@kernel
+def _renew(gate, holds, strays, p, ts):
+    """What quarantined rows and the last book say, every row of the symbol up to `ts` has said."""
+    renew(holds[_QUARANTINED], severity_of_strays(gate, strays, p, ts), ts)
+    if is_fresh(gate, p, ts):
+        renew(holds[_IMPACT], severity_of_impact(gate, p), ts)
+
+
+# Spreads and moves
+
+
+@kernel
+def _spread_until(symbol, bid, ask, gate, s, at, end):
+    for i in range(at, end):
+        if symbol[i] == s and severity_of_spread(gate, ask[i] - bid[i]) > 0:
+            return i
+    return end
+
+
+@kernel
+def _may_jump(events, index, gate, s, window, b):
+    """Whether a mid in block `b` may be far from the one of a jump window ago, which is in blocks from `window` on or the
+    last before them."""
+    if gate["jump_mid"] == 0 and gate["jump_high"] == 0 and gate["jump_extreme"] == 0:
+        return False
+    low, high = index[s, b]["low"], index[s, b]["high"]
+    lowest, highest = low, high
+    for k in range(window, b):
+        lowest, highest = min(lowest, index[s, k]["low"]), max(highest, index[s, k]["high"])
+    if window == 0 or index.shape[0] > 1:  # else the block begins with a row of the symbol
+        row = index[s, window - 1]["last"] if window > 0 else -1
+        before = events.bid_px[row] + events.ask_px[row] if row >= 0 else gate["mid_then"]
+        if before > 0:
+            lowest, highest = min(lowest, before), max(highest, before)
+    return severity_of_move(gate, max(high - lowest, highest - low)) > 0
+
+
+@kernel
+def _move_until(events, index, gate, p, base, s, at, end):
+    ts, symbol, bid, ask = events.ts, events.symbol, events.bid_px, events.ask_px
+    rows = rows_until(ts, at, ts[at] - p["jump_window_ns"])
+    for i in range(at, end):
+        while rows <= i and ts[rows] <= ts[i] - p["jump_window_ns"]:
+            rows += 1
+        if symbol[i] == s:
+            row = last_row(events, index, s, rows)
+            then = gate["mid_then"] if row < 0 else bid[row] + ask[row] if base + row >= gate["since"] else 0
+            if then > 0 and severity_of_move(gate, abs(bid[i] + ask[i] - then)) > 0:
+                return i
+    return end
+
+
+# Thin sides
+
+
+@kernel
+def _may_be_thin(entry, extremes, gate, p, instrument, now):
+    """Whether a side may be under its limit, or empty, in a row of the block."""
+    fresh = is_fresh(gate, p, now)
+    limit, _ = thin_limits(p, instrument, fresh)
+    if limit == 0:
+        return False
+    if extremes["least_bid"] == 0 or extremes["least_ask"] == 0:
+        return True
+    if fresh:
+        return min(gate["depth_bid"], gate["depth_ask"]) < limit
+    low, widest = entry["low"], extremes["widest"]
+    bid, ask = max(0, low - widest) // 2, low // 2
+    return bid * min(extremes["least_bid"], MANY_LOTS) < limit or ask * min(extremes["least_ask"], MANY_LOTS) < limit
+
+
+@kernel
+def _thin_at_once(ts, bid_px, bid_qty, ask_px, ask_qty, gate, p, instrument, at, end):
+    """Whether rows [at, end), all of one symbol and no quantity large, say nothing new, as they are too short a time or a side has
+    long been thin in all of them; then the gate is as after them.
+
+    The loop has no branch, since sides come and go at random: it finds the last rows at which a side is not thin, or not severely.
+    """
+    fresh, last = is_fresh(gate, p, ts[at]), end - 1
+    limit, fifth = thin_limits(p, instrument, fresh)
+    thick_bid = thick_ask = mild_bid = mild_ask = at - 1
+    if fresh:
+        thick_bid, thick_ask = last if gate["depth_bid"] >= limit else at - 1, last if gate["depth_ask"] >= limit else at - 1
+        mild_bid, mild_ask = last if gate["depth_bid"] >= fifth else at - 1, last if gate["depth_ask"] >= fifth else at - 1
+    else:
+        for i in range(at, end):
+            bid, ask = bid_px[i] * bid_qty[i], ask_px[i] * ask_qty[i]
+            thick_bid = i if bid >= limit else thick_bid
+            thick_ask = i if ask >= limit else thick_ask
+            mild_bid = i if bid >= fifth else mild_bid
+            mild_ask = i if ask >= fifth else mild_ask
+    thin = _long(ts, gate["thin_bid"], gate["thin_ask"], thick_bid, thick_ask, at, last, gate["thin"], p)
+    severe = _long(ts, gate["severe_bid"], gate["severe_ask"], mild_bid, mild_ask, at, last, gate["severe"], p)
+    if thin < 0 or severe < 0:
+        return False
+    gate["thin_bid"] = _run_start(ts, gate["thin_bid"], thick_bid, at, last)
+    gate["thin_ask"] = _run_start(ts, gate["thin_ask"], thick_ask, at, last)
+    gate["severe_bid"] = _run_start(ts, gate["severe_bid"], mild_bid, at, last)
+    gate["severe_ask"] = _run_start(ts, gate["severe_ask"], mild_ask, at, last)
+    gate["last_thin"] = ts[last] if thin else gate["last_thin"]
+    gate["last_severe"] = ts[last] if severe else gate["last_severe"]
+    return True
+
+
+@kernel
+def _long(ts, since_bid, since_ask, over_bid, over_ask, at, last, known, p):
+    """Whether a side has been under a limit for long enough: 0 in no row of [at, last], 1 in all, as is known; else -1."""
+    if ts[last] - min(since_bid, since_ask, ts[at]) < p["thin_ns"]:
+        return 0
+    bid = over_bid < at and ts[at] - since_bid >= p["thin_ns"]
+    ask = over_ask < at and ts[at] - since_ask >= p["thin_ns"]
+    return 1 if known and (bid or ask) else -1
+
+
+@kernel
+def _run_start(ts, before, over, at, last):
+    """Since when a side is under a limit after row `last`, given the last row at which it was not; NEVER: it is not."""
+    if over == last:
+        return NEVER
+    return ts[over + 1] if over >= at else min(before, ts[at])
+
+
+@kernel
+def _thin_until(ts, symbol, bid_px, bid_qty, ask_px, ask_qty, gate, p, instrument, s, at, end, keep):
+    """Up to where a side has been thin for long enough and that is new; with `keep` the gate is as after the rows before.
+
+    Row for row what `judge_inputs` does, on numbers of its own.
+    """
+    fresh = is_fresh(gate, p, ts[at])
+    limit, fifth = thin_limits(p, instrument, fresh)
+    thin_bid, thin_ask, severe_bid, severe_ask = gate["thin_bid"], gate["thin_ask"], gate["severe_bid"], gate["severe_ask"]
+    last_thin, last_severe = gate["last_thin"], gate["last_severe"]
+    for i in range(at, end):
+        if symbol[i] == s:
+            now = ts[i]
+            bid = gate["depth_bid"] if fresh else worth(bid_px[i], bid_qty[i])
+            ask = gate["depth_ask"] if fresh else worth(ask_px[i], ask_qty[i])
+            thin_bid, thin_ask = since(thin_bid, bid, limit, now), since(thin_ask, ask, limit, now)
+            severe_bid, severe_ask = since(severe_bid, bid, fifth, now), since(severe_ask, ask, fifth, now)
+            empty = bid_qty[i] == 0 or ask_qty[i] == 0
+            if empty or now - min(thin_bid, thin_ask) >= p["thin_ns"]:
+                severe = empty or now - min(severe_bid, severe_ask) >= p["thin_ns"]
+                if gate["thin"] == 0 or (severe and gate["severe"] == 0):
+                    end = i  # which says again what it just said
+                    break
+                last_thin = now
+                last_severe = now if severe else last_severe
+    if keep and end > at:
+        gate["thin_bid"], gate["thin_ask"], gate["severe_bid"], gate["severe_ask"] = thin_bid, thin_ask, severe_bid, severe_ask
+        gate["last_thin"], gate["last_severe"] = last_thin, last_severe
+    return end
