@@ -1,7 +1,9 @@
 """What a replay costs: ticks per second with digest against a bare scan of the same memory, a file's way to a digest, cold start.
 
 `python benchmarks/replay.py [MILLIONS]`: one core, one day of quotes of one symbol, `static` with real fees. Figures are of one run
-on one machine; only the ratio to the scan, taken in the same run, can be compared between machines.
+on one machine; only the ratio to the scan, taken in the same run, can be compared between machines. What gates cost is the
+difference between a policy that does nothing with them and the same one without: its calls, one a bar, cost more than all else. By
+the default `thin_quote` the day is thin from its first seconds to its last; with a limit of 10 it never is.
 """
 
 from __future__ import annotations
@@ -96,6 +98,34 @@ def throughput(quotes: int) -> None:
         row(f"file ({size / 1e6:.0f} MB) to digest", quotes, best(lambda: gr.replay(folder), 3), bare)
 
 
+def do_nothing(view: gr.View, params: object) -> None:
+    """A policy."""
+
+
+def gated(quotes: int) -> None:
+    """What gates add to a replay: policies that do nothing, with gates and without, one after the other so that both have the same
+    noise."""
+    instrument = gr.Instrument(symbol="BTCUSDT", kind="perpetual", tick_size="0.1", lot_size="0.001")
+    columns, policies = day(quotes), {gates: gr.policy(do_nothing, gates=gates) for gates in (False, True)}
+    e = gr.Fixture.from_arrays([instrument], quotes=columns).events
+    five = (e.ts, e.bid_px, e.bid_qty, e.ask_px, e.ask_qty)
+    bare = best(lambda: scan(*five))
+    for thin in (10, 1000):
+        config = gr.Config(thin_quote=thin)
+        took: dict[tuple[bool, str], float] = {}
+        for _ in range(8):
+            for gates, idle in policies.items():
+                fixture = gr.Fixture.from_arrays([instrument], quotes=columns, config=config)
+                for which in ("first", "further", "further"):
+                    now = seconds(lambda fixture=fixture, idle=idle: gr.replay(fixture, None, idle))
+                    took[gates, which] = min(now, took.get((gates, which), now))
+        for which in ("first", "further"):
+            row(f"idle policy, {which}", quotes, took[False, which], bare)
+            row(f"idle policy, gates, {which}", quotes, took[True, which], bare)
+            more = took[True, which] - took[False, which]
+            print(f"  gates with thin_quote {thin}: {more * 1e3:.1f} ms more, {more / quotes * 1e9:.2f} ns a quote")
+
+
 def in_new_process(*words: str, cache: str | None = None) -> float:
     """Seconds of a Python process."""
     environment = dict(os.environ) | ({"GRINDER_CACHE_DIR": cache} if cache else {})
@@ -114,7 +144,9 @@ def cold_start() -> None:
 
 def main() -> None:
     """Print all tables."""
-    throughput(int(float(sys.argv[1]) * 1e6) if len(sys.argv) > 1 else 5_000_000)
+    quotes = int(float(sys.argv[1]) * 1e6) if len(sys.argv) > 1 else 5_000_000
+    throughput(quotes)
+    gated(quotes)
     cold_start()
 
 

@@ -374,7 +374,11 @@ def test_params_are_the_settings_in_kernel_units():
     assert dict(zip(PARAMS.names, params[0].tolist(), strict=True)) == expected
     caps = [units.hard_cap_lots(high, 10_000, expected["equity"], 2) for high in (650_000, 300_000)]
     assert rows.dtype == INSTRUMENT
-    assert rows.tolist() == [(10_000, 5_000, 1, caps[0], 20, -1), (10_000, 5_000, 0, caps[1], 2, 2_000_000_000)]
+    thin = -(-int(params[0]["thin_quote"]) // 10_000)  # and a fifth of it
+    assert rows.tolist() == [
+        (10_000, 5_000, 1, caps[0], 20, -1, thin, -(-thin // 5)),
+        (10_000, 5_000, 0, caps[1], 2, 2_000_000_000, thin, -(-thin // 5)),
+    ]
 
 
 def test_what_smart_changes_of_params():

@@ -98,6 +98,7 @@ LAYERS = [
     {"config", "tape", "data.instrument", "data.expectations"},
     {"index", "features", "features.book", "features.trend", "features.volatility"},
     {"features.bars", "gates", "regime"},
+    {"quiet"},
     {"market", "plan", "orders", "protection", "selection"},
     {"sizing", "ledger"},
     {"cycle", "policies", "policies.static", "policies.smart"},

@@ -179,7 +179,7 @@ def _raise_stale(world, p, tape, event, ts):
 @kernel
 def _observe_gates(world, events, index, base, i, params, instruments, edges, n, tape, event):
     """Step 5 of SPEC 3.2: what row `i` says of its symbol's gates, then every gate that moves or whose hold ends."""
-    ts, own, run = events.ts[i], events.symbol[i], world.run[0]
+    ts, own = events.ts[i], events.symbol[i]
     if events.kind[i] == _COMMAND_STREAM:  # no market data: nothing is judged, but time passes
         return _settle(world, params, edges, n, tape, event, ts, NONE, False, False)
     refreshed = is_tick(events.kind[i], events.fault[i])

@@ -426,8 +426,10 @@ def _cut(events: Events, start: int, stop: int) -> Events:
     commands = events.commands[slice(*np.searchsorted(events.commands["row"], [start, stop]))].copy()
     commands["row"] -= start
     first, last = np.searchsorted(events.book_rows, [start, stop])
-    cut = Events(*(column[start:stop] for column in events))._replace(funding=funding, commands=commands)
-    return cut._replace(book_rows=events.book_rows[first:last] - start, books=events.books[first:last])
+    cut = Events(*(column[start:stop] for column in events))
+    rows = events.book_rows[first:last] - start
+    rows.setflags(write=False)  # as all other rows are: kernels would be compiled for both kinds
+    return cut._replace(funding=funding, commands=commands, book_rows=rows, books=events.books[first:last])
 
 
 # Folders
