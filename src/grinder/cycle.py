@@ -26,7 +26,7 @@ _BUDGET: Final = int(Reason.BUDGET)
 _UP: Final = int(Trend.UP)
 _DOWN: Final = int(Trend.DOWN)
 FAULT_TOO_MANY_CYCLES: Final = 3
-FAULT_TOO_MANY_ONCE: Final = 6
+FAULT_TOO_MANY_ONCE: Final = 5
 
 
 @kernel

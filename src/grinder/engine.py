@@ -23,7 +23,6 @@ from grinder.policies.static import decide_static
 from grinder.protection import end_cooldowns, guard, obey, set_latch
 from grinder.records import (
     LADDER_SLOTS,
-    MIDS_KEPT,
     NEVER,
     SIZES,
     WORLD_DTYPES,
@@ -59,8 +58,7 @@ FAULTS: Final[dict[int, str]] = {
     2: "a symbol's turnover or cash passed its share of 2**62 atoms: lower quote_decimals",
     3: "more open cycles than there is room for",
     4: "more open orders than there is room for",
-    5: f"more than {MIDS_KEPT} L1 updates at different times in jump_window_ms: make it shorter",
-    6: "more entries filled under ONCE than there is room for",
+    5: "more entries filled under ONCE than there is room for",
 }
 
 _ROLL: Final = int(EdgeKind.ROLL)

@@ -34,7 +34,6 @@ __all__ = [
     "LEVEL",
     "MARKET",
     "MAX_LEVELS",
-    "MIDS_KEPT",
     "NEVER",
     "NONE",
     "ONCE",
@@ -613,8 +612,6 @@ WORLD_DTYPES: Final = dict(
 
 SIZES: Final = ("max_open_orders", "bars_kept", "top_n", "spread_bars", "natrs_kept", "strays_kept")
 """Settings that the shape of the world depends on."""
-MIDS_KEPT: Final = 4096
-"""L1 updates at different times in a jump window; more end the run."""
 
 
 def world_shapes(symbols: int, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
