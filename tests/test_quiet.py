@@ -203,3 +203,20 @@ def test_the_median_of_a_ring():
         first, n = rng.randrange(30), rng.randrange(1, size + 1)
         expected = sorted(ring[(first + k) % size] for k in range(n))[(n - 1) // 2]
         assert lower_median(np.array(ring), first, n) == expected
+
+
+@pytest.mark.parametrize("chunk", [10**6, 300, BLOCK])
+def test_a_symbol_that_is_silent_for_blocks_and_then_jumps(chunk):
+    """Its mid of a second ago stands before all blocks of the window, and before the stretch where that is short."""
+    coins = [Instrument(symbol=name, kind="perpetual", tick_size="1", lot_size="1") for name in "AB"]
+    rows = [(START + k * 10 * MS, int(k % 250 == 249), 10_000 + 50 * (k % 250 == 249 and k // 250 % 2)) for k in range(2000)]
+    quotes = {"ts": [ts for ts, _, _ in rows], "symbol": [s for _, s, _ in rows]}
+    quotes |= {"bid_px": [px for *_, px in rows], "ask_px": [px + 2 for *_, px in rows]}
+    quotes |= {"bid_qty": [9] * len(rows), "ask_qty": [9] * len(rows)}
+    config = Config(
+        quantity=1, bar_interval_ms=4000, atr_bars=1, thin_quote=0, shock_tr=0, shock_ratio=0, jump_limits=("0.5", 0, 0)
+    )
+    fixture = Fixture.from_arrays(coins, quotes=quotes)
+    run = replay(fixture, config, idle, chunk=chunk)
+    assert run.gates["symbol"].tolist()[:1] == [1]
+    assert state(run) == state(replay(fixture, config, idle, chunk=1))
