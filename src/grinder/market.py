@@ -185,8 +185,8 @@ def _observe_gates(world, events, index, base, i, params, instruments, edges, n,
     refreshed = is_tick(events.kind[i], events.fault[i])
     bid, ask = events.bid_px[i], events.ask_px[i]
     if refreshed and events.kind[i] == _BOOKS:
-        k = _last_book(events, own, i + 1, ts)
-        note_book(world, params, own, ts, bid + ask, events.books[k], instruments[own]["tick_value"])
+        _keep_book(world, events, own, i + 1, ts)
+        note_book(world, params, own, ts, bid + ask, world.books[own], instruments[own]["tick_value"])
     if events.fault[i] != 0:
         note_stray(world, own, ts)
     gate = world.gates[own]
@@ -333,10 +333,8 @@ def _put_features(world, events, i, params, instruments, features, used, event, 
     row["event"], row["ts"], row["symbol"] = event, ts, s
     close_features(world.market[s], world.filters[s], world.history[s], p, tick_value, row)
     oldest = ts - p["l2_stale_ns"]
-    k = _last_book(events, s, i, oldest)
-    if k >= 0:
-        book_features(events.books[k], world.market[s], p, tick_value, row)
-    elif world.market[s]["book_ts"] >= oldest:
+    _keep_book(world, events, s, i, oldest)
+    if world.market[s]["book_ts"] >= oldest:
         book_features(world.books[s], world.market[s], p, tick_value, row)
     return row
 
