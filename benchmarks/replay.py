@@ -98,32 +98,50 @@ def throughput(quotes: int) -> None:
         row(f"file ({size / 1e6:.0f} MB) to digest", quotes, best(lambda: gr.replay(folder), 3), bare)
 
 
-def do_nothing(view: gr.View, params: object) -> None:
-    """A policy."""
-
-
-def gated(quotes: int) -> None:
-    """What gates add to a replay: policies that do nothing, with gates and without, one after the other so that both have the same
-    noise."""
+def smart_beside_static(quotes: int) -> None:
+    """What features, gates and plans cost: both policies on the same day, in turns so that both have the same noise."""
     instrument = gr.Instrument(symbol="BTCUSDT", kind="perpetual", tick_size="0.1", lot_size="0.001")
-    columns, policies = day(quotes), {gates: gr.policy(do_nothing, gates=gates) for gates in (False, True)}
+    columns = day(quotes)
+    for side in ("bid_qty", "ask_qty"):
+        columns[side] = columns[side] * 50  # a best level of some thousands: under 1,000 a day is thin, and nothing trades
     e = gr.Fixture.from_arrays([instrument], quotes=columns).events
     five = (e.ts, e.bid_px, e.bid_qty, e.ask_px, e.ask_qty)
     bare = best(lambda: scan(*five))
-    for thin in (10, 1000):
-        config = gr.Config(thin_quote=thin)
-        took: dict[tuple[bool, str], float] = {}
-        for _ in range(8):
-            for gates, idle in policies.items():
-                fixture = gr.Fixture.from_arrays([instrument], quotes=columns, config=config)
-                for which in ("first", "further", "further"):
-                    now = seconds(lambda fixture=fixture, idle=idle: gr.replay(fixture, None, idle))
-                    took[gates, which] = min(now, took.get((gates, which), now))
-        for which in ("first", "further"):
-            row(f"idle policy, {which}", quotes, took[False, which], bare)
-            row(f"idle policy, gates, {which}", quotes, took[True, which], bare)
-            more = took[True, which] - took[False, which]
-            print(f"  gates with thin_quote {thin}: {more * 1e3:.1f} ms more, {more / quotes * 1e9:.2f} ns a quote")
+    took: dict[tuple[str, str], float] = {}
+    for _ in range(12):
+        for policy in ("static", "smart"):
+            config = gr.Config(policy=policy, step="10bp", quantity="0.01")
+            fixture = gr.Fixture.from_arrays([instrument], quotes=columns, config=config)
+            for which in ("first", "further", "further"):
+                now = seconds(lambda fixture=fixture: gr.replay(fixture))
+                took[policy, which] = min(now, took.get((policy, which), now))
+    run = gr.replay(fixture)
+    print(f"smart: {len(run.plans):,} plans, {len(run.intents):,} intents, {len(run.fills):,} fills")
+    for which in ("first", "further"):
+        for policy in ("static", "smart"):
+            row(f"{policy}, {which}", quotes, took[policy, which], bare)
+        print(f"  smart at {took['static', which] / took['smart', which]:.2f} of static's ticks per second, {which}")
+
+
+@numba.njit
+def scan_books(books):  # noqa: ANN001, ANN201
+    """The least that reading the books can cost."""
+    total = 0
+    for value in books.ravel():
+        total += value
+    return total
+
+
+def books() -> None:
+    """A day of books: `smart` with all features, beside a scan of the books' columns."""
+    fixture = gr.fixture("thin_book_l2")
+    held = fixture.events.books
+    scan_books(held)
+    bare = best(lambda: scan_books(held))
+    first = seconds(lambda: gr.replay(fixture))
+    print(f"{len(held):,} books of {held.shape[2]} levels a side among {len(fixture):,} events")
+    row("smart on books, first", len(held), first, bare)
+    row("smart on books, further", len(held), best(lambda: gr.replay(fixture), 12), bare)
 
 
 def in_new_process(*words: str, cache: str | None = None) -> float:
@@ -146,7 +164,8 @@ def main() -> None:
     """Print all tables."""
     quotes = int(float(sys.argv[1]) * 1e6) if len(sys.argv) > 1 else 5_000_000
     throughput(quotes)
-    gated(quotes)
+    smart_beside_static(quotes)
+    books()
     cold_start()
 
 
