@@ -39,8 +39,7 @@ def test_readme_notebook_lines(monkeypatch):
     import matplotlib as mpl
 
     mpl.use("Agg")
-    (source,) = blocks("python")
-    exec(compile(source, "README.md", "exec"), {})
+    exec(compile("\n".join(blocks("python")), "README.md", "exec"), {})
     import matplotlib.pyplot as plt
 
     plt.close("all")

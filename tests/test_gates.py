@@ -18,7 +18,7 @@ from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.gates import next_trend
 from grinder.policies.own import policy
-from grinder.records import Cause, Feature, GateKind, InputKind, Reason, Regime, Stream, Toxicity, Trend
+from grinder.records import Cause, Command, Feature, GateKind, InputKind, Reason, Regime, Stream, Toxicity, Trend
 from grinder.regime import regime_of
 from grinder.session import replay
 from tests.oracles import reference
@@ -53,6 +53,7 @@ class Symbol:
         self.book = None  # (ts, depth bid, depth ask, impact or -1)
         self.levels = dict.fromkeys(GateKind, (0, 0))
         self.regime, self.absent = Regime.PAUSED, sum(Feature)
+        self.paused = self.latched = False
         self.after_gap()
 
     def after_gap(self) -> None:
@@ -191,8 +192,8 @@ def settle(one: Symbol, ts: int, config: Config) -> list[tuple[int, int, int, in
 def ladder(one: Symbol) -> Regime:
     toxicity = one.levels[GateKind.TOXICITY][0]
     for regime, holds in (
-        (Regime.EMERGENCY, toxicity == 3),
-        (Regime.PAUSED, one.absent & WARM or one.stale >= 2),
+        (Regime.EMERGENCY, one.latched or toxicity == 3),
+        (Regime.PAUSED, one.paused or one.absent & WARM or one.stale >= 2),
         (Regime.TOXIC, toxicity == 2),
         (Regime.THIN_BOOK, one.levels[GateKind.THIN][0]),
         (Regime.VOL_SHOCK, one.levels[GateKind.SHOCK][0]),
@@ -202,6 +203,14 @@ def ladder(one: Symbol) -> Regime:
         if holds:
             return regime
     return Regime.RANGE
+
+
+def obey(symbols: list[Symbol], row: np.void) -> None:
+    for c, one in enumerate(symbols):
+        if row["command"] in (Command.KILL, Command.RESET):
+            one.latched = row["command"] == Command.KILL
+        elif row["command"] in (Command.PAUSE, Command.RESUME) and row["symbol"] in (-1, c):
+            one.paused = row["command"] == Command.PAUSE
 
 
 def from_scratch(run, config: Config) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
@@ -215,6 +224,7 @@ def from_scratch(run, config: Config) -> tuple[list[tuple[int, ...]], list[tuple
     closed: list[list[tuple[int, int]]] = [[] for _ in symbols]
     l1: list[tuple[int, ...]] = [()] * len(symbols)
     gates, regimes, book = [], [], 0
+    commands = {int(row["row"]): row for row in e.commands}
     deadlines = [limit * ns + 1 for limit in (config.l1_stale_ms, config.l1_pause_ms, 10 * config.l1_pause_ms)]
     for i in range(len(e.ts)):
         ts, s, kind, fault = int(e.ts[i]), int(e.symbol[i]), int(e.kind[i]), int(e.fault[i])
@@ -261,6 +271,8 @@ def from_scratch(run, config: Config) -> tuple[list[tuple[int, ...]], list[tuple
         for c, one in enumerate(symbols):
             gates += fresh if c == s else []
             gates += [(i, ts, c, *record) for record in settle(one, ts, config)]
+        if kind == Stream.COMMANDS:
+            obey(symbols, commands[i])
         for c, one in enumerate(symbols):
             to = ladder(one)
             if to != one.regime:
@@ -695,18 +707,14 @@ def test_trend_state(before, strength, efficiency, after):
 
 def test_the_ladder_of_regimes():
     """The first condition that holds, for every combination of them."""
-    dtype = [(name, "<i8") for name in ("stale", "thin", "shock", "toxicity", "trend")]
-    for stale in range(4):
-        for thin in range(2):
-            for shock in range(2):
-                for toxicity in range(4):
-                    for trend in range(3):
-                        for absent in (0, int(Feature.TREND_STRENGTH), int(Feature.IMPACT)):
-                            one = Symbol()
-                            one.stale, one.trend, one.absent = stale, trend, absent
-                            one.levels |= {GateKind.TOXICITY: (toxicity, 0), GateKind.THIN: (thin, 0), GateKind.SHOCK: (shock, 0)}
-                            row = np.array([(stale, thin, shock, toxicity, trend)], dtype)[0]
-                            assert regime_of(0, row, absent) == ladder(one)
+    dtype = [(name, "<i8") for name in ("stale", "thin", "shock", "toxicity", "trend", "paused")]
+    ranges = (range(4), range(2), range(2), range(4), range(3), range(2), (0, Feature.TREND_STRENGTH, Feature.IMPACT), range(4))
+    for stale, thin, shock, toxicity, trend, paused, absent, latch in itertools.product(*ranges):
+        one = Symbol()
+        one.stale, one.trend, one.absent, one.paused, one.latched = stale, trend, int(absent), paused, latch
+        one.levels |= {GateKind.TOXICITY: (toxicity, 0), GateKind.THIN: (thin, 0), GateKind.SHOCK: (shock, 0)}
+        row = np.array([(stale, thin, shock, toxicity, trend, paused)], dtype)[0]
+        assert regime_of(latch, row, int(absent)) == ladder(one)
 
 
 def test_a_gap_ends_the_warm_up_again():
