@@ -272,6 +272,8 @@ def _finish_step(world, params, instruments, tape, event, ts):
     p = params[0]
     for s in range(len(world.symbols)):
         symbol = world.symbols[s]
+        if symbol["mid2"] == 0:
+            symbol["decide"] = 0  # commands, gates and regimes may come before the first quote, where nothing can be decided
         if symbol["decide"] != 0:
             if p["policy"] == _OWN:
                 return False
