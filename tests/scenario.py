@@ -31,6 +31,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +276,7 @@ def _grid(text: str, instrument: Instrument, s: int) -> GridPlan:
     down, up = (int(n) for n in given["levels"].split("/"))
     adds = [int(r.Adds[name]) for name in given.get("adds", "FULL/FULL").split("/")]
     size = exact_units(given["size"], instrument.lot_size)
-    center = exact_units(given["center"], Decimal(instrument.tick_size) / 10**6)
+    center = exact_units(given["center"], Fraction(instrument.tick_size) / 10**6)
     money = exact_units(given.get("budget", "0"), instrument.atom)
     step, tp_step = parse_ratio(given["step"]), parse_ratio(given["tp"])
     return GridPlan(s, center, step, down, up, (size,), (size,), tp_step, adds_down=adds[0], adds_up=adds[1], budget=money)
