@@ -1,4 +1,4 @@
-"""Protection by hand, in exact integers: drawdown guard, kill switch, flatten, breaker, commands; then runs that latch (SPEC 11)."""
+"""Protection by hand, in exact integers: drawdown guard, kill switch, flatten, breaker, commands; runs that latch (SPEC 11)."""
 
 from __future__ import annotations
 
