@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import os
+import random
+import subprocess
+import sys
 from collections import Counter
 from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, LedgerError, RangeError
 from grinder.policies.own import GridPlan, TargetState, WantedOrder, policy
-from grinder.records import Reason, Role
+from grinder.policies.smart import plan_grid, replaces, stress_width
+from grinder.records import FEATURES, INPUTS, LADDER_SLOTS, LEVEL, PLAN, SYMBOL, Feature, Reason, Role
+from grinder.selection import score_of
 from grinder.session import replay
-from grinder.units import share_of
+from grinder.sizing import add_loss, add_notional
+from grinder.units import LOSS_LIMIT, mul_div, share_of
+from tests.extreme_tapes import outcome
 
 START = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -189,3 +200,112 @@ def test_no_events_no_run():
     with pytest.raises(ConfigError, match="until"):
         replay(fixture, Config(quantity=1), until=3)
     assert replay(fixture, Config(quantity=1), until=0).events == 0
+
+
+# Policy `smart` where products pass 63 bits
+
+ONE = 10**8
+
+
+def params(**given_):
+    return Config(policy="smart", **given_).params([COIN], [(1, 100_000)])[0][0]
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(st.integers(0, 2**62), st.integers(0, 2**31), st.integers(1, 2**63 - 1))
+@example(2**62 - 1, ONE, 2**62 + 2**60)
+@example(3 * 10**18, 2**31, 50 * 2**56)
+def test_mul_div_of_any_unit(x, k, unit):
+    """Of a room and a need that are both near 2**62; twice the remainder is over 63 bits."""
+    if x * k // unit < 2**63:
+        assert mul_div(x, k, unit) == x * k // unit
+
+
+def test_a_horizon_of_a_year_and_a_natr_of_a_fifth_is_as_wide_as_there_is():
+    """root 562321 of 1e8 times a NATR of 0.2 is over 63 bits as it is written; it came out negative, and X_min."""
+    p = params(bar_interval_ms=1000, horizon_ms={"range": 366 * 86_400_000}, x_cap="0.9")
+    assert p["root_range"] > 2**63 // ONE
+    for natr in (10, 20_000_000, 99_999_999, 100 * ONE):
+        exact = natr * int(p["root_range"]) // ONE * 2
+        assert stress_width(p, 0, natr, ONE) == min(90_000_000, max(500_000, exact))
+
+
+def test_a_center_may_move_by_five_hundred_steps_of_the_highest_price():
+    old, new = np.zeros(1, PLAN), np.zeros(1, PLAN)
+    for plan in (old, new):
+        plan["kind"], plan["step"], plan["center"] = 1, ONE, 2**35 * 10**6
+    assert not replaces(new[0], old[0], params(replan_center=500))
+    new["center"] = 10**6
+    assert not replaces(new[0], old[0], params(replan_center=1))
+    assert replaces(new[0], old[0], params(replan_center="0.9"))
+
+
+@pytest.mark.parametrize(("grown", "replaced"), [(2**61 + 2**59, False), (2**61 + 2**59 + 1, True), (2**62 - 1, True)])
+def test_a_budget_may_grow_by_a_quarter_of_anything(grown, replaced):
+    """Four times a difference of over 2**61 wraps: the plan with next to no budget stayed."""
+    old, new = np.zeros(1, PLAN), np.zeros(1, PLAN)
+    for plan in (old, new):
+        plan["kind"], plan["step"], plan["center"], plan["room_up"] = 1, ONE, 10**8, 5
+    old["room_down"], new["room_down"] = 2**61, grown
+    assert bool(replaces(new[0], old[0], params())) is replaced
+    old["room_down"] = 7
+    assert replaces(new[0], old[0], params())
+
+
+def test_losses_of_any_quantity_saturate():
+    """A grid of one's own may ask for 2**31 lots of 2**33 atoms a tick."""
+    assert add_loss(1, 2**31, 100, 50, 2**33) == add_notional(1, 2**31, 100, 2**33) == LOSS_LIMIT
+    assert add_loss(1, 2**20, 100, 50, 2**33) == 1 + 50 * 2**53
+
+
+def test_liquidity_of_any_reference():
+    r = random.Random(2)
+    row, symbol = np.zeros(1, FEATURES), np.zeros(1, SYMBOL)
+    row["absent"], row["efficiency_ratio"] = int(Feature.DEPTH_BID), ONE
+    for reference in (10**10, 3 * 10**10, 4 * 10**10):
+        p = params(liq_ref=reference)
+        for _ in range(20):
+            row["thin_l1"] = r.randint(1, 2**60)
+            depth = int(row[0]["thin_l1"])
+            assert score_of(symbol[0], row[0], p) == depth * ONE // (depth + reference * ONE)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_fifty_levels_fill_the_room_of_a_short_as_large_as_can_be(seed):
+    """Room of over 2**61 for what need is 50 times 2**56: scaled down it fits, and fills nearly all."""
+    r = random.Random(seed)
+    mid, tick_value = r.randint(10**3, 10**6), 2 * r.randint(1, 1_000)
+    most = int(0.37 * 2**62)
+    position = -min(2**31, most // (mid * tick_value))
+    p = params(
+        levels_min=1,
+        levels_max=50,
+        x_min="5%",
+        step_min="0.1%",
+        min_edge=0,
+        maker_fee=0,
+        min_notional=0,
+        max_effective_leverage=500,
+    )
+    inputs, plan, ladder = np.zeros(1, INPUTS), np.zeros(1, PLAN), np.zeros((2, LADDER_SLOTS), LEVEL)
+    given_ = {"mid2": 2 * mid, "tick_value": tick_value, "budget": 2**61, "natr": 10, "position": position, "max_inventory": most}
+    for name, value in (given_ | {"equity": 2**60, "impact": -1, "places": 100}).items():
+        inputs[name] = value
+    plan_grid(inputs[0], p, plan[0], ladder)
+    levels = ladder[0][1 : 1 + int(plan[0]["levels_down"])].tolist()
+    room = most - position * mid * tick_value
+    worth = sum(price * qty * tick_value for price, qty in levels)
+    assert worth <= room
+    assert worth > room * 9 // 10 or max(qty for _, qty in levels) == 2**31
+
+
+def test_extreme_runs_wrap_nowhere():
+    """Without the JIT an int64 that wraps is a warning, here an error; and the digests are those of compiled code."""
+    script = Path(__file__).with_name("extreme_tapes.py")
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    command = [sys.executable, "-W", "error", str(script), "0", "4"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2_000:]
+    seen = json.loads(done.stdout)
+    assert seen == [outcome(seed) for seed in range(4)]
+    assert sum(plans for _, plans, _ in seen) > 20

@@ -67,13 +67,13 @@ def held_loss(position, mid2, stress, tick_value):
 @kernel
 def add_loss(loss, qty, price, stress, tick_value):
     """A sum of losses, and what an entry loses from its price to `stress`."""
-    return min(LOSS_LIMIT, loss + capped_product(qty * tick_value, abs(price - stress)))
+    return min(LOSS_LIMIT, loss + capped_product(capped_product(qty, tick_value), abs(price - stress)))
 
 
 @kernel
 def add_notional(notional, qty, price, tick_value):
     """A sum of notionals, and an entry's."""
-    return min(LOSS_LIMIT, notional + capped_product(qty * tick_value, price))
+    return min(LOSS_LIMIT, notional + capped_product(capped_product(qty, tick_value), price))
 
 
 @kernel

@@ -192,17 +192,25 @@ def mul_div_ceil(x: int, ratio: int, unit: int) -> int:
 
 @kernel
 def mul_div(x: int, k: int, unit: int) -> int:
-    """`floor(x * k / unit)` bit by bit, where even the remainder times `k` is over 63 bits; 0 <= x, 0 <= k, 0 < unit < 2**61."""
+    """`floor(x * k / unit)` bit by bit, where even the remainder times `k` is over 63 bits; 0 <= x, 0 <= k < 2**62, 0 < unit.
+
+    The quotient has to fit. Sums are compared before they are made: twice the remainder may be over 63 bits too.
+    """
     out, rest, part, bit = 0, 0, x % unit, 1
     while bit <= k:
         bit <<= 1
     while bit > 1:
         bit >>= 1
-        out, rest = out << 1, rest << 1
+        out <<= 1
+        if rest >= unit - rest:
+            rest, out = rest - (unit - rest), out + 1
+        else:
+            rest += rest
         if k & bit:
-            rest += part
-        while rest >= unit:
-            rest, out = rest - unit, out + 1
+            if rest >= unit - part:
+                rest, out = rest - (unit - part), out + 1
+            else:
+                rest += part
     return x // unit * k + out
 
 

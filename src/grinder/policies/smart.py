@@ -14,7 +14,7 @@ from grinder.protection import has_adds_off, mode_of, put_alert
 from grinder.records import Adds, Alert, AlertLevel, Feature, PlanKind, Reason, Regime, Role
 from grinder.regime import IS_WARM
 from grinder.sizing import fit_levels, weigh_side
-from grinder.units import MICRO, ONE, mul_div, mul_div_floor
+from grinder.units import MICRO, ONE, mul_div, mul_div_floor, share_of
 
 __all__ = ["decide_smart", "gather_inputs", "plan_grid", "replaces"]
 
@@ -103,7 +103,8 @@ def stress_width(p, regime, natr, penalty):
         root, k_tail = p["root_thin_book"], p["k_tail_thin_book"]
     else:
         root, k_tail = p["root_range"], p["k_tail_range"]
-    x = min(p["x_cap"], mul_div_floor(mul_div_floor(natr, root, ONE), k_tail, ONE))  # what follows is at least 1
+    sigma = mul_div_floor(root, natr, ONE)  # a root may be far over 1e8, and NATR is what is bounded
+    x = min(p["x_cap"], mul_div_floor(sigma, k_tail, ONE))  # what follows is at least 1
     x = mul_div_floor(x, penalty, ONE)
     if trend:
         x = mul_div_floor(x, p["trend_penalty"], ONE)
@@ -199,7 +200,7 @@ def replaces(new, old, p):
     if 4 * abs(new["step"] - old["step"]) > old["step"]:
         return True
     steps = mul_div_floor(old["step"], p["replan_center"], ONE)
-    if abs(new["center"] - old["center"]) > mul_div_floor(old["center"], steps, ONE):
+    if abs(new["center"] - old["center"]) > share_of(old["center"], steps):
         return True
     if _differs(new["levels_down"], old["levels_down"], p) or _differs(new["levels_up"], old["levels_up"], p):
         return True
@@ -216,7 +217,7 @@ def _differs(new, old, p):
 @kernel
 def _outgrows(new, old, loss):
     """Whether a side's budget fell under what its entries may lose, or rose by over a quarter."""
-    return new < loss or 4 * (new - old) > old
+    return new < loss or new - old > old // 4
 
 
 # The decision
