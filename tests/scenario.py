@@ -221,7 +221,7 @@ def play(one: Scenario) -> gr.Run:
     if one.policy in ("static", "smart"):
         one.settings["policy"] = one.policy
     config = Config(**one.settings)
-    columns = {stream: _columns(stream, rows) for stream, rows in one.rows.items()}
+    columns = {stream: _columns(stream, sorted(rows, key=lambda row: row["ts"])) for stream, rows in one.rows.items()}
     fixture = Fixture.from_arrays(one.instruments, config=config, name=one.name, **columns)
     own = {"static": None, "smart": None, "idle": policy(lambda view, params: None), "own": policy(_own(one))}[one.policy]
     return replay(fixture, config, own)
