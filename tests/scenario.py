@@ -1,9 +1,9 @@
 """Scenario files: a market, line by line, and what the engine has to do about it, in text that needs no Python to be read.
 
-A file holds several scenarios, each from a line `scenario NAME`; what stands before the first of them belongs to all. `# ` starts
-a comment. Lines that are not indented say what there is and what happens; indented lines are the records that their cause, the last line
-that is not indented, has to make. From a `check` line on, every record of the stages it names has to be expected. Prices, quantities and
-money are in human units, ratios in % or bp.
+A file holds several scenarios, each from a line `scenario NAME`; what stands before the first of them belongs to all. `# ` starts a
+comment. Lines that are not indented say what there is and what happens; indented lines are the records that their cause, the last
+line that is not indented, has to make. From a `check` line on, every record of the stages it names has to be expected. Prices,
+quantities and money are in human units, ratios in % or bp.
 
     instrument COIN perpetual tick 0.1 lot 1     # several are named after the time: `5s COIN quote ...`
     set thin_ms 3000                             # a setting; several values make a list, NAME=VALUE a table
@@ -32,7 +32,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import grinder as gr
@@ -40,6 +39,7 @@ from grinder import records as r
 from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
+from grinder.errors import GrinderError
 from grinder.policies.own import GridPlan, TargetState, WantedOrder, policy
 from grinder.session import replay
 from grinder.units import exact_units, parse_ratio
@@ -94,11 +94,11 @@ def time_of(token: str, start: int = 0) -> int:
 # Reading
 
 
-def read(path: Path) -> list[Scenario]:
-    """The scenarios of a file."""
+def read(file: str) -> list[Scenario]:
+    """The scenarios of a file, given as its text."""
     common: list[tuple[int, str]] = []
     parts: list[tuple[str, list[tuple[int, str]]]] = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(file.splitlines(), 1):
         text = re.sub(r"(^|\s)#(\s.*|$)", "", line).rstrip()
         if text.startswith("scenario "):
             parts.append((text.split()[1], []))
@@ -117,7 +117,7 @@ def parse(name: str, lines: list[tuple[int, str]]) -> Scenario:
                 _read_event(scenario, number, text)
             else:
                 _read_header(scenario, text.split())
-        except (ValueError, KeyError, IndexError) as error:
+        except (ValueError, KeyError, IndexError, GrinderError) as error:
             raise Wrong(f"{name}, line {number}: {text.strip()}: {error}") from error
     return scenario
 

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 from grinder import records as r
 from grinder.data.instrument import Instrument
 
-WORDS = dict(
-    input="input", bar="bars", features="features", gate="gates", regime="regimes", plan="plans", level="levels", place="intents",
-    amend="intents", cancel="intents", refuse="intents", order="orders", fill="fills", mark="ledger", alert="alerts",
-)  # fmt: skip
+WORDS = {"input": "input", "bar": "bars", "features": "features", "gate": "gates", "regime": "regimes", "plan": "plans"}
+WORDS |= {"level": "levels", "order": "orders", "fill": "fills", "mark": "ledger", "alert": "alerts"}
+WORDS |= dict.fromkeys(("place", "amend", "cancel", "refuse"), "intents")
 """The first word of a record and its stage."""
 
 
@@ -92,10 +91,8 @@ class Printer:
         return "features", out
 
     def gates(self, row: Any, instrument: Instrument) -> tuple[str, dict[str, str]]:
-        return (
-            f"gate {r.GateKind(row['gate']).name} {row['from']} -> {row['to']} {mask(r.Toxicity, row['reasons'], bits=True)}".rstrip(),
-            {},
-        )
+        reasons = "|".join(str(one.name) for one in r.Toxicity if row["reasons"] >> one & 1)
+        return f"gate {r.GateKind(row['gate']).name} {row['from']} -> {row['to']} {reasons}".rstrip(), {}
 
     def regimes(self, row: Any, instrument: Instrument) -> tuple[str, dict[str, str]]:
         return f"regime {r.Regime(row['from']).name} -> {r.Regime(row['to']).name} {mask(r.Reason, row['reasons'])}".rstrip(), {}
@@ -163,5 +160,5 @@ def role(row: Any) -> str:
     return "" if row["role"] == r.Role.ENTRY else {1: "tp"}.get(int(row["role"]), r.Role(row["role"]).name.lower())
 
 
-def mask(names: Any, value: int, *, bits: bool = False) -> str:
-    return "|".join(str(one.name) for one in names if int(value) & (1 << one if bits else one))
+def mask(names: Any, value: int) -> str:
+    return "|".join(str(one.name) for one in names if int(value) & one)
