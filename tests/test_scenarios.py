@@ -37,6 +37,7 @@ LINES = """
 5 spread MID: spread_mid
 5 spread HIGH: spread_high
 5 spread EXTREME: spread_extreme
+5 limits in ticks, rounded up: spread_limit_is_rounded_up
 5 the spread's median is at least spread_floor: spread_median_is_at_least_1bp
 5 impact MID: impact_mid
 5 impact HIGH: impact_high
@@ -54,6 +55,7 @@ LINES = """
 5 each severity of each input is held for clear_ms: severities_clear_one_by_one
 6 EMERGENCY by the kill switch: killed
 6 EMERGENCY by toxicity EXTREME: toxicity_extreme
+6 EXTREME latches if latch_on_extreme: latch_on_extreme
 6 PAUSED before there are features: warmup
 3.4 and again after a gap: warmup_after_a_gap
 6 PAUSED by an old L1: l1_paused
@@ -74,7 +76,8 @@ LINES = """
 7 a plan once there are features: plan
 7.1 a symbol's budget given, bounded by what is left: budget_given
 7.1 the window rolls at midnight: window_rolls
-7.1 the budget over K symbols: both_are_chosen
+7.1 the budget over K symbols, equal: both_are_chosen
+7.1 weighted by liquidity, largest remainder: weighted_budgets
 7.2 X at least x_min: x_min
 7.2 X at most x_cap: x_cap
 7.2 l2_penalty of impact: plan_with_impact
@@ -138,6 +141,7 @@ LINES = """
 3.4 a gap: gap
 11 DAMAGE_CONTROL over dd_warn: dd_warn
 11 until under dd_clear: dd_clear
+11 a nearer take-profit is a tick away at least: nearer_profit_is_a_tick_away
 11 or a roll: damage_control_ends_at_a_roll
 11 over 1.0 latches and flattens: over_budget
 9 a flatten takes what is displayed, the rest is carried: flatten_takes_what_is_displayed
@@ -145,6 +149,7 @@ LINES = """
 11 a symbol over 1.0 has no entries until the roll: symbol_over_budget
 11 circuit breaker, with a cooldown: breaker
 11 until reset: breaker_until_reset
+13 leverage over its cap is an alert: leverage_over_its_cap
 11 pause and resume, of one symbol or all: pause
 11 kill and reset: kill
 6 flatten_on_emergency: kill_and_flatten
@@ -164,7 +169,7 @@ depth_short_without_a_fresh_book_nearly
 killed_comes_before_paused toxicity_extreme_comes_before_paused paused_comes_before_toxic toxic_comes_before_thin
 thin_comes_before_shock once_ends_after_a_settled_bar
 budget_too_small_on_one_side over_the_budget_after_a_fill throttle_lets_profits_pass
-max_inventory_never_bars_a_profit rate_limit_never_stops_a_profit post_only_by_the_ask arrives_marketable no_latency_at_one_time
+max_inventory_never_bars_a_profit min_notional_never_bars_a_profit rate_limit_never_stops_a_profit post_only_by_the_ask arrives_marketable no_latency_at_one_time
 cycle_opens_with_a_sell take_profit_outlives_plans reduce_only_two_on_one_event
 flatten_without_switch breaker_counts_losses_in_a_row window_rolls_to_a_new_peak
 """
