@@ -22,6 +22,8 @@ LINES = """
 5 older than l1_pause_ms: paused
 5 older than ten times that is EXTREME: ten_times_paused
 3.2 the quote that ends an outage opens the stale gate first: outage_ended_by_its_quote
+3.1 a timer is due at commands too: stale_at_a_command
+3.2 a quarantined row is no quote: quarantined_row_refreshes_nothing
 5 an L2 older than l2_stale_ms is absent, nothing else: book_fresh
 5 a side's L1 notional under thin_quote: thin_by_l1
 5 on every event for thin_ms: thin_by_l1_on_every_event
@@ -58,6 +60,7 @@ LINES = """
 6 EXTREME latches if latch_on_extreme: latch_on_extreme
 6 PAUSED before there are features: warmup
 3.4 and again after a gap: warmup_after_a_gap
+3.4 entries are cancelled then: gap_cancels_entries
 6 PAUSED by an old L1: l1_paused
 6 TOXIC: toxicity_high
 6 THIN_BOOK: thin_book
@@ -111,6 +114,8 @@ LINES = """
 7.9 a side's budget fell under its worst case: budget_falls
 8 the order of sending: sending_order
 8 MAX_INVENTORY: max_inventory
+8 the guards in their order: first_guard_wins
+3.3 an amend in flight counts with the larger quantity: amend_in_flight_counts
 8 MAX_LEVERAGE: max_leverage
 8 of all symbols: max_leverage_of_all_symbols
 8 MIN_NOTIONAL: min_notional
@@ -119,7 +124,9 @@ LINES = """
 8 of the portfolio: max_open_orders_of_the_portfolio
 8 RATE_LIMIT: rate_limit
 8 the bucket refills by event time: rate_limit_refills
+8 cancels cost a token: cancels_cost_a_token
 8 POST_ONLY of entries: post_only
+8 in a locked book: post_only_in_a_locked_book
 8 own orders never cross: post_only_against_own_order
 8 POST_ONLY moves a take-profit, and back: post_only_moves_a_profit
 3.3 live after order_latency: order_latency
@@ -131,6 +138,7 @@ LINES = """
 7.8 tp_step pays both fees: take_profit_pays_both_fees
 8 a cycle holds the nearest level: level_is_held
 8 reduce-only is clipped: reduce_only_is_clipped
+6 take-profits of late fills: late_fill_has_its_profit
 9 mid_touch: fills_by_touch
 9 cross: fills_by_cross
 3.2 a quarantined row fills nothing: quarantined_rows_fill_nothing
@@ -145,6 +153,7 @@ LINES = """
 11 or a roll: damage_control_ends_at_a_roll
 11 over 1.0 latches and flattens: over_budget
 9 a flatten takes what is displayed, the rest is carried: flatten_takes_what_is_displayed
+11 a budget of 0: budget_of_nothing
 11 a latch survives a roll: latch_survives_a_roll
 11 a symbol over 1.0 has no entries until the roll: symbol_over_budget
 11 circuit breaker, with a cooldown: breaker
@@ -153,6 +162,7 @@ LINES = """
 11 pause and resume, of one symbol or all: pause
 11 kill and reset: kill
 6 flatten_on_emergency: kill_and_flatten
+6 a late take-profit in an emergency: late_profit_is_flattened_too
 16.9 THROTTLE: throttled
 12 static decides at the first quote: static_plan
 12 the best score is chosen: best_is_chosen
@@ -171,7 +181,7 @@ thin_comes_before_shock once_ends_after_a_settled_bar
 budget_too_small_on_one_side over_the_budget_after_a_fill throttle_lets_profits_pass
 max_inventory_never_bars_a_profit min_notional_never_bars_a_profit rate_limit_never_stops_a_profit post_only_by_the_ask arrives_marketable no_latency_at_one_time
 cycle_opens_with_a_sell take_profit_outlives_plans reduce_only_two_on_one_event
-flatten_without_switch breaker_counts_losses_in_a_row window_rolls_to_a_new_peak
+flatten_without_switch reset_before_the_flatten_filled order_life_of_a_flatten breaker_counts_losses_in_a_row window_rolls_to_a_new_peak
 """
 """What shows a corner of a line above: an order of precedence, another way in which it nearly holds."""
 
