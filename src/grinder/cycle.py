@@ -94,9 +94,22 @@ def close_cycle(world, params, tape, event, ts, s, cycle_id, price, qty, tick_va
 
 
 @kernel
-def end_cycles(world, s):
-    """A position closed as taker ends its cycles: none of them is completed."""
-    world.symbols[s]["n_cycles"] = 0
+def end_cycles(world, s, side, qty):
+    """Lots that a taker closed come off the cycles of that side, oldest first, so that take-profits never close more than there is.
+
+    A cycle without lots goes, and so do all when the position is flat: none of them is completed.
+    """
+    symbol, cycles, kept = world.symbols[s], world.cycles[s], 0
+    for c in range(symbol["n_cycles"]):
+        cycle = cycles[c]
+        if cycle["side"] == side:
+            off = min(qty, cycle["left"])
+            cycle["left"] -= off
+            qty -= off
+        if cycle["left"] > 0:
+            cycles[kept] = cycles[c]
+            kept += 1
+    symbol["n_cycles"] = kept if symbol["position"] != 0 else 0
 
 
 @kernel

@@ -162,7 +162,7 @@ def _fill(world, params, instruments, tape, event, ts, s, j):
 def _fill_market(world, params, instruments, tape, event, ts, s, j):
     """A market order, which only ever closes a position, takes what is displayed at the best price, plus slippage (SPEC 9).
 
-    What the position does not need any more is cut off, what is not displayed is carried. A flat position ends its cycles.
+    What the position does not need any more is cut off, what is not displayed is carried. Its lots come off open cycles.
     Returns the quantity that was filled.
     """
     order, symbol, p = world.orders[s, j], world.symbols[s], params[0]
@@ -195,8 +195,7 @@ def _fill_market(world, params, instruments, tape, event, ts, s, j):
     put_order(tape, event, ts, s, order_id, state, _PARTIAL if left > 0 else _FILLED, 0, left, live_ts)
     if left == 0:
         remove_order(world, s, j)
-    if symbol["position"] == 0:
-        end_cycles(world, s)
+    end_cycles(world, s, -side, take)
     return take
 
 

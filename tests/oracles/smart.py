@@ -407,10 +407,21 @@ class Smart(Reference):
         self.order_row(order, before, order.state)
         if not order.qty:
             del sym.orders[order.id]
+        self.take_off_cycles(sym, -order.side, qty)
         if sym.ledger.position == 0:
             sym.cycles.clear()
         self.cause(sym.index, CAUSE_FILL)
         self.reflexes.add(sym.index)
+
+    @staticmethod
+    def take_off_cycles(sym: SmartSymbol, side: int, qty: int) -> None:
+        """ADR-0023.4: lots that a taker closed come off the cycles of that side, oldest first."""
+        for cycle in list(sym.cycles.values()):
+            if cycle.side == side:
+                off = min(qty, cycle.qty)
+                cycle.qty, qty = cycle.qty - off, qty - off
+                if cycle.qty == 0:
+                    del sym.cycles[cycle.id]
 
     def clip(self, sym: SmartSymbol, order: Order, qty: int) -> None:
         if qty == 0:
@@ -461,6 +472,7 @@ class Smart(Reference):
         elif self.latch_armed:
             self.latch_armed = False
             self.latch = "drawdown"
+            self.decisions |= {x.index for x in self.symbols}  # also where a kill had them in EMERGENCY already (ADR-0023.4)
             self.record("alerts", -1, ALERT_DRAWDOWN, CRITICAL, mark.drawdown, mark.budget)
         for sym in self.symbols:
             if sym.mark.budget == 0:
