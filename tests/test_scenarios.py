@@ -34,6 +34,7 @@ LINES = """
 16.5 thin ends thin_clear_ms after the last thin event: thin_clears
 5 a bar of shock_tr ATRs: shock_by_one_bar
 5 three bars of shock_ratio median NATRs: shock_by_three_bars
+5 at least the limit: shock_at_its_limit
 5 from baseline_bars_min on: shock_from_enough_bars
 5 a shock is held for clear_ms: shock_clears
 5 spread MID: spread_mid
@@ -69,6 +70,8 @@ LINES = """
 6 TREND_DOWN: trend_down
 6 with an efficiency_ratio of er_enter: trend_needs_efficiency
 6 until under trend_exit: trend_ends
+6 UP ends under it: trend_up_ends_under_its_exit
+6 DOWN ends over it: trend_down_ends_over_its_exit
 6 and the other side on the same close: trend_turns_on_one_close
 6 the trend steps whatever the regime: trend_steps_in_any_regime
 6 a shock comes before a trend: shock_comes_before_trend
