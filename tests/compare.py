@@ -375,7 +375,7 @@ def page(runs: Mapping[str, Mapping[str, Run]], days: Days) -> str:
 
 HEAD = """# `smart` against `static` with the same budget
 
-`python -m tests.compare --write` makes this page (about a minute on one core); tests/test_compare.py holds it to the code.
+`python -m tests.compare --write` makes this page (about a minute on one core, with kernels compiled); tests/test_compare.py holds it to the code.
 Money is USDT (USD of dydx), floored to cents. Every run has the settings of its fixture and defaults elsewhere; the maker fee
 is 2 bp, the fill model `mid_touch`, latencies are 0. The fixtures' data and their static grids were committed before `smart`
 first ran on them (docs/DECISIONS.md, ADR-0018), the seeds 101 to 120 were fixed before they were run, and nothing was tuned
@@ -432,19 +432,19 @@ complete (*not in cycles*), which a grid that stands still does not have once th
 trend days* its loss is the whole budget ({trend_gain} on trend_day_l1), and on {trend_latched} of 20 days the kill switch
 latches: widths of 1 to 2 % follow from the NATR of the hours before, legs of 3 to 6 % run through them, what the first levels
 hold uses the budget up (`BUDGET_TOO_SMALL`), and the latch closes it as taker at the far end, over the budget by slippage and
-fee. Nothing is traded for the rest of the day, in which
-much of the leg comes back. *On shock days* what is held when the gates close loses
-while nothing may be added, and {shock_latched} of 20 days latch. *What speaks against the static figures:* steps and
-levels were chosen for each character with its range known (45 levels that span a trend day's legs), the generated days of one
-symbol tend to end near where they began, and nothing stops a static grid: on vol_shock_l1 *static, account* was down by
-{shock_fall_static}, and by {topk_fall_static} on multisymbol_topk_l1, where trends of 10 and 13 % leave two of its seven
-grids behind: {topk_gain_static} at the end against {topk_gain} of `smart`. There `smart` hardly chose the symbol of the longer trend and dropped the other soon, but kept what it held of that one, which lost {link}, twice that symbol's budget, since a
-symbol that is not chosen has no budget to exceed. Over all runs its worst drawdown was {worst}. *What the table cannot say:*
-*won* is all or nearly all everywhere, since a cycle completes at its take-profit and losses stay in open or flattened cycles.
-The LEAN day's {lean_gain} is one bar at 22:08 that jumps by 2 % and comes back: {lean_inventory} of inventory for fills far
-from the mid, and a drawdown of {lean_fall}; no evidence. The six minutes of binance_btcusdt_6m are over before `smart` has
-warmed up. And thin_book and impact_spike have equal prices where seeds are equal, so that their static rows are the same:
-five kinds of day, not six.
+fee. Nothing is traded for the rest of the day, in which much of the leg comes back. *On shock days* what is held when the
+gates close loses while nothing may be added, and {shock_latched} of 20 days latch. *What speaks against the static figures:*
+steps and levels were chosen for each character with its range known (45 levels that span a trend day's legs), the generated
+days of one symbol tend to end near where they began, and nothing stops a static grid: on vol_shock_l1 *static, account* was
+down by {shock_fall_static}, and by {topk_fall_static} on multisymbol_topk_l1, where trends of 10 and 13 % leave two of its
+seven grids behind: {topk_gain_static} at the end against {topk_gain} of `smart`. There `smart` hardly chose the symbol of the
+longer trend and dropped the other soon, but kept what it held of that one, which lost {link}, twice that symbol's budget,
+since a symbol that is not chosen has no budget to exceed. Over all runs its worst drawdown was {worst}. *What the table
+cannot say:* *won* is all or nearly all everywhere, since a cycle completes at its take-profit and losses stay in open or
+flattened cycles. The LEAN day's {lean_gain} is one bar at 22:08 that jumps by 2 % and comes back: {lean_inventory} of
+inventory for fills far from the mid, and a drawdown of {lean_fall}; no evidence. The six minutes of binance_btcusdt_6m are
+over before `smart` has warmed up. And thin_book and impact_spike have equal prices where seeds are equal, so that their
+static rows are the same: five kinds of day, not six.
 """
 DAYS_HEAD = """
 ## Twenty generated days of each character
