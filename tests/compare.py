@@ -20,7 +20,7 @@ from grinder.config import Config
 from grinder.data.characters import CHARACTERS, MARKETS, merge_days, own_seed
 from grinder.data.fixture import Fixture, fixture
 from grinder.data.generator import complete, generate_day
-from grinder.records import Alert, AlertLevel
+from grinder.records import Alert, AlertLevel, Reason
 from grinder.run import Run
 from grinder.session import replay
 from grinder.units import MICRO, ONE, exact_units, format_units, parse_ratio
@@ -332,6 +332,7 @@ def reading(runs: Mapping[str, Mapping[str, Run]], days: Days) -> str:
 
     (smart_bp, smart_fill), (static_bp, static_fill) = (measured("range_day_l1", policy) for policy in (SMART, ACCOUNT))
     lean, link = runs["dydx_btcusd_1d"][SMART], runs["multisymbol_topk_l1"][SMART].metrics().symbols["LINKUSDT"].pnl.total
+    intents = runs["multisymbol_topk_l1"][SMART].tables["intents"].records
     text = READING.format(
         beaten=beaten,
         singles=len(singles),
@@ -353,6 +354,8 @@ def reading(runs: Mapping[str, Mapping[str, Run]], days: Days) -> str:
         topk_gain=gain("multisymbol_topk_l1", SMART),
         topk_gain_static=gain("multisymbol_topk_l1", ACCOUNT),
         link=money(link // cent_of(runs["multisymbol_topk_l1"][SMART])),
+        refused=f"{int((intents['reason'] & int(Reason.MAX_LEVERAGE) != 0).sum()):,}",
+        intents=f"{len(intents):,}",
         worst=money(max(row[SMART].drawdown for row in [*rows.values(), *days.values()])),
         lean_gain=gain("dydx_btcusd_1d", SMART),
         lean_inventory=money(lean.metrics().portfolio.pnl.inventory // cent_of(lean)),
@@ -375,7 +378,7 @@ def page(runs: Mapping[str, Mapping[str, Run]], days: Days) -> str:
 
 HEAD = """# `smart` against `static` with the same budget
 
-`python -m tests.compare --write` makes this page (about a minute on one core, with kernels compiled); tests/test_compare.py holds it to the code.
+`python -m tests.compare --write` makes this page (a minute on an idle core); tests/test_compare.py holds it to the code.
 Money is USDT (USD of dydx), floored to cents. Every run has the settings of its fixture and defaults elsewhere; the maker fee
 is 2 bp, the fill model `mid_touch`, latencies are 0. The fixtures' data and their static grids were committed before `smart`
 first ran on them (docs/DECISIONS.md, ADR-0018), the seeds 101 to 120 were fixed before they were run, and nothing was tuned
@@ -439,12 +442,13 @@ days of one symbol tend to end near where they began, and nothing stops a static
 down by {shock_fall_static}, and by {topk_fall_static} on multisymbol_topk_l1, where trends of 10 and 13 % leave two of its
 seven grids behind: {topk_gain_static} at the end against {topk_gain} of `smart`. There `smart` hardly chose the symbol of the
 longer trend and dropped the other soon, but kept what it held of that one, which lost {link}, twice that symbol's budget,
-since a symbol that is not chosen has no budget to exceed. Over all runs its worst drawdown was {worst}. *What the table
-cannot say:* *won* is all or nearly all everywhere, since a cycle completes at its take-profit and losses stay in open or
-flattened cycles. The LEAN day's {lean_gain} is one bar at 22:08 that jumps by 2 % and comes back: {lean_inventory} of
-inventory for fills far from the mid, and a drawdown of {lean_fall}; no evidence. The six minutes of binance_btcusdt_6m are
-over before `smart` has warmed up. And thin_book and impact_spike have equal prices where seeds are equal, so that their
-static rows are the same: five kinds of day, not six.
+since a symbol that is not chosen has no budget to exceed. Three plans of up to 100 % of equity a side each want more than a
+leverage of 2.0, which counts resting orders: {refused} of the day's {intents} intents are entries refused for it. Over all
+runs its worst drawdown was {worst}. *What the table cannot say:* *won* is all or nearly all everywhere, since a cycle
+completes at its take-profit and losses stay in open or flattened cycles. The LEAN day's {lean_gain} is one bar at 22:08 that
+jumps by 2 % and comes back: {lean_inventory} of inventory for fills far from the mid, and a drawdown of {lean_fall}; no
+evidence. The six minutes of binance_btcusdt_6m are over before `smart` has warmed up. And thin_book and impact_spike have
+equal prices where seeds are equal, so that their static rows are the same: five kinds of day, not six.
 """
 DAYS_HEAD = """
 ## Twenty generated days of each character

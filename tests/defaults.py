@@ -121,7 +121,7 @@ CASES = (
     Case("side_mult_against", "1.25", "plans", TREND),
     Case("side_mult_with", "0.9", "plans", TREND),
     Case("alpha", "0.9", "plans"),
-    Case("step_min", "10bp", "plans", note="5 bp stand under the floor of fees and edge, 8 bp: only a value over that acts"),
+    Case("step_min", "10bp", "plans", note="5 bp is under the floor of fees and edge, 8 bp: only a value over that acts"),
     Case("shock_multiplier", {"vol_shock": "2.5"}, "plans", SHOCK),
     Case("min_step_ticks", 15, "plans", TOPK, note="a tick of LINK is 0.7 bp, so 12 ticks are the floor of fees and edge"),
     Case("levels_min", 4, "plans", SHOCK),
@@ -148,7 +148,7 @@ CASES = (
     Case("order_latency_ms", 100, "orders"),
     Case("cancel_latency_ms", 100, "orders"),
     Case("max_inventory_notional", "90%", "plans"),
-    Case("max_effective_leverage", "0.9", "plans", note="2.0 binds only where several symbols are full at once"),
+    Case("max_effective_leverage", "1.8", "intents", TOPK, note="three symbols of 100 % each want more: the guard refuses entries"),
     Case("max_open_orders", 30, "plans"),
     Case("max_open_orders_portfolio", 30, "plans"),
     Case("min_notional", "100", "plans", TREND),
@@ -244,12 +244,12 @@ def page(results: Mapping[str, Found | None]) -> str:
 
 HEAD = """# What each default changes
 
-`python -m tests.defaults --write` makes this page (about a minute on one core, with kernels compiled); tests/test_defaults.py holds it to the code.
+`python -m tests.defaults --write` makes this page (a minute on an idle core); tests/test_defaults.py holds it to the code.
 Each setting is changed alone, on top of a fixture's own settings, and the whole fixture is replayed with both values. The fixture
 is the first, from the one where the setting should matter, on which a stage's root moves (the hashes of config and input do not
-count). *first* is the stage of the first record that differs: the earliest event, and of its stages the first in the order of a step
-(SPEC 3.2); *expected* is the stage in which SPEC puts the setting's first effect, as the script declares it. *roots* says how many
-of the twelve stages' roots moved. *runs*: the policy, and the settings of both runs without which this one is not looked at.
+count). *first* is the stage of the first record that differs: the earliest event, and of its stages the first in the order of a
+step (SPEC 3.2); *expected* is the stage in which SPEC puts the setting's first effect, as the script declares it. *roots* says how
+many of the twelve stages' roots moved. *runs*: the policy, and settings of both runs without which this one is not looked at.
 
 | setting | default | other | runs | fixture | event | first | expected | roots | note |
 |---|---|---|---|---|---|---|---|---|---|
