@@ -102,7 +102,7 @@ LAYERS = [
     {"market", "plan", "orders", "protection", "selection"},
     {"sizing", "ledger"},
     {"cycle", "policies", "policies.static", "policies.smart"},
-    {"execution", "fills", "policies.own"},
+    {"execution", "fills", "policies.own", "policies.derivation"},
     {"engine", "data.validation", "data", "data.blocks", "data.text", "data.bars"},
     {"data.merging", "data.commands"},
     {"data.binance"},
@@ -111,7 +111,7 @@ LAYERS = [
     {"data.archive", "data.lean", "data.tardis", "data.tabular"},
     {"data.importing"},
     {"session"},
-    {"golden", "plot", "cli", "__main__", "__init__"},
+    {"golden", "plot", "explain", "cli", "__main__", "__init__"},
 ]
 HEAVY = {
     "pydantic": {"config", "data.instrument"},

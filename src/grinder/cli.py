@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"grinder {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_replay(commands)
+    _add_explain(commands)
     _add_verify(commands)
     _add_accept(commands)
     _add_import(commands)
@@ -88,6 +89,21 @@ def _add_replay(commands: Any) -> None:
     replay.add_argument("--plot", metavar="PNG", help="write the plot of price, ladder and fills")
     replay.add_argument("--save", metavar="FILE", help="write the whole run, to be read by gr.load")
     replay.set_defaults(run=_replay)
+
+
+def _add_explain(commands: Any) -> None:
+    explain = commands.add_parser(
+        "explain", help="say what was so at a moment of a replay, and what decided each number", epilog=_EPILOG
+    )
+    explain.add_argument(
+        "what", metavar="run", help="name of a fixture, its folder as ./folder, or a file that replay --save wrote"
+    )
+    explain.add_argument("--at", required=True, metavar="TIME", help='UTC, such as "2024-01-03 14:02"; the last event until then')
+    explain.add_argument("--symbol", help="whose state; default: the first")
+    explain.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting, such as policy=smart")
+    explain.add_argument("--fixture", help="of a saved run: what it replayed, to show what records alone do not tell")
+    explain.add_argument("--json", action="store_true", help="print one JSON object")
+    explain.set_defaults(run=_explain)
 
 
 def _add_verify(commands: Any) -> None:
@@ -283,6 +299,32 @@ def _replay(args: argparse.Namespace) -> int:
     else:
         _print(f"{run}\n{metrics}" if metrics else run, args.json)
     return 0
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from grinder.config import Config
+    from grinder.data.fixture import fixture
+    from grinder.run import load
+    from grinder.session import replay
+
+    if Path(args.what).is_file():
+        if args.set:
+            raise ConfigError("--set is for a fixture: a saved run has the settings that it ran with")
+        found = load(args.what).explain(_moment(args.at), args.symbol, fixture=args.fixture)
+    else:
+        if args.fixture:
+            raise ConfigError(f"--fixture is for a saved run, and there is no file {args.what}")
+        data = fixture(args.what, Config(**_settings(args.set)))
+        with _progress(f"replay {data.name}", "events") as progress:
+            run = replay(data, progress=progress)
+        found = run.explain(_moment(args.at), args.symbol)
+    _print(found.to_dict() if args.json else found, args.json)
+    return 0
+
+
+def _moment(text: str) -> int | str:
+    """A time as typed: ns where it is a whole number, else text."""
+    return int(text) if text.strip().isdecimal() and len(text) < 20 else text
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ __all__ = [
     "severity_of_strays",
     "since",
     "stale_due",
+    "strays_since",
     "thin_limits",
     "worth",
 ]
@@ -288,7 +289,7 @@ def severity_of_impact(gate, p):
 @kernel
 def severity_of_strays(gate, strays, p, ts):
     """Of the quarantined rows in the window before `ts`."""
-    recent = _strays_since(gate, strays, ts - p["quarantine_window_ns"])
+    recent = strays_since(gate, strays, ts - p["quarantine_window_ns"])
     return _reached(recent, p["quarantined_mid"], p["quarantined_high"], p["quarantined_extreme"])
 
 
@@ -317,7 +318,7 @@ def is_held(held, severity, p, ts):
 
 
 @kernel
-def _strays_since(gate, strays, then):
+def strays_since(gate, strays, then):
     count, n = 0, gate["n_strays"]
     for k in range(n - 1, max(0, n - len(strays)) - 1, -1):
         if strays[k % len(strays)] <= then:

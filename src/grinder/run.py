@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     import polars as pl
     from matplotlib.axes import Axes
 
+    from grinder.data.fixture import Fixture
+    from grinder.explain import Explanation, Moment
+    from grinder.policies.own import Policy
+
 __all__ = ["Run", "Table", "load"]
 
 FORMAT: Final = 2
@@ -121,6 +125,8 @@ class Run:
     provenance: dict[str, Any] = field(default_factory=dict)
     market: Events | None = None
     """The events seen, as views of the fixture's; None for a run that was loaded."""
+    source: tuple[Fixture, Policy | None] | None = None
+    """What it replayed, to replay a head of it again; never saved, so None for a run that was loaded."""
     saved_prices: np.ndarray | None = None
     saved_fill_mids: np.ndarray | None = None
 
@@ -226,6 +232,24 @@ class Run:
             "config": self.config.changed(),
             "provenance": self.provenance,
         }
+
+    def explain(
+        self, time: Moment, symbol: str | None = None, *, fixture: Fixture | str | os.PathLike[str] | None = None
+    ) -> Explanation:
+        """What was so at `time` and why: regime, gates, features, the plan, and what decided each of its numbers.
+
+        Args:
+            time: UTC text such as "2024-01-03 14:02", ns, a datetime or numpy.datetime64; the last event at or before it counts.
+            symbol: default: the first. fixture: for a run that was loaded, the fixture that it replayed.
+
+        >>> import grinder as gr
+        >>> run = gr.replay("range_day_l1", gr.Config(policy="smart"))
+        >>> run.explain("2024-01-03 14:02")["regime.regime"].text
+        'RANGE'
+        """
+        from grinder.explain import explain_run
+
+        return explain_run(self, time, symbol, fixture)
 
     def plot(self, symbol: str | None = None, ax: Axes | None = None) -> Axes:
         """Price, ladder and fills of one symbol (default: the first) over time; see `grinder.plot.price`."""

@@ -9,7 +9,7 @@ from grinder.records import Feature, Severity
 from grinder.regime import IS_WARM
 from grinder.units import LOSS_LIMIT, ONE, mul_div, mul_div_floor
 
-__all__ = ["allot", "score_of", "select"]
+__all__ = ["allot", "is_barred", "score_of", "score_terms", "select"]
 
 _HIGH: Final = int(Severity.HIGH)
 _DEPTH: Final = int(Feature.DEPTH_BID)
@@ -56,16 +56,23 @@ def is_barred(symbol, features, p):
 
 
 @kernel
-def score_of(symbol, features, p):
-    """`w_range*range_n + w_liq*liq_n - w_tox*tox_n - w_trend*trend_n`, each term floored to 1e-8."""
+def score_terms(symbol, features, p):
+    """`w_range*range_n`, `w_liq*liq_n`, `w_tox*tox_n` and `w_trend*trend_n`, each floored to 1e-8."""
     strength, limit = abs(features["trend_strength"]), 2 * p["trend_enter"]
     trend = ONE if strength >= limit else mul_div(strength, ONE, limit)
     return (
-        mul_div_floor(p["w_range"], ONE - features["efficiency_ratio"], ONE)
-        + mul_div_floor(p["w_liq"], _liquidity(features, p), ONE)
-        - mul_div_floor(p["w_tox"], symbol["toxicity"] * ONE // 3, ONE)
-        - mul_div_floor(p["w_trend"], trend, ONE)
+        mul_div_floor(p["w_range"], ONE - features["efficiency_ratio"], ONE),
+        mul_div_floor(p["w_liq"], _liquidity(features, p), ONE),
+        mul_div_floor(p["w_tox"], symbol["toxicity"] * ONE // 3, ONE),
+        mul_div_floor(p["w_trend"], trend, ONE),
     )
+
+
+@kernel
+def score_of(symbol, features, p):
+    """A symbol's score (SPEC 12)."""
+    ranging, liquid, toxic, trending = score_terms(symbol, features, p)
+    return ranging + liquid - toxic - trending
 
 
 @kernel

@@ -207,6 +207,7 @@ class _Session:
             world=self.world,
             provenance=provenance(self.policy),
             market=self.data.chunk(0, stop),
+            source=(self.data, self.policy),
         )
 
 

@@ -23,7 +23,22 @@ from grinder.units import (
     share_of,
 )
 
-__all__ = ["add_loss", "add_notional", "entries_loss", "farther", "fit_levels", "held_loss", "stress_price", "weigh_side"]
+__all__ = [
+    "add_loss",
+    "add_notional",
+    "entries_loss",
+    "farther",
+    "fit_levels",
+    "held_loss",
+    "is_too_small",
+    "notional_of",
+    "rooms",
+    "scale_to",
+    "spread_budget",
+    "stress_price",
+    "unit_loss",
+    "weigh_side",
+]
 
 _LEVELS_CLAMPED: Final = int(Reason.LEVELS_CLAMPED)
 _BUDGET_TOO_SMALL: Final = int(Reason.BUDGET_TOO_SMALL)
@@ -135,7 +150,7 @@ def fit_levels(inputs, p, plan, levels, side, width, step, places):
     while True:
         n, too_small = _size(inputs, p, plan["center"], levels, side, width, n)
         reasons |= too_small | _scale(inputs, p, levels, side, n)
-        if not _is_too_small(levels, n, p["min_notional"], inputs["tick_value"]):
+        if not is_too_small(levels, n, p["min_notional"], inputs["tick_value"]):
             break
         reasons |= _MIN_NOTIONAL
         cut = True
@@ -151,8 +166,8 @@ def _size(inputs, p, center, levels, side, width, n):
     while True:
         stress = stress_price(center, width, side, levels, n)
         loss = held_loss(inputs["position"], inputs["mid2"], stress, inputs["tick_value"])
-        _spread(max(0, inputs["budget"] - inputs["drawdown"] - loss), p, levels, n, stress, inputs["tick_value"])
-        if not _is_too_small(levels, n, p["min_notional"], inputs["tick_value"]):
+        spread_budget(max(0, inputs["budget"] - inputs["drawdown"] - loss), p, levels, n, stress, inputs["tick_value"])
+        if not is_too_small(levels, n, p["min_notional"], inputs["tick_value"]):
             return n, 0
         if n <= p["levels_min"]:
             return 0, _BUDGET_TOO_SMALL
@@ -160,17 +175,26 @@ def _size(inputs, p, center, levels, side, width, n):
 
 
 @kernel
-def _spread(budget, p, levels, n, stress, tick_value):
-    """Spread a budget over `n` levels, by equal notional (A) or tapered (B)."""
-    unit_loss = 0
+def unit_loss(p, levels, n, stress):
+    """`F`: what `n` levels of a notional of 1 lose at `stress`, weighed, with their fees; at least 1e-8."""
+    loss = 0
     for i in range(1, n + 1):
         price = levels[i]["px"]
         term = min(_TERM_LIMIT, -(-abs(price - stress) * ONE // price) + max(0, p["maker_fee"]))
-        unit_loss += mul_div_ceil(term, _weight(p, i, n), ONE)
-    unit_loss = max(1, unit_loss)
-    notional = _LEVEL_LIMIT
-    if budget // unit_loss < _LEVEL_LIMIT // ONE:
-        notional = mul_div(budget, ONE, unit_loss)
+        loss += mul_div_ceil(term, _weight(p, i, n), ONE)
+    return max(1, loss)
+
+
+@kernel
+def notional_of(budget, loss):
+    """`a`: the notional of a level of weight 1, `floor(budget * 1e8 / F)` atoms."""
+    return mul_div(budget, ONE, loss) if budget // loss < _LEVEL_LIMIT // ONE else _LEVEL_LIMIT
+
+
+@kernel
+def spread_budget(budget, p, levels, n, stress, tick_value):
+    """Spread a budget over `n` levels, by equal notional (A) or tapered (B)."""
+    notional = notional_of(budget, unit_loss(p, levels, n, stress))
     for i in range(1, n + 1):
         levels[i]["qty"] = min(MAX_QTY_LOTS, mul_div_floor(notional, _weight(p, i, n), ONE) // tick_value // levels[i]["px"])
 
@@ -185,7 +209,7 @@ def _weight(p, i, n):
 
 
 @kernel
-def _is_too_small(levels, n, min_notional, tick_value):
+def is_too_small(levels, n, min_notional, tick_value):
     """Whether one of `n` levels is under a lot or the least notional."""
     for i in range(1, n + 1):
         qty = levels[i]["qty"]
@@ -195,21 +219,32 @@ def _is_too_small(levels, n, min_notional, tick_value):
 
 
 @kernel
+def rooms(inputs, p, side):
+    """What the inventory cap and leverage leave for entries of a side, atoms (16.15)."""
+    profits = inputs["tp_buy"] if side > 0 else inputs["tp_sell"]
+    towards = side * inputs["position"] * inputs["mid2"] * (inputs["tick_value"] // 2)
+    leverage = share_of(max(0, inputs["equity"]), p["max_leverage"])
+    return inputs["max_inventory"] - towards - profits, leverage - inputs["gross"] - profits
+
+
+@kernel
+def scale_to(levels, n, room, tick_value):
+    """Quantities times `room / needed` where `n` levels need more than the room; returns what they needed, atoms."""
+    needed = 0
+    for i in range(1, n + 1):
+        needed += levels[i]["px"] * levels[i]["qty"] * tick_value
+    if needed > max(0, room):
+        for i in range(1, n + 1):
+            levels[i]["qty"] = mul_div(max(0, room), levels[i]["qty"], needed)
+    return needed
+
+
+@kernel
 def _scale(inputs, p, levels, side, n):
     """7.7 (1): quantities times `room / needed`, for the inventory cap, then for leverage."""
-    reasons, tick_value = 0, inputs["tick_value"]
-    profits = inputs["tp_buy"] if side > 0 else inputs["tp_sell"]
-    towards = side * inputs["position"] * inputs["mid2"] * (tick_value // 2)
-    leverage = share_of(max(0, inputs["equity"]), p["max_leverage"])
-    for room, reason in (
-        (inputs["max_inventory"] - towards - profits, _MAX_INVENTORY),
-        (leverage - inputs["gross"] - profits, _MAX_LEVERAGE),
-    ):
-        needed = 0
-        for i in range(1, n + 1):
-            needed += levels[i]["px"] * levels[i]["qty"] * tick_value
-        if needed > max(0, room):
+    reasons = 0
+    inventory, leverage = rooms(inputs, p, side)
+    for room, reason in ((inventory, _MAX_INVENTORY), (leverage, _MAX_LEVERAGE)):
+        if scale_to(levels, n, room, inputs["tick_value"]) > max(0, room):
             reasons |= reason
-            for i in range(1, n + 1):
-                levels[i]["qty"] = mul_div(max(0, room), levels[i]["qty"], needed)
     return reasons

@@ -19,7 +19,17 @@ from grinder.errors import ConfigError, InputFault
 from grinder.records import COMMAND, NONE, Command, Events, Stream
 from grinder.units import NS_PER_DAY
 
-__all__ = ["EVERY", "Instruction", "codes_of", "columns_of", "in_order", "insert_commands", "listed_commands", "split_commands"]
+__all__ = [
+    "EVERY",
+    "Instruction",
+    "codes_of",
+    "columns_of",
+    "in_order",
+    "insert_commands",
+    "listed_commands",
+    "split_commands",
+    "time_ns",
+]
 
 Instruction = tuple[int | str, Command | int | str, str | None]
 """(time, command, symbol or None for all) as `Fixture.with_commands` takes it."""
@@ -52,7 +62,7 @@ def columns_of(commands: Iterable[Instruction], symbols: Sequence[str]) -> dict[
             raise ConfigError(
                 f"command {given!r}: there is no symbol {symbol!r}; there are {', '.join(symbols)}, None is all of them"
             )
-        rows.append((_time_ns(time, given), NONE if symbol is None else symbols.index(symbol), _code(command, given)))
+        rows.append((time_ns(time, f"command {given!r}"), NONE if symbol is None else symbols.index(symbol), _code(command, given)))
     columns = np.array(rows, np.int64).reshape(-1, 3).T.copy()
     return in_order(dict(zip(("ts", "symbol", "command"), columns, strict=True)))
 
@@ -66,8 +76,12 @@ def _code(command: object, given: object) -> int:
     raise ConfigError(f"command {given!r}: there is no {command!r}; there are {_NAMES}")
 
 
-def _time_ns(time: object, given: object) -> int:
-    """A time in ns: an integer as it is, or ISO text in UTC, to the ns exactly."""
+def time_ns(time: object, what: str) -> int:
+    """A time in ns: an integer as it is, or ISO text in UTC, to the ns exactly; `what` it is of is for the error.
+
+    >>> time_ns("2024-01-03 14:02", "start")
+    1704290520000000000
+    """
     if isinstance(time, int | np.integer) and not isinstance(time, bool) and -_LIMIT < time < _LIMIT:
         return int(time)
     found = _ISO.fullmatch(time) if isinstance(time, str) else None
@@ -80,7 +94,7 @@ def _time_ns(time: object, given: object) -> int:
             days = -1
         if days >= 0 and hour < 24 and minute < 60 and second < 60:
             return days * NS_PER_DAY + (hour * 3600 + minute * 60 + second) * _SECOND + int(fraction.ljust(9, "0"))
-    raise ConfigError(f"command {given!r}: {time!r} is no time: give ns as an integer, or UTC text such as 2024-01-03T14:02:05.25")
+    raise ConfigError(f"{what}: {time!r} is no time: give ns as an integer, or UTC text such as 2024-01-03T14:02:05.25")
 
 
 def codes_of(commands: Any, file: object) -> Any:

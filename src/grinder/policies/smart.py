@@ -16,7 +16,24 @@ from grinder.regime import IS_WARM
 from grinder.sizing import fit_levels, weigh_side
 from grinder.units import MICRO, ONE, mul_div, mul_div_floor, share_of
 
-__all__ = ["decide_smart", "gather_inputs", "plan_grid", "replaces"]
+__all__ = [
+    "NATR_LIMIT",
+    "center_of",
+    "decide_smart",
+    "fee_floor",
+    "gather_inputs",
+    "l2_penalty",
+    "plan_grid",
+    "replaces",
+    "row_of",
+    "side_mult",
+    "skew_of",
+    "step_of",
+    "stress_terms",
+    "stress_width",
+    "wanted_step",
+    "width_of",
+]
 
 _GRID: Final = int(PlanKind.GRID)
 _FULL: Final = int(Adds.FULL)
@@ -41,7 +58,7 @@ _BUDGET_TOO_SMALL: Final = int(Reason.BUDGET_TOO_SMALL)
 _NO_VOLATILITY: Final = int(Reason.NO_VOLATILITY)
 _ALERT: Final = int(Alert.BUDGET_TOO_SMALL)
 _WARNING: Final = int(AlertLevel.WARNING)
-_NATR_LIMIT: Final = 100 * ONE
+NATR_LIMIT: Final = 100 * ONE
 """A NATR past which nothing can grow any more: every width is at its cap."""
 
 
@@ -55,7 +72,7 @@ def plan_grid(inputs, p, plan, ladder):
     Args:
         inputs: INPUTS. p: PARAMS. plan: PLAN, written. ladder: LEVEL (2, LADDER_SLOTS), side 0 down, 1 up, written.
     """
-    regime, natr = inputs["regime"], min(inputs["natr"], _NATR_LIMIT)
+    regime, natr = inputs["regime"], min(inputs["natr"], NATR_LIMIT)
     x = stress_width(p, regime, natr, l2_penalty(p, inputs["impact"], inputs["depth_short"]))
     step, reasons = step_of(p, regime, natr, inputs["mid2"])
     if inputs["depth_short"] != 0:
@@ -92,46 +109,68 @@ def is_trend(regime):
 
 
 @kernel
+def row_of(p, regime):
+    """A regime's root, `k_tail` and multiplier of the step (SPEC 7.2, 7.4); one without a row of its own has RANGE's (16.12)."""
+    if is_trend(regime):
+        return p["root_trend"], p["k_tail_trend"], p["shock_multiplier_trend"]
+    if regime == _VOL_SHOCK:
+        return p["root_vol_shock"], p["k_tail_vol_shock"], p["shock_multiplier_vol_shock"]
+    if regime == _THIN_BOOK:
+        return p["root_thin_book"], p["k_tail_thin_book"], p["shock_multiplier_thin_book"]
+    return p["root_range"], p["k_tail_range"], p["shock_multiplier_range"]
+
+
+@kernel
+def stress_terms(p, regime, natr, penalty):
+    """`sigma_H`, `k_tail * sigma_H`, and what X is before it is clamped."""
+    root, k_tail, _ = row_of(p, regime)
+    sigma = mul_div_floor(root, natr, ONE)  # a root may be far over 1e8, and NATR is what is bounded
+    tail = mul_div_floor(sigma, k_tail, ONE)
+    x = mul_div_floor(min(p["x_cap"], tail), penalty, ONE)  # what is left to multiply by is at least 1
+    if is_trend(regime):
+        x = mul_div_floor(x, p["trend_penalty"], ONE)
+    return sigma, tail, x
+
+
+@kernel
 def stress_width(p, regime, natr, penalty):
     """`X = clamp(k_tail * sigma_H * l2_penalty * trend_penalty, X_min, X_cap)` (SPEC 7.2)."""
-    trend = is_trend(regime)
-    if trend:
-        root, k_tail = p["root_trend"], p["k_tail_trend"]
-    elif regime == _VOL_SHOCK:
-        root, k_tail = p["root_vol_shock"], p["k_tail_vol_shock"]
-    elif regime == _THIN_BOOK:
-        root, k_tail = p["root_thin_book"], p["k_tail_thin_book"]
-    else:
-        root, k_tail = p["root_range"], p["k_tail_range"]
-    sigma = mul_div_floor(root, natr, ONE)  # a root may be far over 1e8, and NATR is what is bounded
-    x = min(p["x_cap"], mul_div_floor(sigma, k_tail, ONE))  # what follows is at least 1
-    x = mul_div_floor(x, penalty, ONE)
-    if trend:
-        x = mul_div_floor(x, p["trend_penalty"], ONE)
+    _, _, x = stress_terms(p, regime, natr, penalty)
     return min(max(x, p["x_min"]), p["x_cap"])
 
 
 @kernel
+def side_mult(p, regime, side):
+    """How X is stretched on a side: in a trend wider against it, narrower with it (SPEC 7.3)."""
+    if not is_trend(regime):
+        return ONE
+    return p["side_mult_against"] if side == (-1 if regime == _TREND_UP else 1) else p["side_mult_with"]
+
+
+@kernel
 def width_of(p, regime, side, x):
-    """How far a side reaches: in a trend wider against it, narrower with it (SPEC 7.3)."""
-    if is_trend(regime):
-        against = -1 if regime == _TREND_UP else 1
-        x = mul_div_floor(x, p["side_mult_against"] if side == against else p["side_mult_with"], ONE)
-    return min(max(x, p["x_min"]), p["x_cap"])
+    """How far a side reaches (SPEC 7.3)."""
+    return min(max(mul_div_floor(x, side_mult(p, regime, side), ONE), p["x_min"]), p["x_cap"])
+
+
+@kernel
+def wanted_step(p, regime, natr):
+    """`alpha * NATR * shock_multiplier` (SPEC 7.4)."""
+    _, _, multiplier = row_of(p, regime)
+    return mul_div_floor(mul_div_floor(natr, p["alpha"], ONE), multiplier, ONE)
+
+
+@kernel
+def fee_floor(p):
+    """The least step that pays its fees: `2 * max(0, maker_fee) + min_edge` (SPEC 7.4)."""
+    return 2 * max(0, p["maker_fee"]) + p["min_edge"]
 
 
 @kernel
 def step_of(p, regime, natr, mid2):
     """The step and which floor decided it (SPEC 7.4, 16.13); at most 100 %."""
-    multiplier = p["shock_multiplier_range"]
-    if is_trend(regime):
-        multiplier = p["shock_multiplier_trend"]
-    elif regime == _VOL_SHOCK:
-        multiplier = p["shock_multiplier_vol_shock"]
-    elif regime == _THIN_BOOK:
-        multiplier = p["shock_multiplier_thin_book"]
-    step, reasons = max(p["step_min"], mul_div_floor(mul_div_floor(natr, p["alpha"], ONE), multiplier, ONE)), 0
-    floor = 2 * max(0, p["maker_fee"]) + p["min_edge"]
+    step, reasons = max(p["step_min"], wanted_step(p, regime, natr)), 0
+    floor = fee_floor(p)
     if step < floor:
         step, reasons = floor, _STEP_FEE_FLOOR
     floor = tick_floor(mid2, p["min_step_ticks"])
@@ -141,16 +180,21 @@ def step_of(p, regime, natr, mid2):
 
 
 @kernel
-def center_of(p, inputs, step):
-    """The mid, shifted against the inventory by at most half a step (SPEC 7.5), in 1e-6 ticks."""
-    center = inputs["mid2"] * (MICRO // 2)
+def skew_of(p, inputs, step):
+    """The inventory ratio, and by how much of itself the center moves for it: at most half a step; sizes without a sign."""
     position, most = inputs["position"], inputs["max_inventory"]
     if most <= 0 or position == 0:
-        return center
+        return 0, 0
     notional = abs(position) * inputs["mid2"] * (inputs["tick_value"] // 2)
     held = ONE if notional >= most else mul_div(notional, ONE, most)
-    shift = min(mul_div_floor(p["skew_factor"], held, ONE), step // 2)
-    return mul_div_floor(center, ONE - shift if position > 0 else ONE + shift, ONE)
+    return held, min(mul_div_floor(p["skew_factor"], held, ONE), step // 2)
+
+
+@kernel
+def center_of(p, inputs, step):
+    """The mid, shifted against the inventory (SPEC 7.5), in 1e-6 ticks."""
+    _, shift = skew_of(p, inputs, step)
+    return mul_div_floor(inputs["mid2"] * (MICRO // 2), ONE - shift if inputs["position"] > 0 else ONE + shift, ONE)
 
 
 @kernel
