@@ -104,8 +104,11 @@ def _derive_side(inputs, p, plan, work, before, side, out):
     n = start_ladder(plan, work, side, min(max(out["asked"], p["levels_min"]), p["levels_max"]))
     out["kept"] = n
     out["inventory_room"], out["leverage_room"] = rooms(inputs, p, side)
+    out["sized"] = -1
     while True:
         n = _derive_sizes(inputs, p, plan["center"], work, side, n, out)
+        if out["sized"] < 0:
+            out["sized"] = n
         for k in range(out["tried"] + 1):
             before[k] = work[k]
         out["inventory_needed"] = scale_to(work, n, out["inventory_room"], tick_value)
@@ -132,6 +135,5 @@ def _derive_sizes(inputs, p, center, work, side, n, out):
             if n > p["levels_min"]:
                 n -= 1
                 continue
-            n = 0
-        out["sized"] = n
+            return 0
         return n
