@@ -83,6 +83,8 @@ def test_a_plan_by_hand():
     assert found["plan.plan"].value == row["plan"]
     assert (found["market.bid"].text, found["market.ask"].text) == ("999.49 USDT", "999.51 USDT")
     assert found["regime.regime"].text == "RANGE"
+    assert found["plan.budget"].why == "its equal part of the portfolio's 200.0000 USDT, split over 1"
+    assert found["plan.kind"].text == "GRID"
     assert found.event == run.events - 1
     assert found.ts == run.last_ts
 
@@ -342,6 +344,18 @@ def test_skew_is_named_and_signed():
     assert found["center.center"].why == "mid * (1 - skew)"
     assert found["center.center"].value < found["center.mid"].value * 500_000
     assert found["center.position"].text == BTC.quantity(found["center.position"].value)
+
+
+def test_a_candidate_that_was_dropped():
+    run = replay(tape(wave(60), replan_center="50", replan_levels=50))
+    rows = run.tables["plans"].records
+    at = next(row for row in rows[::-1] if row["event"] < run.events - 4)
+    found = [run.explain(int(ns)) for ns in run.market.ts[int(at["event"]) :]]
+    assert "plan.candidate" not in found[0]
+    later = [one for one in found if "plan.candidate" in one]
+    assert later
+    assert all(one["plan.plan"].value == found[0]["plan.plan"].value for one in later)
+    assert "center" in later[0]["plan.candidate"].text
 
 
 # Before a plan, under protection, without one

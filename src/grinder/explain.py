@@ -1,4 +1,4 @@
-"""`run.explain(time)`: what was so at a moment of a replay, and what decided each number of the plan in force (SPEC 7.8; ADR-0025).
+"""`run.explain(time)`: what was so at a moment of a replay, and what decided each number of the plan in force (SPEC 7.8).
 
 Records say what a plan is; why it is so follows from the inputs that it was made of. A run keeps the fixture that it replayed, so
 the state at any event is got exactly: by replaying the events up to it. Derivations use the engine's own formulas.
@@ -36,6 +36,7 @@ from grinder.records import (
     GateKind,
     Latch,
     Mode,
+    PlanKind,
     Reason,
     Regime,
     Severity,
@@ -480,10 +481,10 @@ class _Case:
         stale = [int(p["l1_stale_ns"]), int(p["l1_pause_ns"]), 10 * int(p["l1_pause_ns"])]
         shock = [f"a bar of {_plain(p['shock_tr'])} ATRs", f"3 bars of {_plain(p['shock_ratio'])} times the median NATR"]
         return [
-            (f"spread {show.price(one['ask_px'] - one['bid_px'])}", _limits(gate, "spread", show.price)),
+            (f"spread {show.price(one['ask_px'] - one['bid_px'])} {show.quote}", _limits(gate, "spread", show.price)),
             (impact, _limits(p, "impact", show.ratio)),
             (
-                f"moved {show.mid(abs(int(one['mid2']) - int(then)))} in {_span(int(p['jump_window_ns']))}",
+                f"moved {show.mid(abs(int(one['mid2']) - int(then)))} {show.quote} in {_span(int(p['jump_window_ns']))}",
                 _limits(gate, "jump", lambda limit: show.mid(-(-int(limit) // ONE))),
             ),
             (f"{strays} rows quarantined in {_span(int(p['quarantine_window_ns']))}", _limits(p, "quarantined", str)),
@@ -634,17 +635,44 @@ class _Case:
             Line("regime", int(row["regime"]), "code", Regime(row["regime"]).name),
             Line("mode", int(row["mode"]), "code", Mode(row["mode"]).name),
         ]
-        for name, unit in _PLAN_UNITS.items():
-            lines.append(Line(name, int(row[name]), unit, self.show.of(unit, int(row[name]))))
-        lines += [Line(name, int(row[name]), "code", Adds(row[name]).name) for name in ("adds_down", "adds_up")]
         made = self.heads.world(int(row["event"]))
+        for name, unit in _PLAN_UNITS.items():
+            why = self._why_budget(made) if name == "budget" and made is not None else ""
+            lines.append(Line(name, int(row[name]), unit, self.show.of(unit, int(row[name])), why))
+        lines += [Line(name, int(row[name]), "code", Adds(row[name]).name) for name in ("adds_down", "adds_up")]
         if made is not None:
-            reduce_only = int(made.plans[self.s]["reduce_only"])
-            why = "not selected, or the kill switch is latched" if reduce_only else ""
+            kind, reduce_only = PlanKind(made.plans[self.s]["kind"]), int(made.plans[self.s]["reduce_only"])
+            why = "not selected, or the kill switch is latched" if reduce_only and self.is_smart else ""
             lines.append(Line("reduce_only", reduce_only, "code", "yes" if reduce_only else "no", why))
+            lines.append(Line("kind", int(kind), "code", kind.name, "" if kind is PlanKind.GRID else "orders of the policy's own"))
+            lines += self._candidate(made)
         reasons = int(row["reasons"])
         names = ", ".join(str(one.name) for one in Reason if reasons & one)
         return [*lines, Line("reasons", reasons, "bits", names or "none")]
+
+    def _why_budget(self, made: World) -> str:
+        """Where a symbol's budget is from (SPEC 7.1)."""
+        if not self.is_smart:
+            return ""
+        if not made.symbols[self.s]["selected"]:
+            return "not selected"
+        whole = self.show.money(made.run[0]["budget"])
+        given = self.run.config.dd_budget_symbol
+        if given is not None and (not isinstance(given, dict) or self.run.symbols[self.s] in given):
+            return f"dd_budget_symbol, at most what the other parts leave of the portfolio's {whole}"
+        how = "weighted" if self.p["weighted"] else "equal"
+        return f"its {how} part of the portfolio's {whole}, split over {int(self.p['top_k'])}"
+
+    def _candidate(self, made: World) -> list[Line]:
+        """What the last decision came to, where it left the plan in force (SPEC 7.9)."""
+        if self.world is None or not self.is_smart or self.world.inputs[self.s] == made.inputs[self.s]:
+            return []
+        plan = _derived(self.world.inputs[self.s : self.s + 1].copy(), self.p).plan[0]
+        sides = f"{int(plan['levels_down'])} and {int(plan['levels_up'])} levels"
+        text = f"step {self.show.ratio(plan['step'])}, center {self.show.of('1e-6 ticks', int(plan['center']))}, {sides}"
+        return [
+            Line("candidate", int(plan["step"]), "1e-8", text, "of the last decision: it differs too little to replace the plan")
+        ]
 
     def _why_no_plan(self) -> str:
         if self.is_smart:
@@ -685,6 +713,24 @@ class _Case:
 # The derivation of a plan of `smart`
 
 
+class _Derived(NamedTuple):
+    """What `derive` writes."""
+
+    plan: np.ndarray
+    ladder: np.ndarray
+    before: np.ndarray
+    terms: np.ndarray
+    sides: np.ndarray
+
+
+def _derived(inputs: np.ndarray, p: Any) -> _Derived:
+    assert inputs.dtype == INPUTS
+    ladder, work, before = (np.zeros((2, LADDER_SLOTS), LEVEL) for _ in range(3))
+    out = _Derived(np.zeros(1, PLAN), ladder, before, np.zeros(1, TERMS), np.zeros(2, SIDE))
+    _call(derive, inputs[0], p, out.plan[0], ladder, work, before, out.terms[0], out.sides)
+    return out
+
+
 class _Derivation:
     """Every number of a plan, from the inputs that it was made of."""
 
@@ -692,10 +738,7 @@ class _Derivation:
         self.case, self.show, self.p, self.row = case, case.show, case.p, row
         self.inputs = made.inputs[case.s : case.s + 1].copy()
         self.off = _why_off(made.run[0], made.symbols[case.s])
-        self.plan, self.terms, self.sides = np.zeros(1, PLAN), np.zeros(1, TERMS), np.zeros(2, SIDE)
-        self.ladder, work, self.before = (np.zeros((2, LADDER_SLOTS), LEVEL) for _ in range(3))
-        assert self.inputs.dtype == INPUTS
-        _call(derive, self.inputs[0], self.p, self.plan[0], self.ladder, work, self.before, self.terms[0], self.sides)
+        self.plan, self.ladder, self.before, self.terms, self.sides = _derived(self.inputs, self.p)
         if not self.terms[0]["agrees"] or any(self.plan[0][name] != row[name] for name in STAGES["plans"][1:]):
             raise LedgerError(
                 f"plan {int(row['plan'])} of event {int(row['event'])} is not what its inputs give: a defect of grinder"
