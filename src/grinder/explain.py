@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from grinder.data.commands import time_ns
+from grinder.data.commands import parsed_time
 from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, LedgerError
@@ -196,7 +196,7 @@ def _nanoseconds(time: Moment) -> int:
     if isinstance(time, datetime):
         aware = time.replace(tzinfo=UTC) if time.tzinfo is None else time
         return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
-    return time_ns(time, "time")
+    return parsed_time(time, "time")
 
 
 # The state at an event

@@ -27,8 +27,8 @@ __all__ = [
     "in_order",
     "insert_commands",
     "listed_commands",
+    "parsed_time",
     "split_commands",
-    "time_ns",
 ]
 
 Instruction = tuple[int | str, Command | int | str, str | None]
@@ -62,7 +62,9 @@ def columns_of(commands: Iterable[Instruction], symbols: Sequence[str]) -> dict[
             raise ConfigError(
                 f"command {given!r}: there is no symbol {symbol!r}; there are {', '.join(symbols)}, None is all of them"
             )
-        rows.append((time_ns(time, f"command {given!r}"), NONE if symbol is None else symbols.index(symbol), _code(command, given)))
+        rows.append(
+            (parsed_time(time, f"command {given!r}"), NONE if symbol is None else symbols.index(symbol), _code(command, given))
+        )
     columns = np.array(rows, np.int64).reshape(-1, 3).T.copy()
     return in_order(dict(zip(("ts", "symbol", "command"), columns, strict=True)))
 
@@ -76,10 +78,10 @@ def _code(command: object, given: object) -> int:
     raise ConfigError(f"command {given!r}: there is no {command!r}; there are {_NAMES}")
 
 
-def time_ns(time: object, what: str) -> int:
+def parsed_time(time: object, what: str) -> int:
     """A time in ns: an integer as it is, or ISO text in UTC, to the ns exactly; `what` it is of is for the error.
 
-    >>> time_ns("2024-01-03 14:02", "start")
+    >>> parsed_time("2024-01-03 14:02", "start")
     1704290520000000000
     """
     if isinstance(time, int | np.integer) and not isinstance(time, bool) and -_LIMIT < time < _LIMIT:
