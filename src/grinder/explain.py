@@ -20,7 +20,7 @@ from grinder.data.commands import parsed_time
 from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, LedgerError
-from grinder.gates import mid_then, strays_since
+from grinder.gates import strays_since
 from grinder.policies.derivation import SIDE, TERMS, derive
 from grinder.protection import mode_of
 from grinder.records import (
@@ -40,6 +40,7 @@ from grinder.records import (
     Reason,
     Regime,
     Severity,
+    Stream,
     Toxicity,
     Trend,
     World,
@@ -268,6 +269,20 @@ class _Heads:
             self.made[event] = head
         return self.made[event].world
 
+    def moved(self, s: int, event: int, then: int, since: int) -> int | None:
+        """Half ticks from a symbol's mid at a time to that after an event; 0 if it had none from event `since` on."""
+        if self.source is None:
+            return None
+        e = self.source[0].events
+        ticks = (e.symbol[: event + 1] == s) & (e.fault[: event + 1] == 0)
+        ticks &= (e.kind[: event + 1] == Stream.QUOTES) | (e.kind[: event + 1] == Stream.BOOKS)
+        rows = np.flatnonzero(ticks)
+        before = rows[(e.ts[rows] <= then) & (rows >= since)]
+        if not len(before):
+            return 0
+        last, first = rows[-1], before[-1]
+        return abs(int(e.bid_px[last] + e.ask_px[last] - e.bid_px[first] - e.ask_px[first]))
+
     def _is_ours(self, head: Run, event: int) -> bool:
         for stage in STAGES:
             mine = self.run.tables[stage].records
@@ -472,8 +487,8 @@ class _Case:
         """What each input is now, and its limits; a limit of 0 is none."""
         assert self.world is not None
         show, p, one = self.show, self.p, self.world.symbols[self.s]
-        gate, mids = self.world.gates[self.s : self.s + 1].copy()[0], self.world.mids[self.s].copy()
-        then = _plainly(mid_then, gate, mids, self.ts - int(p["jump_window_ns"]), int(one["mid2"]))
+        gate, window = self.world.gates[self.s], int(p["jump_window_ns"])
+        moved = self.heads.moved(self.s, self.event, self.ts - window, int(gate["since"]))
         strays = _plainly(strays_since, gate, self.world.strays[self.s], self.ts - int(p["quarantine_window_ns"]))
         fresh = self.ts - int(gate["impact_ts"]) <= int(p["l2_stale_ns"])
         impact = "no fresh book" if not fresh else "depth under Q" if gate["impact"] < 0 else f"impact {show.ratio(gate['impact'])}"
@@ -484,7 +499,7 @@ class _Case:
             (f"spread {show.price(one['ask_px'] - one['bid_px'])} {show.quote}", _limits(gate, "spread", show.price)),
             (impact, _limits(p, "impact", show.ratio)),
             (
-                f"moved {show.mid(abs(int(one['mid2']) - int(then)))} {show.quote} in {_span(int(p['jump_window_ns']))}",
+                "move not recorded" if moved is None else f"moved {show.mid(moved)} {show.quote} in {_span(window)}",
                 _limits(gate, "jump", lambda limit: show.mid(-(-int(limit) // ONE))),
             ),
             (f"{strays} rows quarantined in {_span(int(p['quarantine_window_ns']))}", _limits(p, "quarantined", str)),

@@ -319,6 +319,7 @@ def is_held(held, severity, p, ts):
 
 @kernel
 def strays_since(gate, strays, then):
+    """How many quarantined rows of the symbol are later than `then`, of those that are kept."""
     count, n = 0, gate["n_strays"]
     for k in range(n - 1, max(0, n - len(strays)) - 1, -1):
         if strays[k % len(strays)] <= then:
