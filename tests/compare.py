@@ -120,7 +120,7 @@ def quantities(data: Fixture, config: Config, account: bool) -> dict[str, str]:
 
 def settings(data: Fixture, policy: str) -> Config:
     """The settings of a policy on a fixture: the fixture's own, and those that the comparison fixes."""
-    base = Config(maker_fee=FEE).over(data.config)
+    base = Config(policy="static", maker_fee=FEE).over(data.config)
     if policy == SMART:
         return Config(policy="smart").over(base)
     if policy == COMMITTED:
