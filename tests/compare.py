@@ -74,7 +74,7 @@ class Side(NamedTuple):
 def sides(data: Fixture, config: Config) -> list[list[Side]]:
     """The two sides of each symbol's static grid, from the plan that a replay records at the symbol's first quote."""
     seen = max(int(np.argmax(data.events.symbol == s)) for s in range(len(data.symbols)))
-    tables = replay(data, config, until=seen + 1).tables
+    tables = replay(data, Config(policy="static").over(config), until=seen + 1).tables
     out: list[list[Side]] = [[] for _ in data.symbols]
     for plan in tables["plans"].records:
         levels = tables["levels"].records

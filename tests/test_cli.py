@@ -102,7 +102,7 @@ def test_set_words():
         ("step=wide", "step: .*wide"),
         ("step=", "step: "),
         ("quantity=0.015", "quantity of SWING 0.015 is no multiple of 0.01"),
-        ("policy=smart", "policy: "),
+        ("policy=clever", "policy: "),
     ],
 )
 def test_wrong_settings(here, capsys, word, message):

@@ -355,7 +355,7 @@ def test_a_command_moves_no_bar_no_gate_and_no_limit_where_no_timer_is_due(seed,
     rng = random.Random(seed)
     seconds = [k for k in range(400) if (T0 // SECOND + k + 1) % 60]  # a bar ends at the first event after it
     times = [T0 + rng.choice(seconds) * SECOND + rng.choice((0, SECOND // 2)) for _ in range(50)]
-    orders = [(ts, "pause", rng.choice(("A", "B", None))) for ts in times]
+    orders = [(ts, "recover", rng.choice(("A", "B", None))) for ts in times]  # a pause is a regime
     asked = plain.with_commands(orders)
     who = idle if gated else None
     before, after = replay(plain, CONFIG, who), replay(asked, CONFIG, who)

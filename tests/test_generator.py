@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import grinder.data.generator as module
 from grinder.cli import main
+from grinder.config import Config
 from grinder.data import characters
 from grinder.data.characters import CHARACTERS, MARKETS, generate_fixture, own_seed, regenerate
 from grinder.data.fixture import Fixture, canonical_columns, fixture, read_manifest
@@ -155,7 +156,7 @@ def test_committed_days_follow_each_other():
 @pytest.mark.parametrize("name", COMMITTED)
 def test_a_committed_day_keeps_a_grid_busy(name):
     """Hundreds of fills on both sides, completed cycles that earn after fees, and the range day earns on the whole."""
-    run = replay(Fixture.open(folder(name)))
+    run = replay(Fixture.open(folder(name)), Config(policy="static"))
     summary = run.summary()
     assert min(summary["buys"], summary["sells"], summary["cycles"]) >= 100
     assert summary["realised"] != 0

@@ -16,6 +16,7 @@ from grinder.errors import LedgerError
 from grinder.policies.own import TargetState, WantedOrder, policy
 from grinder.records import STAGES, IntentKind, OrderState, Role
 from grinder.session import replay
+from tests.defaults import CASES
 from tests.tapes import case, reference_events
 from tests.test_gates import GATE_SETTINGS
 
@@ -376,7 +377,10 @@ def test_every_setting_that_matters_changes_a_stage(field):
 
 
 def test_every_setting_is_covered():
-    assert set(MATTERS) | set(GATE_SETTINGS) == set(Config.model_fields) - {"policy", "penetration"}
+    """Those of `smart` by the table of docs/DEFAULTS.md, which test_defaults.py holds to the code."""
+    elsewhere = {case.name for case in CASES if case.policy == "smart"}
+    elsewhere |= {"policy", "penetration", "max_consecutive_losses", "cooldown_ms"}
+    assert set(MATTERS) | set(GATE_SETTINGS) | elsewhere == set(Config.model_fields)
     cross = {"fill_model": "cross"}
     assert stage_roots(walk(), **cross) != stage_roots(walk(), **cross, penetration=300)
 
