@@ -155,6 +155,8 @@ CASES = (
     Case("order_rate", 10, "intents", beside={"order_burst": 40}, note="a burst of 100 is never used up, at 1 a second neither"),
     Case("order_burst", 40, "intents"),
     Case("dd_budget_pct", "1.5%", "ledger"),
+    Case("dd_budget", "150", "ledger"),
+    Case("dd_window_ms", 43_200_000, "ledger", beside={"dd_window": "rolling"}, note="parts of half an hour, not of an hour"),
     Case("dd_window", "session", "ledger", BINANCE, note="needs a midnight"),
     Case("dd_warn", "0.7", "ledger", TREND),
     Case("dd_clear", "0.4", "intents", SHOCK, beside={"dd_warn": "0.5"}, note="its end restores take-profits; at 0.8 none ends so"),
@@ -165,6 +167,8 @@ CASES = (
     Case("flatten_on_drawdown", False, "intents", TREND, note="needs a latch"),
     Case("flatten_on_emergency", True, "intents", IMPACT, note="needs toxicity EXTREME with a position"),
     Case("latch_on_extreme", True, "regimes", IMPACT, note="needs toxicity EXTREME"),
+    Case("risk_monitor", True, "gates", SHOCK, "static", note="`smart` looks at gates by itself"),
+    Case("alert_after_ms", 180_000, "alerts", SHOCK, note="needs toxicity that stays HIGH, or missing books"),
     Case("max_consecutive_losses", 1, "intents", TREND, "static", LOSING, note="at 2 bp no cycle of a fixture loses"),
     Case("cooldown_ms", 60_000, "intents", TREND, "static", LOSING | {"max_consecutive_losses": 1}, note="needs a halt"),
 )

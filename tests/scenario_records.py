@@ -44,6 +44,10 @@ def decimal(value: int, unit: Decimal | str) -> str:
     return plain(f"{Decimal(int(value)) * Decimal(unit):f}")
 
 
+def _seconds(value: int) -> str:
+    return decimal(value, "0.000000001")
+
+
 def percent(value: int) -> str:
     return decimal(value, "0.000001") + "%"
 
@@ -144,7 +148,7 @@ class Printer:
         return f"mark {mask(r.Cause, row['cause'])}", values
 
     def alerts(self, row: Any, instrument: Instrument) -> tuple[str, dict[str, str]]:
-        show = str if row["code"] == r.Alert.BREAKER else self.money
+        show = {r.Alert.BREAKER: str, r.Alert.TOXICITY: _seconds, r.Alert.L2_STALE: _seconds}.get(row["code"], self.money)
         values = {"value": show(row["value"]), "limit": show(row["limit"])}
         return f"alert {r.Alert(row['code']).name} {r.AlertLevel(row['level']).name}", values
 

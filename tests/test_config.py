@@ -81,6 +81,8 @@ SETTINGS = {  # name: (default, another legal value)
     "dd_budget_pct": ("0.02", 0),
     "dd_window": ("daily", "session"),
     "dd_warn": ("0.8", 1),
+    "dd_budget": (None, "200"),
+    "dd_window_ms": (86_400_000, 24_000),
     "step": ("0.001", "0.00100001"),
     "levels": (10, 50),
     "quantity": (None, "0.001"),
@@ -137,6 +139,8 @@ SETTINGS = {  # name: (default, another legal value)
     "latch_on_extreme": (False, True),
     "max_consecutive_losses": (0, 3),
     "cooldown_ms": (0, 5),
+    "risk_monitor": (False, True),
+    "alert_after_ms": (300_000, 1),
 }
 DEFAULTS = {name: default for name, (default, _) in SETTINGS.items()}
 OTHER = {name: other for name, (_, other) in SETTINGS.items() if other is not None}  # the rest goes with others only
@@ -146,7 +150,7 @@ INTEGERS = [
     *["ema_fast", "ema_slow", "top_n", "l2_stale_ms", "l1_stale_ms", "l1_pause_ms", "thin_ms", "thin_clear_ms", "baseline_bars"],
     *["baseline_bars_min", "spread_bars", "spread_bars_min", "jump_window_ms", "quarantine_window_ms", "clear_ms"],
     *["min_step_ticks", "levels_min", "levels_max", "replan_levels", "top_k", "select_every_ms", "throttle_ms", "cooldown_ms"],
-    *["max_consecutive_losses"],
+    *["max_consecutive_losses", "dd_window_ms", "alert_after_ms"],
 ]
 DECIMALS = [
     *["equity", "maker_fee", "min_edge", "max_jump", "max_effective_leverage", "min_notional", "dd_budget_pct", "dd_warn", "step"],
@@ -195,7 +199,17 @@ BAD = [
     ],
     *[(name, value) for name in LIMITS for value in (3, "3, 6, 20", [1, 2], [1, 2, 3, 4], [1, 2, "x"], [1, 2, -1])],
     *[("quarantined_limits", [1, 5, 100_001]), ("spread_limits", [1, 2, 501])],
-    *[("fill_model", "queue"), ("dd_window", "rolling"), ("atr_method", "ema"), ("policy", "clever"), ("policy", None)],
+    *[
+        ("fill_model", "queue"),
+        ("dd_window", "weekly"),
+        ("dd_window_ms", 86_400_001),
+        ("risk_monitor", 1),
+        ("dd_budget", "-1"),
+        ("dd_budget", "x"),
+        ("atr_method", "ema"),
+        ("policy", "clever"),
+        ("policy", None),
+    ],
     *[("sizing", "A"), ("allocator", 1), ("flatten_on_drawdown", 1), ("top_k", 6), ("levels_max", 51), ("x_cap", "91%")],
     *[
         ("k_tail", 2),
@@ -344,11 +358,13 @@ def test_params_are_the_settings_in_kernel_units():
         "min_edge": 0, "order_latency": 1_000_000, "cancel_latency": 7_000_000, "crosses": 1, "penetration": 3,
         "max_inventory_ratio": 0, "max_inventory_atoms": 1_000_000_000_000, "max_leverage": 50_000_000,
         "max_open_orders": 200, "max_open_orders_portfolio": 1, "min_notional": 750_000_000, "order_rate": 1,
-        "order_burst": 1, "dd_budget_pct": 2_000_000, "dd_warn": 70_000_000, "daily": 0, "policy": 1,
+        "order_burst": 1, "dd_budget_pct": 2_000_000, "dd_warn": 70_000_000, "roll_ns": 0, "parts": 0, "dd_budget": 20_000_000_000,
+        "policy": 1,
         "on_fill": 0, "step": 100_001, "levels": 50, "atr_bars": 10_000, "atr_sma": 1, "return_bars": 1, "range_eps": 15_000,
         "range_cap": 50_000_000, "ema_fast": 13, "ema_slow": 2,
         "top_n": 1, "impact_quote": 50_000_000, "wall_ratio": 125_000_000, "l2_stale_ns": 0,
-        "bars_kept": 10_000, "natrs_kept": 100, "strays_kept": 8, "gated": 0, "l1_stale_ns": 14_999_000_000,
+        "bars_kept": 10_000, "natrs_kept": 100, "strays_kept": 8, "gated": 1, "risk_monitor": 1, "alert_after_ns": 1_000_000,
+        "l1_stale_ns": 14_999_000_000,
         "l1_pause_ns": 60_001_000_000, "thin_quote": 0, "thin_quote_depth": 1_000_000, "thin_ns": 10**9, "thin_clear_ns": 2_000_000,
         "shock_ratio": 300_000_000, "shock_tr": 500_000_000, "baseline_bars": 97, "baseline_bars_min": 23, "spread_bars": 61,
         "spread_bars_min": 19, "spread_floor": 0, "spread_mid": 250_000_000, "spread_high": 500_000_000, "spread_extreme": 0,

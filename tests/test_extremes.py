@@ -24,7 +24,7 @@ from grinder.policies.smart import plan_grid, replaces, stress_width
 from grinder.records import FEATURES, INPUTS, LADDER_SLOTS, LEVEL, PLAN, SYMBOL, Feature, Reason, Role
 from grinder.selection import score_of
 from grinder.session import replay
-from grinder.sizing import add_loss, add_notional
+from grinder.sizing import add_loss
 from grinder.units import LOSS_LIMIT, mul_div, share_of
 from tests.extreme_tapes import outcome
 
@@ -254,8 +254,10 @@ def test_a_budget_may_grow_by_a_quarter_of_anything(grown, replaced):
 
 def test_losses_of_any_quantity_saturate():
     """A grid of one's own may ask for 2**31 lots of 2**33 atoms a tick."""
-    assert add_loss(1, 2**31, 100, 50, 2**33) == add_notional(1, 2**31, 100, 2**33) == LOSS_LIMIT
-    assert add_loss(1, 2**20, 100, 50, 2**33) == 1 + 50 * 2**53
+    assert add_loss(1, 2**31, 100, 50, 2**33, 0) == LOSS_LIMIT
+    assert add_loss(1, 2**31, 50, 50, 2**33, 10_000_000) == 1 + -(-(2**60) // 10)
+    assert add_loss(1, 2**20, 100, 50, 2**33, 0) == 1 + 50 * 2**53
+    assert add_loss(1, 2**20, 100, 50, 2**33, 3) == 1 + 50 * 2**53 + -(-100 * 2**53 * 3 // 10**8)
 
 
 def test_liquidity_of_any_reference():

@@ -322,7 +322,11 @@ MATTERS = {
     "order_burst": 4,
     "dd_budget_pct": "0.1%",
     "dd_window": "session",
+    "dd_window_ms": 240_000,
+    "dd_budget": "50",
     "dd_warn": "0.01",
+    "risk_monitor": True,
+    "alert_after_ms": 1_000,
     "atr_bars": 7,
     "atr_method": "sma",
     "return_bars": 30,
@@ -370,7 +374,12 @@ def test_every_setting_that_matters_changes_a_stage(field):
         base["bar_interval_ms"] = 1000  # enough bars to fill their windows
     if field == "cancel_latency_ms":
         base["order_latency_ms"] = 0
+    if field == "dd_window_ms":
+        base["dd_window"] = "rolling"
     fixture = changed = walk(with_books=field.startswith(("top_n", "impact", "wall", "l2")))
+    if field == "alert_after_ms":  # a quarantined row is HIGH, for a minute
+        fixture = changed = walk(spikes=[700])
+        base |= {"risk_monitor": True, "bar_interval_ms": 1000, "quarantined_limits": (1, 1, 50)}
     if field == "max_jump":  # a fixture is loaded with it
         fixture, changed = walk(spikes=[700]), walk(spikes=[700], max_jump=MATTERS[field])
     assert stage_roots(fixture, **base) != stage_roots(changed, **(base | {field: MATTERS[field]}))

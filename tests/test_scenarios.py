@@ -172,6 +172,19 @@ LINES = """
 12 an incumbent is replaced by switch_margin: challenger_replaces
 12 toxicity HIGH drops at once: toxic_symbol_is_dropped
 12 the spread limit: wide_spread_is_barred
+7.1 a rolling window forgets what was before it: rolling_window_forgets
+7.1 its budget is of the equity a window ago: budget_of_a_rolling_window
+11 a roll ends DAMAGE_CONTROL that nothing holds up: roll_ends_damage_control
+7.1 parts without an event roll too: silent_parts_roll_too
+10 a symbol's own threshold is a trip: own_budget_is_a_trip
+9 a taker walks a book: taker_walks_a_book
+9 a fresh one: taker_needs_a_fresh_book
+9 no displayed quantity is taken twice: levels_are_taken_once
+9 the best price is the last quote's: quote_is_newer_than_its_book
+11 the risk monitor stops every policy's entries: monitor_stops_entries
+11 at a shock too: monitor_looks_at_shocks
+13 toxicity HIGH sustained: toxicity_lasts
+13 L2 stale sustained: books_are_missing
 """
 """Lines of SPEC and the pair of scenarios that shows each: NAME where it triggers, NAME_nearly where it nearly does."""
 
@@ -184,6 +197,7 @@ budget_too_small_on_one_side over_the_budget_after_a_fill throttle_lets_profits_
 min_notional_never_bars_a_profit rate_limit_never_stops_a_profit post_only_in_a_wide_spread arrives_marketable
 no_latency_at_one_time cycle_opens_with_a_sell take_profit_outlives_plans reduce_only_two_on_one_event flatten_without_switch
 reset_before_the_flatten_filled order_life_of_a_flatten breaker_counts_losses_in_a_row window_rolls_to_a_new_peak
+rest_of_a_level_is_taken_later monitor_keeps_profits monitor_is_off toxicity_lasts_again books_never_were
 """
 """What shows a corner of a line above: an order of precedence, another way in which it nearly holds."""
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from grinder import units
 from grinder.errors import ConfigError, NumberError, RangeError
-from grinder.records import INSTRUMENT, LADDER_SLOTS, MAX_LEVELS, NONE, PolicyKind, _record
+from grinder.records import INSTRUMENT, LADDER_SLOTS, MAX_LEVELS, NONE, PARTS, PolicyKind, _record
 
 if TYPE_CHECKING:
     from grinder.data.instrument import Instrument
@@ -29,7 +29,7 @@ __all__ = ["PARAMS", "Config", "canonical_json", "checked"]
 PARAMS: Final = _record(
     "symbols equity bar_ns max_gap_ns maker_fee min_edge order_latency cancel_latency crosses penetration "
     "max_inventory_ratio max_inventory_atoms max_leverage max_open_orders max_open_orders_portfolio min_notional "
-    "order_rate order_burst dd_budget_pct dd_warn daily policy on_fill step levels "
+    "order_rate order_burst dd_budget_pct dd_budget dd_warn roll_ns parts policy on_fill step levels "
     "atr_bars atr_sma return_bars range_eps range_cap ema_fast ema_slow top_n impact_quote wall_ratio l2_stale_ns "
     "bars_kept natrs_kept strays_kept gated l1_stale_ns l1_pause_ns thin_quote thin_quote_depth thin_ns thin_clear_ns "
     "shock_ratio shock_tr baseline_bars baseline_bars_min spread_bars spread_bars_min spread_floor spread_mid spread_high "
@@ -39,10 +39,11 @@ PARAMS: Final = _record(
     "shock_multiplier_range shock_multiplier_trend shock_multiplier_vol_shock shock_multiplier_thin_book trend_penalty x_min x_cap "
     "side_mult_against side_mult_with impact_ref alpha step_min min_step_ticks levels_min levels_max tapered max_weight_ratio "
     "skew_factor replan_levels replan_center weighted throttle_ns taker_fee slippage dd_clear dc_tp_mult flatten_on_drawdown "
-    "flatten_on_emergency latch_on_extreme max_consecutive_losses cooldown_ns top_k select_every_ns switch_margin liq_ref "
-    "select_spread select_funding w_range w_liq w_tox w_trend"
+    "flatten_on_emergency latch_on_extreme risk_monitor max_consecutive_losses cooldown_ns alert_after_ns top_k select_every_ns "
+    "switch_margin liq_ref select_spread select_funding w_range w_liq w_tox w_trend"
 )
-"""One row of settings as integers: ns, atoms, 1e-8 ratios; `crosses` 1: cross; `max_inventory_atoms` -1: use the ratio."""
+"""One row of settings as integers: ns, atoms, 1e-8 ratios; `crosses` 1: cross; `max_inventory_atoms` and `dd_budget` -1: use
+the ratio; `roll_ns`: by what a drawdown window rolls, 0: never; `parts`: how many of those it looks back."""
 
 MAX_BARS: Final = 10_000
 """The longest window of bars."""
@@ -55,7 +56,7 @@ WINDOWS: Final = ("atr_bars", "return_bars", "ema_fast", "ema_slow")
 """Settings that are a number of bars."""
 COUNTS: Final = (
     *("baseline_bars", "baseline_bars_min", "spread_bars_min", "min_step_ticks", "levels_min", "levels_max", "replan_levels"),
-    *("max_consecutive_losses", "top_k", "flatten_on_drawdown", "flatten_on_emergency", "latch_on_extreme"),
+    *("max_consecutive_losses", "top_k", "flatten_on_drawdown", "flatten_on_emergency", "latch_on_extreme", "risk_monitor"),
 )
 RATIOS: Final = tuple(
     (
@@ -134,12 +135,14 @@ def _by_regime(**defaults: Any) -> BeforeValidator:
     return BeforeValidator(complete)
 
 
+def _amount(value: object) -> object:
+    return None if value is None else _decimal(value)
+
+
 def _budgets(value: object) -> object:
-    if value is None:
-        return None
     if isinstance(value, Mapping):
         return dict(sorted((str(symbol), _decimal(budget)) for symbol, budget in value.items()))
-    return _decimal(value)
+    return _amount(value)
 
 
 Ratio = Annotated[Decimal, BeforeValidator(_ratio)]
@@ -290,7 +293,13 @@ class Config(BaseModel):
     order_burst: int = Field(100, strict=True, ge=1, le=1_000_000, description="orders at once")
     # Drawdown (SPEC 7.1, 10)
     dd_budget_pct: Ratio = Field(Decimal("0.02"), ge=0, le=1, description="of window-start equity")
-    dd_window: Literal["daily", "session"] = Field("daily", description="when the drawdown window rolls")
+    dd_budget: Annotated[Decimal | None, BeforeValidator(_amount)] = Field(
+        None, ge=0, description="quote; the portfolio's budget, in place of `dd_budget_pct`"
+    )
+    dd_window: Literal["daily", "session", "rolling"] = Field("daily", description="when the drawdown window rolls")
+    dd_window_ms: int = Field(
+        86_400_000, strict=True, ge=PARTS, le=MAX_MS, multiple_of=PARTS, description="ms; how far a `rolling` window looks back"
+    )
     dd_warn: Ratio = Field(Decimal("0.8"), gt=0, le=1, description="share of the budget over which DAMAGE_CONTROL begins")
     dd_clear: Ratio = Field(Decimal("0.6"), ge=0, le=1, description="share of the budget under which it ends, at most `dd_warn`")
     allocator: Literal["equal", "weighted"] = Field("equal", description="how the budget is split over the chosen symbols")
@@ -305,6 +314,12 @@ class Config(BaseModel):
     latch_on_extreme: bool = Field(False, strict=True, description="latch the kill switch at toxicity EXTREME")
     max_consecutive_losses: int = Field(0, strict=True, ge=0, le=1_000_000, description="lost cycles that halt entries; 0: off")
     cooldown_ms: Milliseconds = Field(0, description="ms after which a halt ends; 0: at a reset")
+    risk_monitor: bool = Field(
+        False, strict=True, description="no entries of any policy while the shock gate is up or toxicity is HIGH; turns gates on"
+    )
+    alert_after_ms: int = Field(
+        300_000, strict=True, ge=1, le=MAX_MS, description="ms for which toxicity is HIGH, or books are missing, until an alert"
+    )
 
     def __init__(self, /, **values: Any) -> None:
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
@@ -416,6 +431,7 @@ class Config(BaseModel):
             "clear",
             "throttle",
             "cooldown",
+            "alert_after",
         ):
             row[f"{field}_ns"] = getattr(self, f"{field}_ms") * units.NS_PER_MS
         for field in ("thin_quote", "thin_quote_depth"):
@@ -427,9 +443,13 @@ class Config(BaseModel):
             row[f"quarantined_{severity}"] = limit
         row["impact_quote"] = units.exact_units(self.impact_quote, atom, "impact_quote")
         row["min_notional"] = units.exact_units(self.min_notional, atom, "min_notional")
-        row["daily"] = self.dd_window == "daily"
+        row["dd_budget"] = NONE if self.dd_budget is None else units.exact_units(self.dd_budget, atom, "dd_budget")
+        if self.dd_window != "session":
+            rolling = self.dd_window == "rolling"
+            row["parts"] = PARTS if rolling else 0
+            row["roll_ns"] = self.dd_window_ms * units.NS_PER_MS // PARTS if rolling else units.NS_PER_DAY
         smart = self.policy == "smart"
-        row["policy"], row["gated"] = PolicyKind.SMART if smart else PolicyKind.STATIC, smart
+        row["policy"], row["gated"] = PolicyKind.SMART if smart else PolicyKind.STATIC, smart or self.risk_monitor
         row["top_k"] = min(self.top_k, len(instruments)) if smart else len(instruments)
         return out, self._instrument_rows(instruments, price_range, equity, inventory)
 

@@ -10,7 +10,7 @@ from grinder._jit import kernel
 from grinder.plan import grow_ladder, ladder_price, ladder_reach
 from grinder.protection import count_result, has_adds_off, is_flattening, is_in_emergency
 from grinder.records import BUY, NONE, SELL, SLOT, Adds, PlanKind, Reason, Role, SlotState, Trend, World
-from grinder.sizing import add_loss, add_notional, entries_loss, farther, held_loss
+from grinder.sizing import add_loss, farther, held_loss
 from grinder.units import ONE, mul_div_ceil, mul_div_floor
 
 __all__ = ["close_cycle", "end_cycles", "list_wanted", "open_cycle", "slots", "take_profit_price"]
@@ -206,11 +206,10 @@ def _refuse_over_budget(plan, symbol, wants, first, end, side, tick_value, maker
     while end > first:
         stress = farther(side, plan["stress_down"] if side > 0 else plan["stress_up"], wants[end - 1]["px"])
         held = held_loss(symbol["position"], symbol["mid2"], stress, tick_value)
-        loss, notional = 0, 0
+        loss = 0
         for w in range(first, end):
-            loss = add_loss(loss, wants[w]["qty"], wants[w]["px"], stress, tick_value)
-            notional = add_notional(notional, wants[w]["qty"], wants[w]["px"], tick_value)
-        if entries_loss(loss, notional, maker_fee) <= max(0, symbol["budget"] - symbol["drawdown"] - held):
+            loss = add_loss(loss, wants[w]["qty"], wants[w]["px"], stress, tick_value, maker_fee)
+        if loss <= max(0, symbol["budget"] - symbol["drawdown"] - held):
             return
         end -= 1
         wants[end]["refused"] = _BUDGET

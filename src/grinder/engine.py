@@ -20,7 +20,7 @@ from grinder.market import open_market
 from grinder.orders import apply_due_changes, set_touches
 from grinder.policies.smart import decide_smart
 from grinder.policies.static import decide_static
-from grinder.protection import end_cooldowns, guard, obey, set_latch
+from grinder.protection import end_cooldowns, guard, note_bar, note_toxicity, obey, set_latch
 from grinder.records import (
     LADDER_SLOTS,
     NEVER,
@@ -95,6 +95,7 @@ def initial_world(params: Any, instruments: Any, first_ts: int) -> World:
         run["next_wake"] = run["next_select"] = first_ts
     world.symbols["selected"] = p["policy"] != _SMART or symbols == 1
     world.symbols["halt_due"], world.symbols["entries_ts"] = NEVER, _LONG_AGO
+    world.symbols["toxic_ts"] = world.symbols["bookless_ts"] = NEVER
     run["tokens"] = int(params[0]["order_burst"]) * 1_000_000_000
     world.features["absent"] = ALL_ABSENT
     world.symbols["regime"] = _PAUSED if p["gated"] else _RANGE
@@ -102,14 +103,15 @@ def initial_world(params: Any, instruments: Any, first_ts: int) -> World:
     for s in range(symbols):
         set_touches(world, s)
     open_market(world, params, first_ts)
-    open_ledger(world, params, instruments)
+    open_ledger(world, params, instruments, first_ts)
     return world
 
 
-def rows_per_event(world: World) -> int:
-    """The most rows that one event can add to a stage: every order of every symbol changed and replaced, every level recorded."""
+def rows_per_event(world: World, depth: int) -> int:
+    """The most rows that one event can add to a stage: every order of every symbol changed and replaced, every level recorded,
+    every one of `depth` levels of a book taken."""
     symbols, room = world.orders.shape
-    return int(symbols * (len(world.intents) + 4 * room + 2 * LADDER_SLOTS) + 8)
+    return int(symbols * (len(world.intents) + 4 * room + 2 * LADDER_SLOTS + depth) + 8)
 
 
 @kernel
@@ -183,6 +185,8 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
             _set_trend(world.symbols[closing], edges[end]["b"])
         elif kind == _ROLL:  # after the bars, of which budgets may be a function
             roll_window(world, params, instruments, tape, event, ts)
+            if params[0]["gated"] != 0:
+                guard(world, params, instruments, tape, event, ts)
         end += 1
     # 2. Book.
     symbol = world.symbols[s]
@@ -194,7 +198,7 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
     # 3. Fills.
     if events.fault[i] == 0 and events.kind[i] != _COMMANDS and symbol["mid2"] != 0:
         if touches_symbol(symbol, params[0], symbol["bid_px"], symbol["ask_px"]):
-            match(world, params, instruments, tape, event, ts, s)
+            match(world, params, instruments, events, tape, event, ts, i, s)
         if symbol["mid2"] <= symbol["trip_low"] or symbol["mid2"] >= symbol["trip_high"]:
             symbol["cause"] |= _CAUSE_TRIP
     # 4. Ledger.
@@ -202,7 +206,9 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
         mark(world, params, instruments, tape, event, ts)
         if params[0]["gated"] != 0:
             guard(world, params, instruments, tape, event, ts)
-    # 5. Gates are exogenous: `observe` has moved them. 6. Regimes.
+    # 5. Gates are exogenous: `observe` has moved them; what lasts is looked at when bars close. 6. Regimes.
+    if params[0]["gated"] != 0:
+        _note_bars(world, params, edges, cursor, end, tape, event, ts)
     for s in range(len(world.symbols)):
         if world.symbols[s]["judge"] != 0:
             world.symbols[s]["judge"] = 0
@@ -228,7 +234,7 @@ def _take_edges(world, params, instruments, edges, cursor, end):
         elif kind == _COMMAND:
             obey(world, params, edge["a"], edge["symbol"])
         elif kind == _GATE:
-            _take_gates(world.symbols[edge["symbol"]], edge["a"], edge["b"])
+            _take_gates(world.symbols[edge["symbol"]], edge["a"], edge["b"], params[0]["risk_monitor"])
             extreme = world.symbols[edge["symbol"]]["toxicity"] >= _EXTREME
             if extreme and params[0]["latch_on_extreme"] != 0 and world.run[0]["latch"] == 0:
                 set_latch(world, _LATCHED_BY_EXTREME)
@@ -241,6 +247,18 @@ def _take_edges(world, params, instruments, edges, cursor, end):
 
 
 @kernel
+def _note_bars(world, params, edges, cursor, end, tape, event, ts):
+    """Alerts of what lasts: toxicity as of before this event, and books of the bars that closed."""
+    for s in range(len(world.symbols)):
+        for e in range(cursor, end):
+            if edges[e]["kind"] == _BAR and edges[e]["symbol"] == s:
+                note_bar(world.symbols[s], world.features[s]["absent"], params[0], tape, event, ts, s)
+    for e in range(cursor, end):
+        if edges[e]["kind"] == _GATE:
+            note_toxicity(world.symbols[edges[e]["symbol"]], ts)
+
+
+@kernel
 def _set_trend(symbol, trend):
     """A change of the trend state ends what ONCE remembers (SPEC 16.5)."""
     if trend != symbol["trend"]:
@@ -248,10 +266,12 @@ def _set_trend(symbol, trend):
 
 
 @kernel
-def _take_gates(symbol, levels, reasons):
-    """Gates of a symbol: one whose level moved is a mark and asks for a decision (SPEC 3.2, 10)."""
+def _take_gates(symbol, levels, reasons, monitored):
+    """Gates of a symbol: one whose level moved is a mark and asks for a decision (SPEC 3.2, 10); where the risk monitor looks at
+    them, for a reconciliation too."""
     if levels >> 20:
         symbol["decide"] = 1
+        symbol["settled"] = 0 if monitored else symbol["settled"]
         symbol["cause"] |= _CAUSE_GATE
     symbol["stale"], symbol["thin"], symbol["severe"] = levels & 15, levels >> 4 & 15, levels >> 8 & 15
     symbol["shock"], symbol["toxicity"], symbol["reasons"] = levels >> 12 & 15, levels >> 16 & 15, reasons

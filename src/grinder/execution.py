@@ -9,7 +9,7 @@ from typing import Final
 
 from grinder._jit import kernel
 from grinder.cycle import list_wanted
-from grinder.orders import FAULT_TOO_MANY_ORDERS, coming_px, coming_qty, count_orders, put_order
+from grinder.orders import FAULT_TOO_MANY_ORDERS, coming_px, count_orders, open_lots, put_order, worst_lots
 from grinder.protection import mode_of
 from grinder.records import NONE, IntentKind, Mode, OrderState, PolicyKind, Reason, Role
 from grinder.units import share_of
@@ -260,7 +260,7 @@ def _refusal(world, params, instruments, ts, s, intent):
     """Why an entry may not be sent, as a reason bit; 0 if it may. The first refusal of the ladder wins."""
     p, run, symbol, instrument = params[0], world.run[0], world.symbols[s], instruments[s]
     side, px, qty = intent["side"], intent["px"], intent["qty"]
-    exposed = side * symbol["position"] + _same_side(world, s, side, intent["slot"], qty)
+    exposed = side * symbol["position"] + open_lots(world, s, side, intent["slot"], qty)
     if exposed > run["max_inventory"] // (symbol["mid2"] * instrument["half_tick_value"]):
         return _MAX_INVENTORY
     if _gross(world, instruments, s, side, intent["slot"], qty) > share_of(max(0, run["equity"]), p["max_leverage"]):
@@ -285,28 +285,8 @@ def _reduce_refusal(world, params, instruments, s, intent):
         crowded = intent["kind"] == _PLACE and _reduce_only_orders(world, s) >= params[0]["max_open_orders"]
         return _MAX_OPEN_ORDERS if crowded else 0
     side = intent["side"]
-    exposed = side * world.symbols[s]["position"] + _same_side(world, s, side, intent["slot"], intent["qty"])
+    exposed = side * world.symbols[s]["position"] + open_lots(world, s, side, intent["slot"], intent["qty"])
     return _HARD_CAP if exposed > instruments[s]["hard_cap"] else 0
-
-
-@kernel
-def _same_side(world, s, side, slot, qty):
-    """What a side can still add once order `slot` (-1: a new one) wants `qty`: open and in-flight, each at its larger quantity.
-
-    Reduce-only orders count up to the opposite position, which is all that they can close.
-    """
-    total, closing = qty if slot == NONE else 0, 0
-    orders = world.orders[s]
-    for j in range(world.symbols[s]["n_orders"]):
-        order = orders[j]
-        if order["side"] == side:
-            largest = max(order["qty"], coming_qty(order))
-            largest = max(largest, qty) if j == slot else largest
-            if order["role"] == _ENTRY or order["role"] == _TAKE_PROFIT:
-                total += largest
-            else:
-                closing += largest
-    return total + min(closing, max(0, -side * world.symbols[s]["position"]))
 
 
 @kernel
@@ -314,12 +294,9 @@ def _gross(world, instruments, changed, side, slot, qty):
     """Portfolio gross notional at the last mids if all open orders of the worse side of each symbol filled."""
     total = 0
     for s in range(len(world.symbols)):
-        symbol = world.symbols[s]
-        mine = s == changed
-        buys = _same_side(world, s, 1, slot if mine and side > 0 else NONE, qty if mine and side > 0 else 0)
-        sells = _same_side(world, s, -1, slot if mine and side < 0 else NONE, qty if mine and side < 0 else 0)
-        lots = max(abs(symbol["position"] + buys), abs(symbol["position"] - sells))
-        total += symbol["mid2"] * instruments[s]["half_tick_value"] * lots
+        buys, sells = s == changed and side > 0, s == changed and side < 0
+        lots = worst_lots(world, s, slot if buys else NONE, qty if buys else 0, slot if sells else NONE, qty if sells else 0)
+        total += world.symbols[s]["mid2"] * instruments[s]["half_tick_value"] * lots
     return total
 
 

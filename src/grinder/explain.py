@@ -22,7 +22,7 @@ from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, LedgerError
 from grinder.gates import strays_since
 from grinder.policies.derivation import SIDE, TERMS, derive
-from grinder.protection import mode_of
+from grinder.protection import is_triggered, mode_of
 from grinder.records import (
     INPUTS,
     LADDER_SLOTS,
@@ -522,10 +522,12 @@ class _Case:
             else:
                 lines.append(Line(f"{name}_drawdown", None, "", "not marked yet"))
                 continue
-            drawdown, budget = int(state["drawdown"]), int(state["budget"])
+            drawdown, budget, what = int(state["drawdown"]), int(state["budget"]), "a budget of"
+            if budget == 0 and s != NONE and self.world is not None and state["limit"] > 0:
+                budget, what = int(state["limit"]), "the last budget that it had,"
             share = f", {self.show.ratio(drawdown * ONE // budget)} of it" if budget > 0 else ""
             marked = f"at the last mark, {_clock(int(marks[-1]['ts']))}" if len(marks) else "not marked yet"
-            why = f"of a budget of {self.show.money(budget)}{share}; {marked}"
+            why = f"of {what} {self.show.money(budget)}{share}; {marked}"
             lines.append(Line(f"{name}_drawdown", drawdown, "atoms", self.show.money(drawdown), why))
         return lines if self.world is None else self._modes(self.world) + lines
 
@@ -540,12 +542,15 @@ class _Case:
             ("halted", f"by the circuit breaker {until}"),
             ("over_budget", "the symbol's drawdown was over its budget: no entries until the window rolls"),
         ]
+        monitored = self.p["risk_monitor"] and _plainly(is_triggered, one)
+        monitor = [Line("risk_monitor", 1, "code", "triggered", "a shock, or toxicity is HIGH: no entries")] if monitored else []
         held_now = self.show.quantity(one["position"])
         return [
             Line("mode", int(mode), "code", mode.name, self._why_mode(mode, damaged)),
             Line("latch", int(latch), "code", latch.name, f"by {_LATCHED[latch]}" if latch else "the kill switch is not latched"),
             Line("damage_control", len(damaged), "count", "on" if damaged else "off", ", ".join(damaged)),
             *(Line(name, 1, "code", "yes", why) for name, why in stops if one[name]),
+            *monitor,
             Line("position", int(one["position"]), "lots", held_now, f"{int(one['n_cycles'])} open cycles"),
         ]
 
@@ -907,7 +912,7 @@ class _Derivation:
             self._money("held_loss", side["held"], "what the open position loses from the mid to p_stress"),
             self._money("side_budget", side["budget"], parts + (", at least 0" if left < 0 else "")),
             self._ratio("F", side["unit_loss"], f"what {tried} levels of 1 lose at p_stress with their fees, {how}"),
-            self._money("a", side["notional"], "side_budget / F: a level's notional"),
+            self._money("a", side["notional"], "side_budget, less an atom a level, / F: a level's notional"),
             Line("levels_sized", sized, "count", str(sized), cut),
         ]  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from grinder._jit import kernel
 from grinder.cycle import close_cycle, end_cycles, open_cycle
-from grinder.index import BLOCK
+from grinder.index import BLOCK, last_book
 from grinder.ledger import book_fill
 from grinder.orders import order_state, put_order, remove_order, set_touches
 from grinder.records import BUY, NONE, SELL, IntentKind, OrderState, Role
@@ -86,17 +86,20 @@ def touches_symbol(symbol, p, bid, ask):
 
 
 @kernel
-def match(world, params, instruments, tape, event, ts, s):
+def match(world, params, instruments, events, tape, event, ts, i, s):
     """Fill what the symbol's L1 state touches: all BUYs, highest limit first, then all SELLs, lowest first, ties by order id.
 
     A market order has the best price of its side.
+
+    Args:
+        events, i: the stretch of events, of which row `i` is in hand.
     """
     touched, filled = False, 0
     for side in (BUY, SELL):
         j = _next_market_order(world, s, side, 0)
         while j >= 0:
             before = world.symbols[s]["n_orders"]
-            took = _fill_market(world, params, instruments, tape, event, ts, s, j)
+            took = _fill_market(world, params, instruments, events, tape, event, ts, i, s, j)
             touched, filled = touched or took > 0 or world.symbols[s]["n_orders"] < before, filled + took
             j = _next_market_order(world, s, side, j + 1 - before + world.symbols[s]["n_orders"])
         j = _best_touched(world, params, s, side)
@@ -159,34 +162,73 @@ def _fill(world, params, instruments, tape, event, ts, s, j):
 
 
 @kernel
-def _fill_market(world, params, instruments, tape, event, ts, s, j):
-    """A market order, which only ever closes a position, takes what is displayed at the best price, plus slippage (SPEC 9).
+def _fill_market(world, params, instruments, events, tape, event, ts, i, s, j):
+    """A market order, which only ever closes a position, walks the symbol's fresh book, or takes what is displayed at the best
+    price plus slippage (SPEC 9).
 
-    What the position does not need any more is cut off, what is not displayed is carried. Its lots come off open cycles.
-    Returns the quantity that was filled.
+    What the position does not need any more is cut off, what is not displayed is carried. Returns the quantity that was filled.
     """
     order, symbol, p = world.orders[s, j], world.symbols[s], params[0]
-    side, order_id, live_ts = order["side"], order["id"], order["live_ts"]
-    needed = max(0, -side * symbol["position"])
+    side, needed = order["side"], max(0, -order["side"] * symbol["position"])
     if needed < order["qty"]:
         state = order_state(order)
         if needed == 0:
-            put_order(tape, event, ts, s, order_id, state, _CANCELLED, 0, order["qty"], live_ts)
+            put_order(tape, event, ts, s, order["id"], state, _CANCELLED, 0, order["qty"], order["live_ts"])
             remove_order(world, s, j)
             return 0
         order["qty"] = needed
-        put_order(tape, event, ts, s, order_id, state, state, 0, needed, live_ts)
-    displayed = symbol["ask_qty"] - symbol["taken_buy"] if side > 0 else symbol["bid_qty"] - symbol["taken_sell"]
-    take = min(order["qty"], displayed)
+        put_order(tape, event, ts, s, order["id"], state, state, 0, needed, order["live_ts"])
+    wanted = order["qty"]
+    k = last_book(events, s, i + 1, ts - p["l2_stale_ns"])
+    if side > 0:
+        price = symbol["ask_px"] if k >= 0 else mul_div_ceil(symbol["ask_px"], ONE + p["slippage"], ONE)
+        took = _take(world, params, instruments, tape, event, ts, s, j, price, symbol["ask_qty"] - symbol["taken_buy"])
+        symbol["taken_buy"] += took
+    else:
+        price = symbol["bid_px"] if k >= 0 else max(1, mul_div_floor(symbol["bid_px"], ONE - p["slippage"], ONE))
+        took = _take(world, params, instruments, tape, event, ts, s, j, price, symbol["bid_qty"] - symbol["taken_sell"])
+        symbol["taken_sell"] += took
+    if k >= 0 and took < wanted:
+        took += _walk(world, params, instruments, events, tape, event, ts, i, s, j, side, k, wanted - took)
+    return took
+
+
+@kernel
+def _walk(world, params, instruments, events, tape, event, ts, i, s, j, side, k, wanted):
+    """Take the levels of book `k` beyond the best price, nearest first, but what was taken of that book already."""
+    symbol, prices, sizes = world.symbols[s], events.books[k, 1 + side], events.books[k, 2 + side]
+    book = event - i + events.book_rows[k] + 1
+    if symbol["walked"] != book:
+        symbol["walked"], symbol["walked_ask"], symbol["walked_bid"] = book, 0, 0
+    best = symbol["ask_px"] if side > 0 else symbol["bid_px"]
+    last = symbol["walked_ask"] if side > 0 else symbol["walked_bid"]
+    of_last = symbol["walked_ask_qty"] if side > 0 else symbol["walked_bid_qty"]
+    took = 0
+    for n in range(len(prices)):
+        px = prices[n]
+        if px == 0 or took == wanted:
+            break
+        if side * (px - best) <= 0 or (last > 0 and side * (px - last) < 0):
+            continue
+        gone = of_last if px == last else 0
+        taken = _take(world, params, instruments, tape, event, ts, s, j, px, sizes[n] - gone)
+        if taken > 0:
+            last, of_last, took = px, gone + taken, took + taken
+    if side > 0:
+        symbol["walked_ask"], symbol["walked_ask_qty"] = last, of_last
+    else:
+        symbol["walked_bid"], symbol["walked_bid_qty"] = last, of_last
+    return took
+
+
+@kernel
+def _take(world, params, instruments, tape, event, ts, s, j, price, displayed):
+    """Fill market order `j` with up to what is displayed at a price; its lots come off open cycles. Returns how much."""
+    order = world.orders[s, j]
+    side, take, order_id, live_ts = order["side"], min(order["qty"], displayed), order["id"], order["live_ts"]
     if take <= 0:
         return 0
-    if side > 0:
-        price = mul_div_ceil(symbol["ask_px"], ONE + p["slippage"], ONE)
-        symbol["taken_buy"] += take
-    else:
-        price = max(1, mul_div_floor(symbol["bid_px"], ONE - p["slippage"], ONE))
-        symbol["taken_sell"] += take
-    fee = book_fill(world, instruments, s, side, price, take, p["taker_fee"])
+    fee = book_fill(world, instruments, s, side, price, take, params[0]["taker_fee"])
     _put_fill(tape, event, ts, s, order_id, NONE, side, _FLATTEN, price, take, fee, 1)
     state = order_state(order)
     order["qty"] -= take

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from grinder._jit import kernel
-from grinder.records import NEVER, NONE, Cause
+from grinder.protection import calm_down
+from grinder.records import NEVER, NONE, PARTS, Cause
 from grinder.selection import allot
 from grinder.units import MONEY_LIMIT, ONE, fee_atoms, mul_div_floor, share_of, split_cost
 
@@ -19,10 +20,12 @@ FAULT_OUT_OF_RANGE: Final = 2
 
 
 @kernel
-def open_ledger(world, params, instruments):
+def open_ledger(world, params, instruments, first_ts):
     """Initial equity, the first drawdown window, no position."""
     run, p = world.run[0], params[0]
     run["cash"] = run["equity"] = p["equity"]
+    run["part"] = first_ts // p["roll_ns"] - PARTS - 1 if p["roll_ns"] > 0 else 0
+    _open_parts(world, run["part"] + PARTS + 1)
     _start_window(world, params, instruments)
 
 
@@ -76,7 +79,7 @@ def _pay(world, symbol, amount):
 def mark(world, params, instruments, tape, event, ts):
     """Mark every symbol and the portfolio with the last accepted mids, record what had a cause, set the trips."""
     run, symbols = world.run[0], world.symbols
-    causes = _revalue(run, symbols, params[0], instruments)
+    causes = _revalue(world, params[0], instruments)
     _put_rows(run, symbols, tape.ledger, tape.used[0], event, ts, causes)
     _set_trips(run, symbols, params[0], instruments)
 
@@ -85,7 +88,8 @@ def mark(world, params, instruments, tape, event, ts):
 def roll_window(world, params, instruments, tape, event, ts):
     """Start a new drawdown window at the mids before the event (SPEC 7.1); a mark of its own."""
     run, symbols = world.run[0], world.symbols
-    _revalue(run, symbols, params[0], instruments)
+    _revalue(world, params[0], instruments)
+    _open_parts(world, ts // params[0]["roll_ns"])
     _start_window(world, params, instruments)
     for s in range(len(symbols)):
         if symbols[s]["mid2"] != 0:
@@ -104,8 +108,9 @@ def _unrealised(symbol, half_tick_value):
 
 
 @kernel
-def _revalue(run, symbols, p, instruments):
+def _revalue(world, p, instruments):
     """Equity of each symbol and of the portfolio by both paths, peaks and drawdowns; returns all causes at once."""
+    run, symbols = world.run[0], world.symbols
     by_profit, position_value, causes = p["equity"], 0, 0
     for s in range(len(symbols)):
         symbol, half = symbols[s], instruments[s]["half_tick_value"]
@@ -121,27 +126,56 @@ def _revalue(run, symbols, p, instruments):
     run["equity"] = by_profit
     run["peak"] = max(run["peak"], by_profit)
     run["drawdown"] = run["peak"] - by_profit
+    if p["parts"] > 0:
+        slot = run["part"] % (PARTS + 1)
+        for s in range(len(symbols)):
+            world.parts[s, slot]["peak"] = max(world.parts[s, slot]["peak"], symbols[s]["equity"])
+        world.parts[len(symbols), slot]["peak"] = max(world.parts[len(symbols), slot]["peak"], by_profit)
     return causes
 
 
 @kernel
-def _start_window(world, params, instruments):
-    """Peak, budgets and the inventory cap of a window that starts at the present equity (SPEC 7.1, 15).
+def _open_parts(world, part):
+    """Go on to a part of the drawdown window: it and those that passed without an event begin with the present equity."""
+    run, symbols = world.run[0], world.symbols
+    for k in range(max(run["part"] + 1, part - PARTS), part + 1):
+        for s in range(len(symbols) + 1):
+            equity = symbols[s]["equity"] if s < len(symbols) else run["equity"]
+            row = world.parts[s, k % (PARTS + 1)]
+            row["opened"], row["peak"] = equity, equity
+    run["part"] = part
 
-    DAMAGE_CONTROL ends here, a latch does not (SPEC 11).
+
+@kernel
+def _highest(parts, part, back):
+    """The highest equity of a part and of as many as `back` before it."""
+    peak = parts[part % (PARTS + 1)]["peak"]
+    for k in range(part - back, part):
+        peak = max(peak, parts[k % (PARTS + 1)]["peak"])
+    return peak
+
+
+@kernel
+def _start_window(world, params, instruments):
+    """Peak, budgets and the inventory cap of a window that starts now or, rolling, a window's length ago (SPEC 7.1, 15; ADR-0028).
+
+    What DAMAGE_CONTROL there is to end ends here, a latch does not (SPEC 11).
     """
-    run, p = world.run[0], params[0]
-    equity = max(0, run["equity"])
-    run["window_equity"] = run["peak"] = run["equity"]
-    run["drawdown"], run["damage"], run["armed"] = 0, 0, 1
-    run["budget"] = share_of(equity, p["dd_budget_pct"])
+    run, p, whole = world.run[0], params[0], world.parts[len(world.symbols)]
+    run["window_equity"] = whole[(run["part"] - p["parts"]) % (PARTS + 1)]["opened"]
+    run["peak"] = _highest(whole, run["part"], p["parts"])
+    run["drawdown"] = run["peak"] - run["equity"]
+    equity = max(0, run["window_equity"])
+    run["budget"] = share_of(equity, p["dd_budget_pct"]) if p["dd_budget"] == NONE else p["dd_budget"]
     run["max_inventory"] = p["max_inventory_atoms"]
     if p["max_inventory_atoms"] == NONE:
         run["max_inventory"] = share_of(equity, p["max_inventory_ratio"])
     for s in range(len(world.symbols)):
         symbol = world.symbols[s]
-        symbol["peak"], symbol["drawdown"], symbol["damage"], symbol["over_budget"] = symbol["equity"], 0, 0, 0
+        symbol["peak"] = _highest(world.parts[s], run["part"], p["parts"])
+        symbol["drawdown"] = symbol["peak"] - symbol["equity"]
     allot(world, params, instruments)
+    calm_down(run, world.symbols, p)
 
 
 @kernel
@@ -179,18 +213,27 @@ def _next_row(ledger, used, event, ts, s, cause):
 
 @kernel
 def _set_trips(run, symbols, p, instruments):
-    """For each position the nearest mid2 that takes the portfolio past its next drawdown threshold, others held (SPEC 10)."""
-    threshold = share_of(run["budget"], p["dd_warn"])
-    if run["drawdown"] > threshold:
-        threshold = run["budget"]
-    armed = run["drawdown"] <= threshold
+    """For each position the nearest mid2 that takes the portfolio, or the symbol, past its next drawdown threshold, others held
+    (SPEC 10)."""
+    whole = _left_to_threshold(run["drawdown"], run["budget"], p)
     for s in range(len(symbols)):
-        symbol = symbols[s]
+        symbol, left = symbols[s], whole
         symbol["trip_low"], symbol["trip_high"] = -NEVER, NEVER
-        if armed and symbol["position"] != 0:
+        if p["gated"] != 0 and symbol["limit"] > 0:
+            left = min(left, _left_to_threshold(symbol["drawdown"], symbol["limit"], p))
+        if left < NEVER and symbol["position"] != 0:
             per_half_tick = abs(symbol["position"]) * instruments[s]["half_tick_value"]
-            away = (threshold - run["drawdown"]) // per_half_tick + 1
+            away = left // per_half_tick + 1
             if symbol["position"] > 0:
                 symbol["trip_low"] = symbol["mid2"] - away
             else:
                 symbol["trip_high"] = symbol["mid2"] + away
+
+
+@kernel
+def _left_to_threshold(drawdown, budget, p):
+    """What a drawdown may still grow by until it is at the next threshold that it has not passed; NEVER: it has passed both."""
+    warn = share_of(budget, p["dd_warn"])
+    if drawdown <= warn:
+        return warn - drawdown
+    return budget - drawdown if drawdown <= budget else NEVER

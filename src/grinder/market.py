@@ -22,11 +22,10 @@ from grinder.gates import (
     settle_gates,
     stale_due,
 )
-from grinder.index import BLOCK, first_due, is_tick, next_odd, next_tick
+from grinder.index import BLOCK, first_due, is_tick, last_book, next_odd, next_tick
 from grinder.quiet import quiet_until
 from grinder.records import NEVER, NONE, EdgeKind, Events, Fault, InputKind, Stream, World
 from grinder.tape import Tape
-from grinder.units import NS_PER_DAY
 
 __all__ = ["observe", "open_market"]
 
@@ -50,15 +49,15 @@ assert min(Fault) == 0  # a fault column holds the code plus 1
 
 @kernel
 def open_market(world, params, first_ts):
-    """Set what `observe` needs before the first event: no bar open, no L1 state, the first roll at the next midnight."""
+    """Set what `observe` needs before the first event: no bar open, no L1 state, the first roll of the drawdown window."""
     run = world.run[0]
     for s in range(len(world.market)):
         world.market[s]["last_row"] = -1
     open_gates(world)
     run["next_bar_end"] = NEVER
     run["next_roll"] = NEVER
-    if params[0]["daily"]:
-        run["next_roll"] = (first_ts // NS_PER_DAY + 1) * NS_PER_DAY
+    if params[0]["roll_ns"] > 0:
+        run["next_roll"] = (first_ts // params[0]["roll_ns"] + 1) * params[0]["roll_ns"]
 
 
 @kernel
@@ -140,7 +139,7 @@ def _observe_row(world, events, index, base, i, params, instruments, edges, n, c
     if params[0]["gated"]:
         _raise_stale(world, params[0], tape, event, ts)
     if ts >= run["next_roll"]:
-        run["next_roll"] = (ts // NS_PER_DAY + 1) * NS_PER_DAY
+        run["next_roll"] = (ts // params[0]["roll_ns"] + 1) * params[0]["roll_ns"]
         n = _put_edge(edges, n, event, NONE, _EDGE_ROLL, 0, 0)
     if tick and market["seen"] == 0:
         market["seen"] = 1
@@ -340,29 +339,10 @@ def _put_features(world, events, i, params, instruments, features, used, event, 
 
 
 @kernel
-def _last_book(events, s, i, oldest):
-    """The symbol's last accepted book before row `i` that is not from before `oldest`, as a place in `events.books`, else -1."""
-    rows, ts, symbol, fault = events.book_rows, events.ts, events.symbol, events.fault
-    low, high = 0, len(rows)
-    while low < high:
-        middle = (low + high) // 2
-        if rows[middle] < i:
-            low = middle + 1
-        else:
-            high = middle
-    k = low - 1
-    while k >= 0 and ts[rows[k]] >= oldest:
-        if symbol[rows[k]] == s and fault[rows[k]] == 0:
-            return k
-        k -= 1
-    return -1
-
-
-@kernel
 def _keep_book(world, events, s, stop, oldest):
     """Keep the last book before row `stop` for the next stretch of events, unless it is stale by now."""
     market, kept = world.market[s], world.books[s]
-    k = _last_book(events, s, stop, oldest)
+    k = last_book(events, s, stop, oldest)
     if k < 0 and market["book_ts"] >= oldest:
         return
     market["book_ts"] = events.ts[events.book_rows[k]] if k >= 0 else 0

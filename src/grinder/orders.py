@@ -12,10 +12,12 @@ __all__ = [
     "coming_px",
     "coming_qty",
     "count_orders",
+    "open_lots",
     "order_state",
     "put_order",
     "remove_order",
     "set_touches",
+    "worst_lots",
 ]
 
 _CANCEL: Final = int(IntentKind.CANCEL)
@@ -25,6 +27,7 @@ _PENDING: Final = int(OrderState.PENDING)
 _OPEN: Final = int(OrderState.OPEN)
 _PARTIAL: Final = int(OrderState.PARTIAL)
 _FLATTEN: Final = int(Role.FLATTEN)
+_ENTRY: Final = int(Role.ENTRY)
 _TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
 _CANCELLED: Final = int(OrderState.CANCELLED)
 FAULT_TOO_MANY_ORDERS: Final = 4
@@ -117,6 +120,34 @@ def coming_px(order):
 def coming_qty(order):
     """The quantity an order will have once an amend in flight takes effect."""
     return order["change_qty"] if order["change"] == _AMEND else order["qty"]
+
+
+@kernel
+def open_lots(world, s, side, slot, qty):
+    """What a side can still add once order `slot` (-1: a new one) wants `qty`: open and in-flight, each at its larger quantity.
+
+    Reduce-only orders count up to the opposite position, which is all that they can close.
+    """
+    total, closing = qty if slot == NONE else 0, 0
+    orders = world.orders[s]
+    for j in range(world.symbols[s]["n_orders"]):
+        order = orders[j]
+        if order["side"] == side:
+            largest = max(order["qty"], coming_qty(order))
+            largest = max(largest, qty) if j == slot else largest
+            if order["role"] == _ENTRY or order["role"] == _TAKE_PROFIT:
+                total += largest
+            else:
+                closing += largest
+    return total + min(closing, max(0, -side * world.symbols[s]["position"]))
+
+
+@kernel
+def worst_lots(world, s, buy_slot, buy_qty, sell_slot, sell_qty):
+    """The largest position a symbol can have if all open orders of one side fill, given what an order of either side wants."""
+    position = world.symbols[s]["position"]
+    buys, sells = open_lots(world, s, 1, buy_slot, buy_qty), open_lots(world, s, -1, sell_slot, sell_qty)
+    return max(abs(position + buys), abs(position - sells))
 
 
 @kernel

@@ -8,17 +8,21 @@ from __future__ import annotations
 from typing import Final
 
 from grinder._jit import kernel
-from grinder.records import NEVER, NONE, Alert, AlertLevel, Cause, Command, Latch, Mode, PolicyKind, Regime, Severity
+from grinder.records import NEVER, NONE, Alert, AlertLevel, Cause, Command, Feature, Latch, Mode, PolicyKind, Regime, Severity
 from grinder.units import ONE, mul_div_ceil, share_of
 
 __all__ = [
+    "calm_down",
     "count_result",
     "end_cooldowns",
     "guard",
     "has_adds_off",
     "is_flattening",
     "is_in_emergency",
+    "is_triggered",
     "mode_of",
+    "note_bar",
+    "note_toxicity",
     "obey",
     "put_alert",
     "set_latch",
@@ -44,6 +48,9 @@ _RESUME: Final = int(Command.RESUME)
 _KILL: Final = int(Command.KILL)
 _RESET: Final = int(Command.RESET)
 _CAUSE_COMMAND: Final = int(Cause.COMMAND)
+_TOXICITY: Final = int(Alert.TOXICITY)
+_L2_STALE: Final = int(Alert.L2_STALE)
+_DEPTH: Final = int(Feature.DEPTH_BID)
 _DRAWDOWN_WARNING: Final = int(Alert.DRAWDOWN_WARNING)
 _DRAWDOWN: Final = int(Alert.DRAWDOWN)
 _LEVERAGE: Final = int(Alert.LEVERAGE)
@@ -75,7 +82,15 @@ def has_adds_off(run, symbol, p):
     """
     if symbol["paused"] or symbol["halted"] or symbol["over_budget"] or run["damage"] or symbol["damage"] or run["latch"]:
         return 1
+    if p["risk_monitor"] and is_triggered(symbol):
+        return 1
     return 1 if p["policy"] == _SMART and (symbol["selected"] == 0 or mode_of(run, symbol) <= _DAMAGE_CONTROL) else 0
+
+
+@kernel
+def is_triggered(symbol):
+    """Whether the risk monitor stops entries (SPEC 11, ADR-0028): a volatility shock, or toxicity that pauses."""
+    return symbol["shock"] != 0 or symbol["toxicity"] >= _HIGH
 
 
 @kernel
@@ -110,33 +125,54 @@ def guard(world, params, instruments, tape, event, ts):
         put_alert(tape, event, ts, NONE, _DRAWDOWN, _CRITICAL, run["drawdown"], run["budget"])
     for s in range(len(symbols)):
         symbol = symbols[s]
-        if symbol["budget"] > 0:
+        if symbol["limit"] > 0:
             _guard_symbol(symbol, p, tape, event, ts, s)
     _guard_leverage(run, symbols, instruments, p, tape, event, ts)
 
 
 @kernel
 def _guard_symbol(symbol, p, tape, event, ts, s):
-    damage = _crossed(symbol["damage"], symbol["drawdown"], symbol["budget"], p, tape, event, ts, s)
+    """A symbol that was dropped is held to the last budget that it had (ADR-0028)."""
+    damage = _crossed(symbol["damage"], symbol["drawdown"], symbol["limit"], p, tape, event, ts, s)
     if damage != symbol["damage"]:
         symbol["damage"] = damage
         _ask(symbol)
-    if symbol["drawdown"] > symbol["budget"] and symbol["over_budget"] == 0:
+    if symbol["drawdown"] > symbol["limit"] and symbol["over_budget"] == 0:
         symbol["over_budget"] = 1
         _ask(symbol)
-        put_alert(tape, event, ts, s, _DRAWDOWN, _CRITICAL, symbol["drawdown"], symbol["budget"])
+        put_alert(tape, event, ts, s, _DRAWDOWN, _CRITICAL, symbol["drawdown"], symbol["limit"])
 
 
 @kernel
 def _crossed(damage, drawdown, budget, p, tape, event, ts, s):
     """Whether DAMAGE_CONTROL holds after a mark: from over `dd_warn` of the budget until under `dd_clear` of it."""
     if damage != 0:
-        return 1 if drawdown >= mul_div_ceil(budget, p["dd_clear"], ONE) else 0
+        return 1 if drawdown >= _clear_limit(budget, p) else 0
     limit = share_of(budget, p["dd_warn"])
     if drawdown <= limit:
         return 0
     put_alert(tape, event, ts, s, _DRAWDOWN_WARNING, _WARNING, drawdown, limit)
     return 1
+
+
+@kernel
+def _clear_limit(budget, p):
+    """The drawdown under which DAMAGE_CONTROL ends."""
+    return mul_div_ceil(budget, p["dd_clear"], ONE)
+
+
+@kernel
+def calm_down(run, symbols, p):
+    """At the start of a window: what its drawdowns, 0 unless it looks back, do not hold up any more ends."""
+    run["armed"] = 1 if run["drawdown"] <= run["budget"] else run["armed"]
+    if run["drawdown"] == 0 or run["drawdown"] < _clear_limit(run["budget"], p):
+        run["damage"] = 0
+    for s in range(len(symbols)):
+        symbol = symbols[s]
+        if symbol["drawdown"] == 0 or symbol["drawdown"] < _clear_limit(symbol["limit"], p):
+            symbol["damage"] = 0
+        if symbol["drawdown"] <= symbol["limit"]:
+            symbol["over_budget"] = 0
 
 
 @kernel
@@ -157,6 +193,37 @@ def set_latch(world, why):
     for s in range(len(world.symbols)):
         world.symbols[s]["judge"] = 1
         _ask(world.symbols[s])
+
+
+# Conditions that last, at bar closes
+
+
+@kernel
+def note_bar(symbol, absent, p, tape, event, ts, s):
+    """A bar closed: say so where toxicity has been HIGH, or every bar has closed without a fresh book, for `alert_after` (SPEC 13).
+
+    Args:
+        absent: the mask of that bar's features.
+    """
+    if absent & _DEPTH == 0:
+        symbol["books_seen"], symbol["bookless_ts"], symbol["bookless_told"] = 1, NEVER, 0
+    elif symbol["books_seen"] != 0:
+        symbol["bookless_ts"] = min(symbol["bookless_ts"], ts)
+    if symbol["toxic_told"] == 0 and ts - symbol["toxic_ts"] >= p["alert_after_ns"]:
+        symbol["toxic_told"] = 1
+        put_alert(tape, event, ts, s, _TOXICITY, _WARNING, ts - symbol["toxic_ts"], p["alert_after_ns"])
+    if symbol["bookless_told"] == 0 and ts - symbol["bookless_ts"] >= p["alert_after_ns"]:
+        symbol["bookless_told"] = 1
+        put_alert(tape, event, ts, s, _L2_STALE, _WARNING, ts - symbol["bookless_ts"], p["alert_after_ns"])
+
+
+@kernel
+def note_toxicity(symbol, ts):
+    """Toxicity may have moved: since when it is HIGH or worse."""
+    if symbol["toxicity"] < _HIGH:
+        symbol["toxic_ts"], symbol["toxic_told"] = NEVER, 0
+    else:
+        symbol["toxic_ts"] = min(symbol["toxic_ts"], ts)
 
 
 # The circuit breaker

@@ -38,6 +38,8 @@ __all__ = [
     "NONE",
     "ONCE",
     "ORDER",
+    "PART",
+    "PARTS",
     "PLAN",
     "QUIET",
     "RUN",
@@ -96,6 +98,8 @@ LADDER_SLOTS: Final = 257
 """Ladder indices kept per side: p_0, the rounded center, and 256 levels (ADR-0002)."""
 
 
+PARTS: Final = 24
+"""Parts of a rolling drawdown window (ADR-0028)."""
 MAX_LEVELS: Final = 50
 """Levels a side of a grid; with 200 open cycles every ladder index has a slot."""
 
@@ -460,23 +464,31 @@ COMMAND: Final = _record("row symbol command")
 RUN: Final = _record(
     "cash equity peak drawdown budget window_equity max_inventory "
     "next_order next_cycle next_plan tokens tokens_ts next_due next_bar_end next_roll next_gate next_wake next_select "
-    "in_step fault latch armed damage over_leverage"
+    "in_step fault latch armed damage over_leverage part"
 )
 """The portfolio and the run's counters. `tokens` in 1e-9; `next_due`: first order change due; `next_wake`: first end of a
 cooldown or selection; `in_step`: a decision is awaited; `latch`: the kill switch; `armed`: a drawdown may latch it; `damage`:
-DAMAGE_CONTROL."""
+DAMAGE_CONTROL; `part`: the number of the present part of a rolling window."""
+
+PART: Final = _record("opened peak")
+"""A part of a rolling drawdown window: the equity with which it began, and the highest marked in it."""
 
 SYMBOL: Final = _record(
     "bid_px bid_qty ask_px ask_qty mid2 anchor2 position cost cash realised unrealised fees funding turnover "
     "fills cycles_done equity peak drawdown budget touch_buy touch_sell trip_low trip_high "
     "n_orders n_cycles n_targets decide reflex cause settled "
     "stale thin severe shock toxicity reasons trend regime judge "
-    "paused halted halt_due losses damage over_budget selected throttled entries_ts once_down once_up taken_buy taken_sell rate "
+    "paused halted halt_due losses damage over_budget selected throttled entries_ts once_down once_up taken_buy taken_sell "
+    "walked walked_ask walked_ask_qty walked_bid walked_bid_qty rate limit "
+    "toxic_ts toxic_told books_seen bookless_ts bookless_told "
     "passes score weight was_selected old_budget"
 )
 """One symbol: L1, position and money, touch and trip prices, counts, what the event in hand asks of it, whether its open
 orders are the wanted ones (`settled`), its gates and regime, what protects it, and counts of entries filled under ONCE;
-`taken_*`: what our taker orders took of the quantity displayed; `rate`: the last funding rate; the rest is scratch of selection."""
+`taken_*`: what our taker orders took of the quantity displayed; `walked*`: the event of the book that they walked, plus 1, how
+far, and what they took of the last level there; `rate`: the last funding rate; `limit`: what the drawdown guard holds it to; since
+when toxicity is HIGH and books are missing at bar closes (NEVER: they are not), and whether an alert said so; the rest is scratch
+of selection."""
 
 ORDER: Final = _record("id side role key px qty live live_ts change change_px change_qty change_ts wanted partial")
 """An open or in-flight order; `qty` is what remains, `change` an IntentKind in flight or -1, `wanted` scratch of the matching."""
@@ -518,7 +530,8 @@ class Events(NamedTuple):
     The L1 columns hold the symbol's state *after* the event, so that trades, funding, commands and quarantined rows repeat it; all
     are 0 before the symbol's first accepted L1 update. What funding and commands say stands apart, by row of this stretch.
 
-    A replay with gates is given the rows before a stretch that the jump window of its first row reaches, along with it.
+    A replay with gates or books is given the rows before a stretch that the jump window and the last book of its first row reach,
+    along with it.
     """
 
     ts: np.ndarray
@@ -590,6 +603,8 @@ class World(NamedTuple):
     """TARGET, (S, N)"""
     once: np.ndarray
     """ONCE, (S, 2, M), side 0 down, 1 up"""
+    parts: np.ndarray
+    """PART, (S + 1, PARTS + 1), a ring: part number k is at k % (PARTS + 1); the last row is the portfolio's"""
     inputs: np.ndarray
     """INPUTS, (S,), of the last `smart` plan that was worked out"""
     wanted: np.ndarray
@@ -603,7 +618,7 @@ WORLD_DTYPES: Final = dict(
         World._fields,
         (
             *(RUN, MARKET, FILTER, BAR, "<i8", GATE, "<i8", "<i8", "<i8", "<i8"),
-            *(FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, ONCE, INPUTS, WANTED, INTENT),
+            *(FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, ONCE, PART, INPUTS, WANTED, INTENT),
         ),
         strict=True,
     )
@@ -628,5 +643,5 @@ def world_shapes(symbols: int, sizes: Mapping[str, int]) -> dict[str, tuple[int,
     rings: dict[str, tuple[int, ...]] = {"history": (symbols, sizes["bars_kept"]), "spreads": (symbols, sizes["spread_bars"])}
     rings |= {"natrs": (symbols, sizes["natrs_kept"]), "strays": (symbols, sizes["strays_kept"])}
     market = {"books": (symbols, 4, sizes["top_n"]), "holds": (symbols, len(Toxicity) - 1, 3)}
-    plans = {"plans": (symbols + 1,), "ladder": (symbols + 1, 2, LADDER_SLOTS)}
+    plans = {"plans": (symbols + 1,), "ladder": (symbols + 1, 2, LADDER_SLOTS), "parts": (symbols + 1, PARTS + 1)}
     return {"run": (1,), **plans, **once, **per_symbol, **tables, **scratch, **rings, **market}

@@ -146,6 +146,9 @@ def allot(world, params, instruments):
     else:
         _split_evenly(symbols, run["budget"], k)
     _override(symbols, instruments, run["budget"])
+    for s in range(len(symbols)):
+        if symbols[s]["budget"] > 0:
+            symbols[s]["limit"] = symbols[s]["budget"]
 
 
 @kernel

@@ -72,6 +72,7 @@ def replay(
         raise ConfigError(f"quantity of {missing} is missing: the static grid needs it, such as Config(quantity='0.01')")
     if chosen is not None:
         params[0]["policy"], params[0]["on_fill"], params[0]["gated"] = PolicyKind.OWN, chosen.on_fill, chosen.gates
+        params[0]["gated"] |= settings.risk_monitor
         params[0]["top_k"] = len(instruments)
     stop, chunk = int(len(data) if until is None else until), int(chunk)
     session = _Session(data, settings, chosen, params, instruments, resume)
@@ -116,7 +117,7 @@ class _Session:
             self.world = World(*(array.copy() for array in resume.world))
             self.position = resume.events
             self.drained = {stage: [table.records] for stage, table in resume.tables.items()}
-        self.rows = rows_per_event(self.world)
+        self.rows = rows_per_event(self.world, data.events.books.shape[2])
         self.tape = empty_tape(max(4096, 2 * self.rows))
         self.edges = np.zeros(max(1024, 8 * len(data.instruments)), EDGE)
         self.closes = np.zeros(len(self.edges), FEATURES)
@@ -162,11 +163,12 @@ class _Session:
         self.position = stop
 
     def _first_reached(self, start: int) -> int:
-        """The first event that the jump windows of event `start` and those after it reach; gates alone look back."""
-        if start == 0 or not self.params[0]["gated"]:
+        """The first event that the jump windows and the last books of event `start` and those after it reach."""
+        p, events = self.params[0], self.data.events
+        if start == 0 or not (p["gated"] or len(events.book_rows)):
             return start
-        ts = self.data.events.ts
-        return int(np.searchsorted(ts[:start], ts[start - 1] - self.params[0]["jump_window_ns"], side="right"))
+        reach = max(p["jump_window_ns"], p["l2_stale_ns"])
+        return int(np.searchsorted(events.ts[:start], events.ts[start - 1] - reach))
 
     def _decide(self, event: int, ts: int) -> None:
         assert self.policy is not None

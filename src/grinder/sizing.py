@@ -25,8 +25,6 @@ from grinder.units import (
 
 __all__ = [
     "add_loss",
-    "add_notional",
-    "entries_loss",
     "farther",
     "fit_levels",
     "held_loss",
@@ -80,31 +78,20 @@ def held_loss(position, mid2, stress, tick_value):
 
 
 @kernel
-def add_loss(loss, qty, price, stress, tick_value):
-    """A sum of losses, and what an entry loses from its price to `stress`."""
-    return min(LOSS_LIMIT, loss + capped_product(capped_product(qty, tick_value), abs(price - stress)))
-
-
-@kernel
-def add_notional(notional, qty, price, tick_value):
-    """A sum of notionals, and an entry's."""
-    return min(LOSS_LIMIT, notional + capped_product(capped_product(qty, tick_value), price))
-
-
-@kernel
-def entries_loss(loss, notional, maker_fee):
-    """What entries lose when all fill and the price goes to `stress`: the sum of losses and one fee on the sum of notionals."""
-    return min(LOSS_LIMIT, loss + fee_atoms(notional, max(0, maker_fee)))
+def add_loss(loss, qty, price, stress, tick_value, maker_fee):
+    """A sum of losses, and what an entry loses when it fills at its price and then goes to `stress`, its fee, ceiled, included."""
+    value = capped_product(qty, tick_value)
+    fee = fee_atoms(capped_product(value, price), max(0, maker_fee))
+    return min(LOSS_LIMIT, loss + capped_product(value, abs(price - stress)) + fee)
 
 
 @kernel
 def levels_loss(levels, n, stress, tick_value, maker_fee):
-    """`entries_loss` of the first `n` levels."""
-    loss, notional = 0, 0
+    """What the first `n` levels lose when all fill and the price goes to `stress`."""
+    loss = 0
     for i in range(1, n + 1):
-        loss = add_loss(loss, levels[i]["qty"], levels[i]["px"], stress, tick_value)
-        notional = add_notional(notional, levels[i]["qty"], levels[i]["px"], tick_value)
-    return entries_loss(loss, notional, maker_fee)
+        loss = add_loss(loss, levels[i]["qty"], levels[i]["px"], stress, tick_value, maker_fee)
+    return loss
 
 
 @kernel
@@ -186,15 +173,16 @@ def unit_loss(p, levels, n, stress):
 
 
 @kernel
-def notional_of(budget, loss):
-    """`a`: the notional of a level of weight 1, `floor(budget * 1e8 / F)` atoms."""
+def notional_of(budget, n, loss):
+    """`a`: the notional of a level of weight 1, `floor((budget - n) * 1e8 / F)` atoms: each fill's fee is rounded up (ADR-0028)."""
+    budget = max(0, budget - n)
     return mul_div(budget, ONE, loss) if budget // loss < _LEVEL_LIMIT // ONE else _LEVEL_LIMIT
 
 
 @kernel
 def spread_budget(budget, p, levels, n, stress, tick_value):
     """Spread a budget over `n` levels, by equal notional (A) or tapered (B)."""
-    notional = notional_of(budget, unit_loss(p, levels, n, stress))
+    notional = notional_of(budget, n, unit_loss(p, levels, n, stress))
     for i in range(1, n + 1):
         levels[i]["qty"] = min(MAX_QTY_LOTS, mul_div_floor(notional, _weight(p, i, n), ONE) // tick_value // levels[i]["px"])
 

@@ -129,7 +129,7 @@ def _derive_sizes(inputs, p, center, work, side, n, out):
         out["held"] = held_loss(inputs["position"], inputs["mid2"], out["stress"], tick_value)
         out["budget"] = max(0, inputs["budget"] - inputs["drawdown"] - out["held"])
         out["unit_loss"] = unit_loss(p, work, n, out["stress"])
-        out["notional"] = notional_of(out["budget"], out["unit_loss"])
+        out["notional"] = notional_of(out["budget"], n, out["unit_loss"])
         spread_budget(out["budget"], p, work, n, out["stress"], tick_value)
         if is_too_small(work, n, p["min_notional"], tick_value):
             if n > p["levels_min"]:
