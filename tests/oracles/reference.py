@@ -15,10 +15,11 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from . import window
+
 UNIT = 100_000_000  # SPEC 1.1: a ratio of 1.0
 TOKEN = 1_000_000_000  # SPEC 8: one token of the bucket
 MICRO = 1_000_000  # SPEC 7.5: a ladder is carried in 1e-6 ticks
-DAY = 86_400 * 1_000_000_000
 MAX_PRICE = 2**35
 MAX_INDEX = 256  # ADR-2.3
 
@@ -41,7 +42,7 @@ RATE_LIMIT = 1 << 14
 POST_ONLY = 1 << 15
 
 # Timer kinds in the order of SPEC 3.1 (those this engine has).
-TIMER_BAR, TIMER_ORDER, TIMER_ROLL = 0, 3, 5
+TIMER_BAR, TIMER_ORDER = 0, 3
 
 STAGES = ("input", "bars", "plans", "levels", "intents", "orders", "fills", "ledger")
 
@@ -159,11 +160,27 @@ class Mark:
     peak: int
     drawdown: int = 0
     budget: int = 0
+    limit: int = 0  # ADR-0028.3: the last budget over 0, which a symbol's guard compares with
+    parts: window.Parts = field(init=False)
 
-    def update(self, equity: int) -> None:
+    def __post_init__(self) -> None:
+        self.parts = window.Parts(self.equity)
+
+    def give(self, budget: int) -> None:
+        self.budget = budget
+        self.limit = budget or self.limit
+
+    def update(self, equity: int, part: int) -> None:
         self.equity = equity
         self.peak = max(self.peak, equity)
         self.drawdown = self.peak - equity
+        self.parts.marked(part, equity)
+
+    def roll(self, last: int, new: int, kept: int) -> int:
+        """ADR-0028.1. The equity that the window started with."""
+        self.peak, start = self.parts.roll(last, new, self.equity, kept)
+        self.drawdown = self.peak - self.equity
+        return start
 
 
 @dataclass
@@ -268,6 +285,7 @@ class Reference:
 
     stages = STAGES
     symbol_type = Symbol
+    guarded = False  # the drawdown guard is on (ADR-0023.1)
 
     def __init__(self, instruments: list[dict], config: dict):
         self.cfg = config
@@ -280,8 +298,9 @@ class Reference:
         ]
         self.portfolio = Mark(config["equity"], config["equity"])
         self.max_inventory = 0  # atoms, set with the window
-        self.start_window()
-        self.next_roll: int | None = None
+        self.part_ns = window.part_length(config)
+        self.part = 0  # that the event in progress is in; a session is one part
+        self.start_window(config["equity"])
         self.tokens = config["order_burst"] * TOKEN
         self.tokens_ts: int | None = None
         self.next_plan = self.next_order = self.next_cycle = 0
@@ -330,8 +349,9 @@ class Reference:
         """SPEC 3.1, ADR-1.4, ADR-1.5."""
         if accepted and event["kind"] in ("book", "quote"):
             self.note_gap(sym)
-        if self.next_roll is None:
-            self.next_roll = (self.ts // DAY + 1) * DAY
+        part = self.ts // self.part_ns if self.part_ns else 0
+        if self.event == 0:
+            self.part = part
         for _due, kind, s, order_id, is_change in self.due_timers():
             if kind == TIMER_BAR:
                 bar = self.close_bar(self.symbols[s])
@@ -341,10 +361,10 @@ class Reference:
                 order = self.symbols[s].orders.get(order_id)
                 if order is not None:  # a cancel may have ended it a moment ago
                     self.change_takes_effect(order) if is_change else self.goes_live(order)
-            elif kind == TIMER_ROLL:
-                self.roll_window()
             else:
                 self.other_timer(kind, s, order_id)
+        if part > self.part:  # ADR-0028.1: after the bars that the event closes
+            self.roll_window(part)
 
     def bar_closed(self, sym: Symbol, bar: Bar) -> None:
         """For policies with features; not called for a bar that a gap closed (SPEC 16.10)."""
@@ -377,8 +397,6 @@ class Reference:
                     due.append((order.live_ts, TIMER_ORDER, sym.index, order.id, 0))
                 if order.change is not None and order.change.due <= self.ts:
                     due.append((order.change.due, TIMER_ORDER, sym.index, order.id, 1))
-        if self.cfg["dd_window"] == "daily" and self.next_roll <= self.ts:
-            due.append((self.next_roll, TIMER_ROLL, -1, -1, 0))
         return sorted(due + self.other_timers())
 
     def close_bar(self, sym: Symbol) -> Bar:
@@ -409,11 +427,15 @@ class Reference:
         left = order.qty if remaining is None else remaining
         self.record("orders", order.symbol, order.id, before, after, order.price, left, order.live_ts)
 
-    def roll_window(self) -> None:
-        """ADR-4.4: mark with the mids before the event, then start the window, then the rows."""
-        self.next_roll = (self.ts // DAY + 1) * DAY
+    def roll_window(self, new: int) -> None:
+        """ADR-4.4, ADR-0028.1: mark with the mids before the event, then start the window, then the rows."""
         self.update_marks()
-        self.start_window()
+        kept = window.remembered(self.cfg)
+        for sym in self.symbols:
+            sym.mark.roll(self.part, new, kept)
+        start = self.portfolio.roll(self.part, new, kept)
+        self.part = new
+        self.start_window(start)
         self.set_trips()
         for sym in self.symbols:
             if sym.has_l1:
@@ -421,13 +443,10 @@ class Reference:
                 self.decisions.add(sym.index)
         self.portfolio_row(CAUSE_ROLL)
 
-    def start_window(self) -> None:
+    def start_window(self, start: int) -> None:
         """ADR-4.3: budgets and the inventory cap come from window-start equity."""
-        for mark in [self.portfolio] + [sym.mark for sym in self.symbols]:
-            mark.peak, mark.drawdown = mark.equity, 0
-        start = self.portfolio.equity
         budget = max(0, ratio_floor(start, self.cfg["dd_budget_pct"]))
-        self.portfolio.budget = budget
+        self.portfolio.give(budget)
         self.allot(budget)
         how, amount = self.cfg["max_inventory"]
         self.max_inventory = amount if how == "atoms" else max(0, ratio_floor(start, amount))
@@ -435,7 +454,7 @@ class Reference:
     def allot(self, budget: int) -> None:
         n = len(self.symbols)
         for sym in self.symbols:
-            sym.mark.budget = budget // n + (1 if sym.index < budget % n else 0)
+            sym.mark.give(budget // n + (1 if sym.index < budget % n else 0))
 
     # ---- step 2: book, and the funding between steps 2 and 3 -----------------------------------
 
@@ -536,23 +555,30 @@ class Reference:
         total = self.cfg["equity"]
         for sym in self.symbols:
             equity = sym.ledger.cash + sym.ledger.value(sym.mid2)
-            sym.mark.update(equity)
+            sym.mark.update(equity, self.part)
             total += equity
-        self.portfolio.update(total)
+        self.portfolio.update(total, self.part)
 
     def set_trips(self) -> None:
-        """ADR-4.5: the nearest mid at which the next portfolio threshold is passed."""
-        budget, drawdown = self.portfolio.budget, self.portfolio.drawdown
-        thresholds = (ratio_floor(budget, self.cfg["dd_warn"]), budget)
-        ahead = [d for d in thresholds if drawdown <= d]
+        """ADR-4.5, ADR-0028.2: the nearest mid at which the next threshold of the portfolio, or of a guarded symbol, is passed."""
         for sym in self.symbols:
             sym.trip = None
             position = sym.ledger.position
-            if position != 0 and ahead:
+            to_go = [self.to_threshold(self.portfolio.budget, self.portfolio.drawdown)]
+            if self.guarded and sym.mark.limit > 0:
+                to_go.append(self.to_threshold(sym.mark.limit, sym.mark.drawdown))
+            losses = [loss for loss in to_go if loss is not None]
+            if position != 0 and losses:
                 sign = 1 if position > 0 else -1
                 u = abs(position) * (sym.tick_value // 2)
-                away = math.floor(Fraction(min(ahead) - drawdown, u)) + 1
+                away = min(math.floor(Fraction(loss, u)) + 1 for loss in losses)
                 sym.trip = (sign, sym.mid2 - sign * away)
+
+    def to_threshold(self, limit: int, drawdown: int) -> int | None:
+        """What may still be lost before the next threshold is passed; None past both."""
+        thresholds = (ratio_floor(limit, self.cfg["dd_warn"]), limit)
+        ahead = [d for d in thresholds if drawdown <= d]
+        return min(ahead) - drawdown if ahead else None
 
     def ledger_row(self, sym: Symbol, cause: int) -> None:
         led, mark = sym.ledger, sym.mark
@@ -855,18 +881,24 @@ def run(instruments: list[dict], config: dict, events: list[dict]) -> dict[str, 
     config: `bar_ns, equity, maker_fee, min_edge, order_latency, cancel_latency, max_gap_ns, fill_model,
     penetration, max_inventory` ("ratio", r) or ("atoms", a), `max_effective_leverage, max_open_orders,
     max_open_orders_portfolio, min_notional, order_rate, order_burst, dd_budget_pct, dd_window, dd_warn,
-    step, levels, quantity` (a list, one per symbol). Ratios are 1e-8, money atoms, times nanoseconds.
+    step, levels, quantity` (a list, one per symbol); `dd_window_ms` with dd_window "rolling". Ratios are 1e-8, money
+    atoms, times nanoseconds (`_ms`: milliseconds).
     events: `ts, symbol, kind, fault` (None or a code); for book and quote `bid_px, ask_px`; for
     funding `rate, mark_px`.
 
-    With `policy` "smart" the config's defaults are `smart.DEFAULTS`; quotes and books have `bid_qty, ask_qty`, books
-    may have `bids, asks` as lists of (px, qty), best first; kind "command" has `code` and a symbol or -1.
+    With `policy` "smart", and with `risk_monitor` ("static" too), the config's defaults are `smart.DEFAULTS`; quotes and books
+    have `bid_qty, ask_qty`, books may have `bids, asks` as lists of (px, qty), best first; kind "command" has `code` and a
+    symbol or -1.
     """
     engine_type = Reference
     if config.get("policy", "static") == "smart":
         from .smart import Smart
 
         engine_type = Smart
+    elif config.get("risk_monitor"):
+        from .monitored import Monitored
+
+        engine_type = Monitored
     engine = engine_type(instruments, config)
     for index, event in enumerate(events):
         engine.step(index, event)

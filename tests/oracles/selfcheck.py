@@ -230,12 +230,14 @@ class Reader:
             self.book[s], self.drawdown[s] = (position, cash, peak), peak - equity
 
     def take_damage(self, k: int) -> None:
-        """DAMAGE_CONTROL of the portfolio, from its alert to its clearing (SPEC 11)."""
-        for row in self.by_event["ledger"][k]:
-            if row[0] == -1 and (row[1] & ROLL or row[11] * UNIT < row[12] * self.cfg["dd_clear"]):
-                self.damaged = False
+        """DAMAGE_CONTROL of the portfolio, from its alert to its clearing (SPEC 11): the alert of a roll's mark may be cleared by
+        the event's own."""
+        rows = [row for row in self.by_event["ledger"][k] if row[0] == -1]
+        clear = [row[11] * UNIT < row[12] * self.cfg["dd_clear"] or (row[1] & ROLL and row[11] == 0) for row in rows]
+        if any(clear):
+            self.damaged = False
         if any(row[:2] == (-1, 0) for row in self.by_event["alerts"][k]):
-            self.damaged = True
+            self.damaged = not clear[-1]
 
     def take_fills(self, k: int) -> None:
         for s, order, _cycle, side, role, _price, qty, _fee, taker in self.by_event["fills"][k]:
@@ -292,9 +294,10 @@ class Reader:
             assert len(levels) == n <= cfg["levels_max"]
             self.check_sizes(s, levels)
             self.check_count(width, step, n, levels, reasons, center)
-            loss, held = self.worst_case(s, side, levels, center, width)
+            loss, held, exact = self.worst_case(s, side, levels, center, width)
             assert worst == loss + held, (plan, side, worst, loss, held)
-            assert loss <= max(0, budget - self.drawdown[s] - held), (plan, side)
+            # 7.6's sizes know no rounding of fees; where that breaks the budget, a level is not wanted (BUDGET).
+            assert exact <= max(0, budget - self.drawdown[s] - held), (plan, side)
             self.count["sides with levels" if n else "sides without levels"] += 1
             assert adds in (0, 1, 2)
         if regime >= 3:
@@ -314,16 +317,17 @@ class Reader:
             self.count["sides that the budget cut"] += 1
 
     def worst_case(self, s: int, side: int, levels: list[tuple[int, int]], center: int, width: int, floor: int | None = None):
-        """The entries' loss and the open position's, at the stress price; exact, written apart from the engine's."""
+        """The entries' loss and the open position's at the stress price, written apart from the engine's: each fee ceiled on its
+        own (ADR-0028.4); and the entries' exactly."""
         end = Fraction(center, 10**6) * (1 - side * Fraction(width, UNIT))
         stress = [math.floor(end) if side == BUY else math.ceil(end)] + [p for p, _q in levels]
         p = min(stress) if side == BUY else max(stress)
         if floor is not None:
             p = min(p, floor) if side == BUY else max(p, floor)
-        loss = sum(Fraction(q * abs(e - p) * self.tv[s]) for e, q in levels)
-        loss += sum(Fraction(q * e * self.tv[s] * max(0, self.cfg["maker_fee"]), UNIT) for e, q in levels)
+        loss = sum(q * abs(e - p) * self.tv[s] for e, q in levels)
+        fees = [Fraction(q * e * self.tv[s] * max(0, self.cfg["maker_fee"]), UNIT) for e, q in levels]
         held = self.position[s] * (Fraction(self.mid2[s], 2) - p) * self.tv[s]
-        return math.ceil(loss), max(0, math.ceil(held))
+        return loss + sum(math.ceil(x) for x in fees), max(0, math.ceil(held)), loss + sum(fees)
 
     # ---- intents: 23, 24, 25
 
@@ -392,7 +396,7 @@ class Reader:
         """INVARIANT 27 after a plan or a reflex: what is really open, at the prices and quantities that it will have."""
         for side, width in ((BUY, plan[6]), (SELL, plan[7])):
             levels = [amended.get(i, (o.price, o.qty)) for i, o in entries if o.side == side]
-            loss, held = self.worst_case(s, side, levels, plan[4], width)
+            loss, held, _exact = self.worst_case(s, side, levels, plan[4], width)
             if levels:
                 # The remainder of an equal split may have moved by an atom.
                 assert loss + held <= self.budget[s] - self.drawdown[s] + 1, (

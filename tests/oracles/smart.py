@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from . import features as ft, gates as gt, smart_plan as sp, topk
+from . import features as ft, gates as gt, smart_plan as sp, takers, topk
 from .reference import (
     BUY,
     CANCELLED,
@@ -39,6 +39,7 @@ from .reference import (
     take_profit_price,
 )
 from .smart_plan import EMERGENCY, OFF, ONCE, PAUSED, RANGE, THIN_BOOK, TOXIC, TREND_DOWN, TREND_UP, VOL_SHOCK, SmartPlan
+from .sustained import Watch
 
 MODE_EMERGENCY, MODE_PAUSE, MODE_DAMAGE_CONTROL, MODE_THROTTLE, MODE_NORMAL = range(5)
 TREND_NONE, UP, DOWN = range(3)
@@ -46,11 +47,12 @@ TIMER_STALE, TIMER_COOLDOWN = 1, 4
 CAUSE_GATE, CAUSE_COMMAND = 8, 16
 INPUT_COMMAND = 4
 PAUSE, RESUME, KILL, RESET, RECOVER = range(5)
-# OPEN 38: alert codes follow SPEC 13's list (toxicity, L2, stuck, mismatch are not raised here), then two more.
+# OPEN 38: alert codes follow SPEC 13's list (stuck, mismatch are not raised here; 2 and 3 are in sustained.py), then two more.
 ALERT_DRAWDOWN_WARNING, ALERT_DRAWDOWN, ALERT_LEVERAGE, ALERT_BUDGET_TOO_SMALL, ALERT_BREAKER = 0, 1, 4, 7, 8
 WARNING, CRITICAL = 0, 1
 
-SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+SECOND = 1000 * MILLISECOND
 MINUTE = 60 * SECOND
 BP = 10_000
 PERCENT = 1_000_000
@@ -142,6 +144,7 @@ DEFAULTS = {
     "order_burst": 100,
     "dd_budget_pct": 2 * PERCENT,
     "dd_window": "daily",
+    "dd_window_ms": 86_400_000,  # of "rolling"
     "dd_warn": 80 * PERCENT,
     "dd_clear": 60 * PERCENT,
     "dc_tp_mult": UNIT // 2,
@@ -150,6 +153,9 @@ DEFAULTS = {
     "latch_on_extreme": False,
     "max_consecutive_losses": 0,
     "cooldown_ns": 0,
+    "risk_monitor": False,  # changes nothing for smart (ADR-0028.7)
+    # SPEC 13
+    "alert_after_ms": 300_000,
     # SPEC 12
     "top_k": 3,
     "select_every_ns": 15 * MINUTE,
@@ -169,6 +175,7 @@ class SmartSymbol(Symbol):
     bid_qty: int = 0
     ask_qty: int = 0
     taken: dict[int, int] = field(default_factory=lambda: {BUY: 0, SELL: 0})  # of the displayed quantity, by our takers
+    eaten: dict[int, takers.Eaten] = field(default_factory=lambda: {BUY: takers.Eaten(), SELL: takers.Eaten()})  # of the book
     book: tuple[ft.Levels, ft.Levels] | None = None
     book_ts: int = 0
     funding_rate: int = 0
@@ -187,6 +194,7 @@ class SmartSymbol(Symbol):
     over_budget: bool = False  # until the window rolls
     entries_ts: int | None = None  # of the last reconciliation that sent an entry
     throttled: bool = False  # in the reconciliation in progress
+    watch: Watch = field(default_factory=Watch)
 
     def warm(self) -> bool:
         f = self.features
@@ -196,6 +204,7 @@ class SmartSymbol(Symbol):
 class Smart(Reference):
     stages = (*STAGES, "features", "gates", "regimes", "alerts")
     symbol_type = SmartSymbol
+    guarded = True
 
     def __init__(self, instruments: list[dict], config: dict):
         cfg = DEFAULTS | {"quantity": [0] * len(instruments)} | config
@@ -207,14 +216,15 @@ class Smart(Reference):
         self.damage_control = False
         self.over_leverage = False
         self.raised: set[int] = set()
-        assert cfg["dd_window"] in ("daily", "session")  # `rolling` is not here
+        self.closed: set[int] = set()  # symbols of which this event closed a bar with features
         super().__init__(instruments, cfg)
 
     # ---- the step ------------------------------------------------------------------------------
 
     def step(self, index: int, event: dict) -> None:
         self.event, self.ts = index, event["ts"]
-        self.causes, self.decisions, self.reflexes, self.raised = {}, set(), set(), set()
+        self.causes, self.decisions, self.reflexes = {}, set(), set()
+        self.raised, self.closed = set(), set()
         sym = self.symbols[event["symbol"]] if event["symbol"] >= 0 else None
         market = event["kind"] != "command"
         accepted = market and event.get("fault") is None
@@ -234,6 +244,7 @@ class Smart(Reference):
             self.step5_gates(x, own=market and x is sym)
         self.step4_ledger(sym, accepted)
         self.guard_leverage()
+        self.sustained_alerts()
         for x in self.symbols:
             self.step6_regime(x)
         self.step7_select()
@@ -286,6 +297,7 @@ class Smart(Reference):
             values |= view.values
         sym.features, sym.depth_short = values, view is not None and view.depth_short
         self.record("features", sym.index, *ft.row(values))
+        self.closed.add(sym.index)
         sym.series.spread.append(sym.ask - sym.bid)
         sym.gates.limits = gt.limits_at_close(sym.series, sym.mid2, self.cfg)
         sym.gates.shocked_now = gt.is_shock(sym.series, self.cfg)
@@ -293,9 +305,12 @@ class Smart(Reference):
 
     def book_view(self, sym: SmartSymbol) -> ft.BookView | None:
         """OPEN 26: fresh at the event's time, not at the bar's end."""
-        if sym.book is None or self.ts - sym.book_ts > self.cfg["l2_stale_ns"]:
+        if not self.has_fresh_book(sym):
             return None
         return ft.book_features(*sym.book, sym.mid2, sym.tick_value, self.cfg)
+
+    def has_fresh_book(self, sym: SmartSymbol) -> bool:
+        return sym.book is not None and self.ts - sym.book_ts <= self.cfg["l2_stale_ns"]
 
     def step_trend(self, sym: SmartSymbol) -> None:
         """SPEC 6: once per bar close, whatever the regime."""
@@ -337,12 +352,19 @@ class Smart(Reference):
             if sym.has_l1:
                 self.cause(sym.index, CAUSE_COMMAND)
 
-    def roll_window(self) -> None:
-        """SPEC 11: damage control ends at a roll; a latch survives it. The closing mark of the old window trips nothing."""
-        super().roll_window()
-        self.damage_control, self.latch_armed = False, True
+    def roll_window(self, new: int) -> None:
+        """SPEC 11, ADR-0028.1: what a roll ends, with drawdowns and budgets of the new window; then the guard looks at this mark.
+        OPEN 62: a latch survives a roll, and a roll arms it again, as ADR-0020.5 says of any window."""
+        super().roll_window(new)
+        self.damage_control &= not self.released(self.portfolio.drawdown, self.portfolio.budget)
+        self.latch_armed = True
         for sym in self.symbols:
-            sym.damage_control = sym.over_budget = False
+            sym.damage_control &= not self.released(sym.mark.drawdown, sym.mark.limit)
+            sym.over_budget &= sym.mark.drawdown > sym.mark.limit
+        self.guard()
+
+    def released(self, drawdown: int, limit: int) -> bool:
+        return drawdown == 0 or drawdown < math.ceil(Fraction(limit * self.cfg["dd_clear"], UNIT))
 
     # ---- step 2 --------------------------------------------------------------------------------
 
@@ -352,6 +374,7 @@ class Smart(Reference):
             levels = (event.get("bids"), event.get("asks"))
             sym.book = None if None in levels else ([tuple(x) for x in levels[0]], [tuple(x) for x in levels[1]])
             sym.book_ts = self.ts
+            sym.eaten = {BUY: takers.Eaten(), SELL: takers.Eaten()}
         if event["kind"] in ("book", "quote"):
             sym.bid_qty, sym.ask_qty = (self.best_qty(event, side) for side in ("bid", "ask"))
             sym.taken = {BUY: 0, SELL: 0}
@@ -381,10 +404,11 @@ class Smart(Reference):
                 self.fill(sym, order)
 
     def fill_taker(self, sym: SmartSymbol, order: Order) -> None:
-        """SPEC 9 at L1: best price plus slippage up to the visible quantity, the rest carried; clipped as reduce-only.
+        """SPEC 9, ADR-0028.8: what a fresh book shows, else best price plus slippage up to the visible quantity; the rest is
+        carried; clipped as reduce-only.
 
-        OPEN 36: the price is rounded against the account; what one update displays is consumed once; price and cycle of the
-        order and fill are 0 and -1; when the position is flat every open cycle ends without a record.
+        OPEN 36: the slipped price is rounded against the account; what one update displays is consumed once; price and cycle of
+        the order and fill are 0 and -1; when the position is flat every open cycle ends without a record.
         """
         position = sym.ledger.position
         closing = min(order.qty, abs(position)) if position * order.side < 0 else 0
@@ -392,15 +416,31 @@ class Smart(Reference):
             self.clip(sym, order, closing)
             if closing == 0:
                 return
-        visible = (sym.ask_qty if order.side == BUY else sym.bid_qty) - sym.taken[order.side]
-        qty = min(order.qty, visible)
-        if qty <= 0:
+        side = order.side
+        best = sym.ask if side == BUY else sym.bid
+        visible = (sym.ask_qty if side == BUY else sym.bid_qty) - sym.taken[side]
+        fresh = self.has_fresh_book(sym)
+        price = best if fresh else self.slipped(side, best)
+        qty = min(order.qty, max(0, visible))
+        if qty:
+            sym.taken[side] += qty
+            self.taker_fill(sym, order, price, qty)
+        if not fresh:
             return
-        slip = Fraction(UNIT + order.side * self.cfg["slippage"], UNIT)
-        price = math.ceil(sym.ask * slip) if order.side == BUY else max(1, math.floor(sym.bid * slip))
+        for px, left in takers.beyond(side, best, takers.displayed_side(side, sym.book), sym.eaten[side]):
+            qty = min(order.qty, left)
+            if qty == 0:
+                break
+            sym.eaten[side].take(px, qty)
+            self.taker_fill(sym, order, px, qty)
+
+    def slipped(self, side: int, best: int) -> int:
+        worse = best * Fraction(UNIT + side * self.cfg["slippage"], UNIT)
+        return math.ceil(worse) if side == BUY else max(1, math.floor(worse))
+
+    def taker_fill(self, sym: SmartSymbol, order: Order, price: int, qty: int) -> None:
         fee = fee_of(price, qty, sym.tick_value, self.cfg["taker_fee"])
         sym.ledger.apply_fill(order.side, price, qty, fee)
-        sym.taken[order.side] += qty
         self.record("fills", sym.index, order.id, -1, order.side, order.role, price, qty, fee, 1)
         before, order.qty = order.state, order.qty - qty
         order.state = PARTIAL if order.qty else FILLED
@@ -461,10 +501,11 @@ class Smart(Reference):
 
     def guard(self) -> None:
         """SPEC 11, at marks. OPEN 40: alerts and changes of damage control at crossings only; each change decides.
-        OPEN 41: per symbol the same two thresholds, the upper one sets adds OFF until the roll; a budget of 0 is unguarded."""
+        OPEN 41: per symbol the same two thresholds, the upper one sets adds OFF until the roll; the symbol's limit (ADR-0028.3)
+        is what its drawdown compares with, and a limit of 0 is unguarded."""
         mark = self.portfolio
         was = self.damage_control
-        self.damage_control = self.crossed(-1, mark, was)
+        self.damage_control = self.crossed(-1, mark.drawdown, mark.budget, was)
         if self.damage_control != was:
             self.decisions |= {x.index for x in self.symbols}
         if mark.drawdown <= mark.budget:
@@ -475,22 +516,23 @@ class Smart(Reference):
             self.decisions |= {x.index for x in self.symbols}  # also where a kill had them in EMERGENCY already (ADR-0023.4)
             self.record("alerts", -1, ALERT_DRAWDOWN, CRITICAL, mark.drawdown, mark.budget)
         for sym in self.symbols:
-            if sym.mark.budget == 0:
+            drawdown, limit = sym.mark.drawdown, sym.mark.limit
+            if limit == 0:
                 continue
             was, over = sym.damage_control, sym.over_budget
-            sym.damage_control = self.crossed(sym.index, sym.mark, was)
-            if sym.mark.drawdown > sym.mark.budget and not over:
+            sym.damage_control = self.crossed(sym.index, drawdown, limit, was)
+            if drawdown > limit and not over:
                 sym.over_budget = True
-                self.record("alerts", sym.index, ALERT_DRAWDOWN, CRITICAL, sym.mark.drawdown, sym.mark.budget)
+                self.record("alerts", sym.index, ALERT_DRAWDOWN, CRITICAL, drawdown, limit)
             if (was, over) != (sym.damage_control, sym.over_budget):
                 self.decisions.add(sym.index)
 
-    def crossed(self, index: int, mark, was: bool) -> bool:
-        warn = ratio_floor(mark.budget, self.cfg["dd_warn"])
+    def crossed(self, index: int, drawdown: int, limit: int, was: bool) -> bool:
+        warn = ratio_floor(limit, self.cfg["dd_warn"])
         if was:
-            return mark.drawdown * UNIT >= mark.budget * self.cfg["dd_clear"]
-        if mark.drawdown > warn:
-            self.record("alerts", index, ALERT_DRAWDOWN_WARNING, WARNING, mark.drawdown, warn)
+            return drawdown * UNIT >= limit * self.cfg["dd_clear"]
+        if drawdown > warn:
+            self.record("alerts", index, ALERT_DRAWDOWN_WARNING, WARNING, drawdown, warn)
             return True
         return False
 
@@ -506,6 +548,16 @@ class Smart(Reference):
         if over and not self.over_leverage:
             self.record("alerts", -1, ALERT_LEVERAGE, WARNING, self.gross(), cap)
         self.over_leverage = over
+
+    def sustained_alerts(self) -> None:
+        """ADR-0028.6. OPEN 63: after the leverage alert too; a symbol's toxicity stands before its book."""
+        after = self.cfg["alert_after_ms"] * MILLISECOND
+        for sym in self.symbols:
+            if sym.index in self.closed:
+                fresh = sym.features["depth_bid"] is not None
+                for code, value in sym.watch.bar_closed(fresh, self.ts, after):
+                    self.record("alerts", sym.index, code, WARNING, value, after)
+            sym.watch.event_ended(sym.gates.level[gt.TOXICITY], self.ts)
 
     # ---- step 5: gates -------------------------------------------------------------------------
 
@@ -624,7 +676,7 @@ class Smart(Reference):
         for s in selected:
             if self.hard_gated(self.symbols[s]):
                 self.selected.remove(s)
-                self.symbols[s].mark.budget = 0
+                self.symbols[s].mark.give(0)
         if self.next_select is None or self.ts >= self.next_select:
             every = self.cfg["select_every_ns"]
             self.next_select = (self.ts // every + 1) * every
@@ -661,7 +713,7 @@ class Smart(Reference):
         standings = {s: self.standing(self.symbols[s]) if self.symbols[s].warm() else None for s in self.selected}
         parts = topk.split(self.cfg, budget, len(self.symbols), standings)
         for sym in self.symbols:
-            sym.mark.budget = parts.get(sym.index, 0)
+            sym.mark.give(parts.get(sym.index, 0))
 
     def step7_decide(self, sym: SmartSymbol) -> None:
         """A candidate in every regime with features (SPEC 6), in force only by 7.9."""
@@ -696,13 +748,23 @@ class Smart(Reference):
             budget=sym.mark.budget,
             drawdown=sym.mark.drawdown,
             max_inventory=self.max_inventory,
-            gross=self.gross(),
+            gross=self.gross_for_room(sym),
             equity=self.portfolio.equity,
             tp_notional=tps,
             places=self.places(sym),
             adds_off=self.adds_off(sym),
             reduce_only=sym.index not in self.selected or self.latch is not None,
         )
+
+    def gross_for_room(self, sym: SmartSymbol) -> int:
+        """ADR-0028.5: the other symbols with their open orders, on their worse side, as the guard of ADR-3.5 counts them."""
+        total = abs(sym.ledger.value(sym.mid2))
+        for x in self.symbols:
+            if x is not sym:
+                position = x.ledger.position
+                worst = max(abs(position + self.side_quantity(x, BUY)), abs(position - self.side_quantity(x, SELL)))
+                total += worst * x.mid2 * (x.tick_value // 2)
+        return total
 
     def tp_notional(self, sym: SmartSymbol, side: int) -> int:
         return sum(o.price * o.qty * sym.tick_value for o in sym.orders.values() if o.side == side and o.role == TAKE_PROFIT)

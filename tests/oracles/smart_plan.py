@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .reference import BUY, MICRO, SELL, UNIT, ladder, ratio_floor
+from .reference import BUY, MICRO, SELL, UNIT, fee_of, ladder, ratio_floor
 
 RANGE, TREND_UP, TREND_DOWN, VOL_SHOCK, THIN_BOOK, TOXIC, PAUSED, EMERGENCY = range(8)
 FULL, ONCE, OFF = range(3)
@@ -60,7 +60,7 @@ class Inputs:
     budget: int  # dd_budget_symbol
     drawdown: int
     max_inventory: int
-    gross: int  # portfolio notional
+    gross: int  # the symbol's own notional, and the others' with their open orders (ADR-0028.5)
     equity: int  # last marked
     tp_notional: dict[int, int]  # open take-profits of a side
     places: int  # orders that max_open_orders leaves for entries
@@ -197,10 +197,9 @@ def held_loss(position: int, mid2: int, p_stress: int, tick_value: int) -> int:
 
 def entries_loss(levels: list[tuple[int, int]], p_stress: int, tick_value: int, maker_fee: int) -> int:
     """What (price, qty) entries lose when all fill and the price goes to p_stress.
-    OPEN 16: the fees of all levels are summed exactly and ceiled once."""
+    ADR-0028.4: each fee is ceiled on its own, as the ledger does; a rebate is none (16.14)."""
     fee = max(0, maker_fee)
-    loss = sum(q * abs(p - p_stress) * tick_value for p, q in levels)
-    return loss + math.ceil(Fraction(sum(q * p for p, q in levels) * tick_value * fee, UNIT))
+    return sum(q * abs(p - p_stress) * tick_value + fee_of(p, q, tick_value, fee) for p, q in levels)
 
 
 def weights(n: int, sizing: str, max_weight_ratio: int) -> list[int]:
