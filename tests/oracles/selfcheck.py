@@ -90,6 +90,21 @@ def random_config(r: random.Random, symbols: int) -> dict:
     return cfg
 
 
+def new_settings(r: random.Random, cfg: dict) -> dict:
+    """Those of ADR-0028, drawn after the others, so that a seed's other draws stay."""
+    cfg = cfg | {"alert_after_ms": r.choice([5_000, 20_000, 60_000])}
+    if r.random() < 0.4:
+        cfg |= {"dd_window": "rolling", "dd_window_ms": 24_000 * r.choice([1, 7, 60])}
+    return cfg
+
+
+def static_config(r: random.Random, cfg: dict, tick_values: list[int]) -> dict:
+    """`static` under the risk monitor, with lots of some 100 quote."""
+    quantity = [max(1, 100 * UNIT // (r.choice([3_000, 100_000]) * tv)) for tv in tick_values]
+    grid = {"step": r.choice([50_000, 200_000]), "levels": r.choice([1, 3, 6]), "quantity": quantity}
+    return cfg | {"policy": "static", "risk_monitor": True} | grid
+
+
 class Market:
     """A walk with calm, trending, wild and thin stretches, in ticks."""
 
@@ -154,6 +169,25 @@ def random_tape(r: random.Random, tick_values: list[int], length: int) -> list[d
     return events
 
 
+def crumbs(r: random.Random, events: list[dict]) -> list[dict]:
+    """The same walk in small sizes and with more books, so that takers go through levels and come back for the rest."""
+    out = []
+    for old in events:
+        event = dict(old)
+        if event["kind"] in ("quote", "book"):
+            event |= {"bid_qty": r.randint(0, 3), "ask_qty": r.randint(1, 3)}
+            if event["kind"] == "book" or r.random() < 0.3:
+                event |= {"kind": "book"}
+                for name, px, step in (("bids", event["bid_px"], -1), ("asks", event["ask_px"], 1)):
+                    deeper = [(px + step * k, r.randint(0, 2)) for k in range(1, r.randint(1, 6))]
+                    event[name] = [(px, event[name[:3] + "_qty"]), *deeper]
+        out.append(event)
+    return out
+
+
+CRUMBS = {"thin_quote": 0, "thin_quote_depth": 0, "impact_quote": 1, "flatten_on_emergency": True, "dd_budget_pct": 30_000}
+
+
 # --------------------------------------------------------------------------------------------------
 # What the records say
 
@@ -184,6 +218,9 @@ class Reader:
         self.budget, self.drawdown = [0] * n, [0] * n
         self.killed = self.damaged = False
         self.tokens, self.tokens_ts = Fraction(self.cfg["order_burst"]), None
+        self.best: list[dict[int, list[int]]] = [{}] * n  # price and what is left of it, by the taker's side
+        self.books: list[dict | None] = [None] * n
+        self.found: list[dict[int, Counter]] = [{BUY: Counter(), SELL: Counter()} for _ in range(n)]  # of the last book, quote
         self.instant = self.cfg["order_latency"] == 0 and self.cfg["cancel_latency"] == 0
         self.by_event = {stage: defaultdict(list) for stage in records}
         for stage, rows in records.items():
@@ -212,7 +249,13 @@ class Reader:
 
     def take_market(self, event: dict) -> None:
         if event["kind"] in ("quote", "book") and event["fault"] is None:
-            self.mid2[event["symbol"]] = event["bid_px"] + event["ask_px"]
+            s = event["symbol"]
+            self.mid2[s] = event["bid_px"] + event["ask_px"]
+            best = {BUY: (event["ask_px"], event["ask_qty"]), SELL: (event["bid_px"], event["bid_qty"])}
+            if event["kind"] == "book":
+                self.books[s] = event
+                self.found[s] = {BUY: Counter(dict(event["asks"])), SELL: Counter(dict(event["bids"]))}
+            self.best[s] = {side: [px, qty] for side, (px, qty) in best.items()}
 
     def take_marks(self, k: int) -> None:
         """A mark moves every symbol's drawdown, also where it writes no row (ADR-4.1): those are worked out from the last one."""
@@ -240,12 +283,13 @@ class Reader:
             self.damaged = not clear[-1]
 
     def take_fills(self, k: int) -> None:
-        for s, order, _cycle, side, role, _price, qty, _fee, taker in self.by_event["fills"][k]:
+        for s, order, _cycle, side, role, price, qty, _fee, taker in self.by_event["fills"][k]:
             before = self.position[s]
             self.position[s] += side * qty
             self.count[f"fills of role {role}"] += 1
             if role == FLATTEN:  # INVARIANT 22
                 assert taker == 1
+                self.check_taker(s, self.events[k]["ts"], side, price, qty)
                 assert abs(self.position[s]) < abs(before) and self.position[s] * before >= 0
             seen = self.orders[s].get(order)
             if role != FLATTEN:
@@ -253,6 +297,22 @@ class Reader:
             else:
                 assert qty <= seen.qty
                 seen.qty -= qty
+
+    def check_taker(self, s: int, ts: int, side: int, price: int, qty: int) -> None:
+        """ADR-0028.8: what is displayed is found once, at the best price or beyond it in a fresh book."""
+        best, book = self.best[s][side], self.books[s]
+        if book is None or ts - book["ts"] > self.cfg["l2_stale_ns"]:
+            assert side * price >= side * best[0] or price == 1  # slipped
+            best[1] -= qty
+        elif price == best[0]:
+            best[1] -= qty
+            self.count["taken at the best price"] += 1
+        else:
+            assert side * price > side * best[0] and best[1] <= 0
+            self.found[s][side][price] -= qty
+            assert self.found[s][side][price] >= 0
+            self.count["taken beyond the best price"] += 1
+        assert best[1] >= 0
 
     def take_amends(self, k: int) -> None:
         """They took effect in step 1, before the fills."""
@@ -442,6 +502,29 @@ class Reader:
                 assert sum(budgets.values()) <= portfolio[12] or any(row[1] & ROLL for row in rows)
 
 
+class StaticReader(Reader):
+    """`static` under the risk monitor: ADR-0028.7 instead of what binds a plan of `smart`."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.level: dict[tuple[int, int], int] = defaultdict(int)
+
+    def take_plan(self, row: tuple) -> None:
+        assert self.plan[row[0]] is None  # decides once
+        self.plan[row[0]] = row
+
+    def after(self, k: int) -> None:
+        for s, gate, _before, after, _reasons in self.by_event["gates"][k]:
+            self.level[s, gate] = after
+        for s in range(len(self.tv)):
+            triggered = self.level[s, gt.SHOCK] > 0 or self.level[s, gt.TOXICITY] >= gt.HIGH
+            if self.instant and (triggered or self.damaged or self.killed):
+                assert not [o for o in self.orders[s].values() if o.role == ENTRY and not o.leaving], (k, s)
+                self.count["static without entries"] += 1
+            elif self.orders[s]:
+                self.count["static with orders"] += 1
+
+
 # --------------------------------------------------------------------------------------------------
 # Hand values, monotony, causality
 
@@ -588,9 +671,19 @@ def check_seed(seed: int, counter: Counter) -> None:
     instruments = [
         {"tick_value": r.choice([2_000, 20_000, 200_000]), "perpetual": True, "hard_cap_lots": 10**8} for _ in range(symbols)
     ]
-    events = random_tape(r, [x["tick_value"] for x in instruments], r.randint(300, 500) * min(symbols, 3))
+    tick_values = [x["tick_value"] for x in instruments]
+    events = random_tape(r, tick_values, r.randint(300, 500) * min(symbols, 3))
+    cfg = new_settings(r, cfg)
+    if seed % 3 == 0:
+        cfg, events = cfg | CRUMBS, crumbs(r, events)
+    check_run(r, cfg, instruments, events, counter, Reader)
+    if seed % 2:
+        check_run(r, static_config(r, cfg, tick_values), instruments, events, counter, StaticReader)
+
+
+def check_run(r: random.Random, cfg: dict, instruments: list[dict], events: list[dict], counter: Counter, reader: type) -> None:
     records = run(instruments, cfg, events)
-    Reader(cfg, instruments, events, records, counter).read()
+    reader(cfg, instruments, events, records, counter).read()
     cut = r.randrange(len(events))
     head = run(instruments, cfg, events[:cut])
     for stage, rows in head.items():  # INVARIANT 34
