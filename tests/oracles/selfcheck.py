@@ -233,6 +233,8 @@ class Reader:
     def read(self) -> None:
         self.chains()
         self.peaks()
+        if self.cfg["dd_window"] == "rolling":
+            self.rolling_peaks()
         for k, event in enumerate(self.events):
             self.take_market(event)
             self.take_marks(k)
@@ -500,6 +502,24 @@ class Reader:
             for portfolio in [row for row in rows if row[0] == -1]:
                 budgets = {row[0]: row[12] for row in rows if row[0] >= 0}  # the last of an event stands
                 assert sum(budgets.values()) <= portfolio[12] or any(row[1] & ROLL for row in rows)
+
+    def rolling_peaks(self) -> None:
+        """ADR-0028.1 for the portfolio, from its rows alone: what a window of 24 parts before the new one holds of all marks, and
+        the equity that its first part began with."""
+        length = self.cfg["dd_window_ms"] * 10**6 // 24
+        begins = [(self.events[0]["ts"] // length, self.cfg["equity"])]  # (last part that began so, equity)
+        marks = list(begins)
+        for row in self.records["ledger"]:
+            part, equity, peak, budget = row[1] // length, row[11], row[12], row[14]
+            if row[2] != -1:
+                continue
+            marks.append((part, equity))
+            if row[3] == ROLL:
+                begins.append((part, equity))
+                assert peak == max(e for k, e in marks if k >= part - 24), row
+                start = next(e for k, e in begins if k >= part - 24)
+                assert budget == max(0, start * self.cfg["dd_budget_pct"] // UNIT), row
+                self.count["rolls with a memory"] += peak > equity
 
 
 class StaticReader(Reader):
