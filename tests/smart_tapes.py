@@ -23,15 +23,16 @@ def decimal(value: int) -> str:
     return f"{Decimal(value) / UNIT:f}"
 
 
-def settings(given: dict[str, Any], symbols: tuple[str, ...]) -> Config:
-    """Settings as the reference engine names them, as a Config."""
-    out: dict[str, Any] = {"policy": "smart", "dd_window": given["dd_window"], "atr_method": given["atr_method"]}
+def settings(given: dict[str, Any], symbols: tuple[str, ...], sizes: list[Decimal]) -> Config:
+    """Settings as the reference engine names them, as a Config; `sizes` are of the lots."""
+    out: dict[str, Any] = {"policy": given["policy"], "dd_window": given["dd_window"], "atr_method": given["atr_method"]}
     for name in "atr_bars return_bars ema_fast ema_slow max_open_orders max_open_orders_portfolio order_rate order_burst".split():
         out[name] = given[name]
-    for name in "levels_min levels_max top_k allocator fill_model max_consecutive_losses".split():
+    for name in "levels_min levels_max top_k allocator fill_model max_consecutive_losses alert_after_ms".split():
         out[name] = given[name]
-    for name in "flatten_on_emergency latch_on_extreme".split():
-        out[name] = given[name]
+    for name in "flatten_on_emergency latch_on_extreme dd_window_ms risk_monitor top_n".split():
+        if name in given:
+            out[name] = given[name]
     for name in "equity dd_budget_pct maker_fee min_edge step_min alpha min_notional x_min trend_enter trend_exit er_enter".split():
         out[name] = decimal(max(0, given[name]) if name == "min_edge" else given[name])
     for name in "thin_quote impact_quote".split():
@@ -48,6 +49,9 @@ def settings(given: dict[str, Any], symbols: tuple[str, ...]) -> Config:
     out["jump_limits"] = tuple(decimal(limit) for limit in given["tox_jump"])
     budgets = dict(zip(symbols, given.get("dd_budget_symbol", [None] * len(symbols)), strict=True))
     out["dd_budget_symbol"] = {symbol: decimal(atoms) for symbol, atoms in budgets.items() if atoms is not None} or None
+    if given["policy"] == "static":
+        out |= {"step": decimal(given["step"]), "levels": given["levels"]}
+        out["quantity"] = {s: Decimal(lots) * size for s, lots, size in zip(symbols, given["quantity"], sizes, strict=True)}
     return Config(**out)
 
 
@@ -64,15 +68,16 @@ def oracle_settings(c: Case) -> dict[str, Any]:
         "dc_tp_mult max_consecutive_losses cooldown_ns select_every_ns switch_margin liq_ref w_range w_liq w_tox "
         "w_trend "
     ).split()
-    out = c.reference_config() | {name: p[name] for name in names} | {"policy": "smart", "atr_method": c.config.atr_method}
+    out = c.reference_config() | {name: p[name] for name in names} | {"policy": c.config.policy, "atr_method": c.config.atr_method}
     for name in ("spread", "impact", "jump", "quarantined"):
         out[f"tox_{name}"] = [p[f"{name}_{severity}"] for severity in ("mid", "high", "extreme")]
     for name in ("k_tail", "shock_multiplier"):
         out[name] = {row: p[f"{name}_{row}"] for row in ROWS}
     out["horizon_ns"] = {row: c.config.horizon_ms[row] * 1_000_000 for row in ROWS}
     out["trend_penalty"] = {row: p["trend_penalty"] if row == "trend" else UNIT for row in ROWS}
-    for name in ("flatten_on_drawdown", "flatten_on_emergency", "latch_on_extreme"):
+    for name in ("flatten_on_drawdown", "flatten_on_emergency", "latch_on_extreme", "risk_monitor"):
         out[name] = bool(p[name])
+    out |= {"dd_window_ms": c.config.dd_window_ms, "alert_after_ms": c.config.alert_after_ms}
     budgets = [int(row["budget"]) for row in rows]
     return out | {
         "baseline_min": p["baseline_bars_min"],
@@ -86,7 +91,10 @@ def oracle_settings(c: Case) -> dict[str, Any]:
 
 
 def smart_case(seed: int, length: int = 0) -> Case:
-    """The case of a seed: calm, trending, wild and thin stretches, short windows, now and then a gap, a midnight, books."""
+    """The case of a seed: calm, trending, wild and thin stretches, short windows, now and then a gap, a midnight, books.
+
+    Of some the books are small, so that takers walk them; in some `static` trades under the risk monitor.
+    """
     r = random.Random(seed)
     symbols = ("A", "B", "C")[: r.choice((1, 1, 1, 2, 3))]
     lots = [r.choice(("0.001", "0.1", "10")) for _ in symbols]
@@ -96,7 +104,13 @@ def smart_case(seed: int, length: int = 0) -> Case:
     ]
     given = selfcheck.random_config(r, len(symbols))
     events = selfcheck.random_tape(r, [one.tick_value for one in instruments], length or r.choice((200, 500, 900)))
-    config = settings(given, symbols)
+    given = selfcheck.new_settings(r, given)
+    values = [one.tick_value for one in instruments]
+    if r.random() < 0.2:
+        events, given = selfcheck.crumbs(r, events), given | selfcheck.CRUMBS | {"top_n": BOOK_LEVELS}
+    if r.random() < 0.15:
+        given = selfcheck.static_config(r, given, values)
+    config = settings(given, symbols, [Decimal(lot) for lot in lots])
     fixture = Fixture.from_arrays(instruments, **streams(events, instruments), name=f"smart_{seed}", config=Config(max_jump=500))
     return Case(seed, fixture, config, config.order_latency_ms * 1_000_000)
 

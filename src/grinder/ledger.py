@@ -94,7 +94,7 @@ def roll_window(world, params, instruments, tape, event, ts):
     for s in range(len(symbols)):
         if symbols[s]["mid2"] != 0:
             symbols[s]["cause"] |= _ROLL
-            symbols[s]["decide"] = 1
+            symbols[s]["decide"], symbols[s]["settled"] = 1, 0  # DAMAGE_CONTROL may have ended
     _put_rows(run, symbols, tape.ledger, tape.used[0], event, ts, _ROLL)
     _set_trips(run, symbols, params[0], instruments)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import gates as gt
+from . import gates as gt, topk
 from .reference import ENTRY, Reference, Wanted
 from .smart import Smart, SmartSymbol
 
@@ -11,7 +11,11 @@ class Monitored(Smart):
     """What `smart` decides from its features is `static`'s again; what protects stays."""
 
     def allot(self, budget: int) -> None:
-        Reference.allot(self, budget)
+        """ADR-0028.7: every symbol is chosen; what says how budgets are split binds every policy."""
+        everyone = {sym.index: self.standing(sym) if sym.warm() else None for sym in self.symbols}
+        parts = topk.split(self.cfg | {"top_k": len(self.symbols)}, budget, len(self.symbols), everyone)
+        for sym in self.symbols:
+            sym.mark.give(parts.get(sym.index, 0))
 
     def step7_select(self) -> None:
         """No Top-K: every symbol trades."""

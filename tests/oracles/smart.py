@@ -354,10 +354,9 @@ class Smart(Reference):
 
     def roll_window(self, new: int) -> None:
         """SPEC 11, ADR-0028.1: what a roll ends, with drawdowns and budgets of the new window; then the guard looks at this mark.
-        OPEN 62: a latch survives a roll, and a roll arms it again, as ADR-0020.5 says of any window."""
+        OPEN 62: a latch survives a roll; one at which the drawdown is still over the budget does not arm it again."""
         super().roll_window(new)
         self.damage_control &= not self.released(self.portfolio.drawdown, self.portfolio.budget)
-        self.latch_armed = True
         for sym in self.symbols:
             sym.damage_control &= not self.released(sym.mark.drawdown, sym.mark.limit)
             sym.over_budget &= sym.mark.drawdown > sym.mark.limit

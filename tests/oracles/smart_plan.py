@@ -210,14 +210,14 @@ def weights(n: int, sizing: str, max_weight_ratio: int) -> list[int]:
 
 
 def quantities(cfg: dict, budget: int, levels: list[int], p_stress: int, tick_value: int) -> list[int]:
-    """OPEN 17: with nothing to lose (F = 0) F counts as 1."""
+    """OPEN 17: with nothing to lose (F = 0) F counts as 1. ADR-0028.4: fees are rounded up, so an atom a level is kept."""
     ws = weights(len(levels), cfg["sizing"], cfg["max_weight_ratio"])
     fee = max(0, cfg["maker_fee"])
     f = 0
     for w, p in zip(ws, levels, strict=True):
         term = math.ceil(Fraction(abs(p - p_stress) * UNIT, p)) + fee
         f += math.ceil(Fraction(w * term, UNIT))
-    a = budget * UNIT // max(1, f)
+    a = max(0, budget - len(levels)) * UNIT // max(1, f)
     return [ratio_floor(a, w) // (p * tick_value) for w, p in zip(ws, levels, strict=True)]
 
 
