@@ -27,6 +27,9 @@ from tests.tapes import case
 SECOND, MINUTE = 10**9, 60 * 10**9
 START = 1_700_000_040 * 10**9 // MINUTE * MINUTE
 ONE = 10**8
+MS = 1_000_000
+BARS = {"bar_interval_ms": 1000, "atr_bars": 1, "return_bars": 1, "ema_fast": 1, "ema_slow": 1, "max_gap_ms": 3_600_000}
+QUIET = {"thin_quote": 0, "shock_ratio": 0, "shock_tr": 0, "jump_limits": (0, 0, 0), "spread_limits": (0, 0, 0)}
 COIN = Instrument(symbol="COIN", kind="perpetual", tick_size="0.1", lot_size="0.01")  # a tick and lot is 0.001 quote
 WARM = Feature.ATR | Feature.NATR | Feature.NET_RETURN | Feature.RANGE_SCORE | Feature.EFFICIENCY_RATIO | Feature.TREND_STRENGTH
 
@@ -331,6 +334,48 @@ def test_gates_and_regimes_from_scratch(seed, commands):
     assert [row.item() for row in run.regimes.records] == regimes
 
 
+HIGHEST = 2**35
+"""Ticks; no price is higher."""
+
+
+def enormous(seed: int) -> tuple[Fixture, Config]:
+    """Bars of up to the highest price there may be, and spreads as wide: limits pass 63 bits, what is measured does not."""
+    rng = random.Random(seed)
+    quotes: dict[str, list[int]] = {name: [] for name in ("ts", "bid_px", "ask_px", "bid_qty", "ask_qty")}
+    low, wide = rng.choice((10**9, HIGHEST // 3)), rng.choice((0, 0, HIGHEST // 2))
+    high = low + HIGHEST * 2 // 3  # a true range over that is recorded as 2**62
+    for k in range(120):
+        bid = low + rng.randrange(rng.choice((10**4, HIGHEST // 4, HIGHEST * 2 // 3)))
+        ask = min(high, bid + rng.choice((0, 5, wide, HIGHEST)))
+        for name, value in zip(quotes, (START + k * SECOND // 4, bid, ask, 9, 9), strict=True):
+            quotes[name].append(value)
+    settings = {
+        **BARS | QUIET | {"atr_bars": rng.randint(1, 3), "baseline_bars": 4, "baseline_bars_min": 1, "spread_bars_min": 2},
+        "shock_tr": rng.choice((0, "1.1", 6, 500)),
+        "shock_ratio": rng.choice((0, "1.01", 4, 500)),
+        "jump_limits": rng.choice(((1, 2, 5), ("0.3", "0.5", 500), (0, 6, 500))),
+        "spread_limits": rng.choice(((3, 6, 20), ("0.5", "1.1", 500), (0, 0, 0))),
+        "spread_floor": rng.choice((0, "1bp", 1)),
+        "jump_window_ms": rng.choice((0, 250)),
+        "clear_ms": rng.choice((1, 500)),
+    }
+    return Fixture.from_arrays([COIN], quotes=quotes, config=Config(max_jump=500)), Config(**settings)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_limits_of_an_enormous_market_from_scratch(block):
+    """A limit that is more than an int64 holds is never reached; wrapped, it would be negative, none, or near."""
+    reached = set()
+    for seed in range(20 * block, 20 * block + 20):
+        fixture, config = enormous(seed)
+        run = replay(fixture, config, idle)
+        gates, regimes = from_scratch(run, config)
+        assert [row.item() for row in run.gates.records] == gates, seed
+        assert [row.item() for row in run.regimes.records] == regimes, seed
+        reached |= {(int(row["gate"]), int(row["to"])) for row in run.gates.records}
+    assert {(GateKind.SHOCK, 1), (GateKind.TOXICITY, 0), (GateKind.TOXICITY, 3)} <= reached
+
+
 @pytest.mark.parametrize(
     ("name", "events", "shows"),
     [
@@ -502,10 +547,6 @@ def test_a_policy_sees_gates_and_regime():
 
 
 # Line by line: what triggers, and what nearly does
-
-MS = 1_000_000
-BARS = {"bar_interval_ms": 1000, "atr_bars": 1, "return_bars": 1, "ema_fast": 1, "ema_slow": 1, "max_gap_ms": 3_600_000}
-QUIET = {"thin_quote": 0, "shock_ratio": 0, "shock_tr": 0, "jump_limits": (0, 0, 0), "spread_limits": (0, 0, 0)}
 
 
 def gates_of(rows, books=(), **settings) -> list[tuple[int, int, int, int]]:

@@ -45,6 +45,20 @@ def test_mul_div(case):
 
 
 @many
+@given(st.integers(0, INT64 - 1), st.integers(0, INT64 - 1), st.one_of(st.just(units.ONE), st.integers(1, 2**40)))
+@example(2**62, 6 * units.ONE, units.ONE)  # an ATR of 2**62 in 1e-8 half ticks, six times
+@example(INT64 - 1, units.ONE, units.ONE)
+@example(INT64 - 1, units.ONE - 1, units.ONE)
+@example(INT64 - 1, units.ONE + 1, units.ONE)
+@example(2**35, 20 * units.ONE, 1)
+@example(INT64 - 1, 0, 1)
+def test_capped_ceil(x, ratio, unit):
+    """Exact up to the largest int64, and that where it would be more."""
+    ratio = min(ratio, (INT64 - 1) // unit)
+    assert units.capped_ceil(x, ratio, unit) == min(INT64 - 1, math.ceil(Fraction(x) * ratio / unit))
+
+
+@many
 @given(st.integers(0, 2**62), st.integers(-units.ONE // 100, units.ONE // 10))
 @example(1, 1)
 @example(1, -1)
@@ -92,6 +106,7 @@ def _kernel_answers():
         for r in (*ratios, *(-r for r in ratios)):
             out += [int(units.mul_div_floor(x, r, units.ONE)), int(units.mul_div_ceil(x, r, units.ONE)), int(units.fee_atoms(x, r))]
             out += [int(units.split_cost(abs(x), abs(r), 100_000_000))]
+            out += [int(units.capped_ceil(abs(x), abs(r), units.ONE)), int(units.capped_ceil(abs(x), abs(r), 1))]
             out += [int(take_profit_price(side, 1 + abs(x) % 2**35, abs(r))) for side in (1, -1)]
     return out
 
@@ -246,4 +261,5 @@ def test_hard_cap_is_the_largest_that_fits(price, tick_value, equity, symbols):
 def test_constants():
     assert (units.ONE, units.BP, units.MICRO) == (10**8, 10**4, 10**6)
     assert (units.MAX_PRICE_TICKS, units.MAX_QTY_LOTS, units.MONEY_LIMIT, units.RESERVE) == (2**35, 2**31, 2**62, 2**60)
+    assert units.HIGHEST == INT64 - 1
     assert (units.NS_PER_MS, units.NS_PER_DAY) == (10**6, 86_400 * 10**9)

@@ -12,7 +12,7 @@ from grinder._jit import kernel
 from grinder.features.book import depth, impact
 from grinder.index import last_row, rows_until
 from grinder.records import NEVER, Feature, GateKind, Severity, Toxicity, Trend
-from grinder.units import MONEY_LIMIT, ONE, mul_div_ceil, quantise
+from grinder.units import MONEY_LIMIT, ONE, capped_ceil, quantise
 
 __all__ = [
     "MANY_LOTS",
@@ -125,13 +125,15 @@ def close_gates(world, params, s, closing, ts):
 @kernel
 def _spread_limit(median, floor, multiple):
     """Ticks, rounded up: `multiple` (1e-8) times the larger of the median, one tick, and `floor` (2e-8 ticks)."""
-    return max(mul_div_ceil(max(1, median), multiple, ONE), -(-mul_div_ceil(floor, multiple, ONE) // (2 * ONE)))
+    return max(capped_ceil(max(1, median), multiple, ONE), -(-capped_ceil(floor, multiple, ONE) // (2 * ONE)))
 
 
 @kernel
 def _jump_limit(atr, multiple, median, spreads):
     """1e-8 half ticks: `multiple` (1e-8) ATRs, at least `spreads` spread medians, of at least 1 tick (16.4)."""
-    return max(mul_div_ceil(atr, multiple, ONE), 2 * spreads * max(1, median) * ONE) if multiple > 0 else 0
+    if multiple == 0:
+        return 0
+    return max(capped_ceil(atr, multiple, ONE), capped_ceil(max(1, median), 2 * spreads * ONE, 1))
 
 
 @kernel
@@ -142,13 +144,13 @@ def _is_shocked(gate, p, history, bars, closing, natrs):
         natrs[n % len(natrs)] = closing["natr"]
         n += 1
         gate["n_natrs"] = n
-    limit = mul_div_ceil(gate["atr"], p["shock_tr"], ONE)
+    limit = capped_ceil(gate["atr"], p["shock_tr"], ONE)
     if limit > 0 and closing["tr"] >= limit:
         return True
     if bars < 3 or n - 3 < p["baseline_bars_min"]:
         return False
     baseline = min(n - 3, p["baseline_bars"])
-    limit = mul_div_ceil(lower_median(natrs, n - 3 - baseline, baseline), p["shock_ratio"], ONE)
+    limit = capped_ceil(lower_median(natrs, n - 3 - baseline, baseline), p["shock_ratio"], ONE)
     total = 0
     for k in range(bars - 3, bars):
         total += history[k % len(history)]["tr"]
@@ -270,7 +272,7 @@ def severity_of_spread(gate, spread):
 
 @kernel
 def severity_of_move(gate, moved):
-    """Of a move of the mid in half ticks."""
+    """Of a move of the mid in half ticks, which is at most 2**36: in 1e-8 of them it is under 2**63."""
     return _reached(moved * ONE, gate["jump_mid"], gate["jump_high"], gate["jump_extreme"])
 
 

@@ -18,6 +18,7 @@ from grinder.errors import NumberError, RangeError
 
 __all__ = [
     "BP",
+    "HIGHEST",
     "LOSS_LIMIT",
     "MAX_PRICE_TICKS",
     "MAX_QTY_LOTS",
@@ -27,6 +28,7 @@ __all__ = [
     "NS_PER_MS",
     "ONE",
     "RESERVE",
+    "capped_ceil",
     "capped_product",
     "exact_units",
     "fee_atoms",
@@ -53,6 +55,9 @@ NS_PER_DAY: Final = 86_400_000_000_000
 MAX_PRICE_TICKS: Final = 2**35
 MAX_QTY_LOTS: Final = 2**31
 MONEY_LIMIT: Final = 2**62
+HIGHEST: Final = 2**63 - 1
+"""The largest int64: as a limit, one that nothing reaches, since no move of a mid in 1e-8 half ticks comes to it."""
+assert 2 * MAX_PRICE_TICKS * ONE < HIGHEST
 LOSS_LIMIT: Final = 2**60
 """What a worst case is clamped to: more than any budget, small enough that two can be added."""
 RESERVE: Final = 2**60
@@ -188,6 +193,18 @@ def mul_div_floor(x: int, ratio: int, unit: int) -> int:
 def mul_div_ceil(x: int, ratio: int, unit: int) -> int:
     """`ceil(x * ratio / unit)`, under the same conditions as `mul_div_floor`."""
     return -mul_div_floor(-x, ratio, unit)
+
+
+@kernel
+def capped_ceil(x: int, ratio: int, unit: int) -> int:
+    """`ceil(x * ratio / unit)`, at most HIGHEST: for limits, where more than anything is as good as HIGHEST.
+
+    Needs 0 <= x, 0 <= ratio, 0 < unit and `unit * ratio < 2**63`.
+    """
+    whole, part = x // unit, -(-(x % unit * ratio) // unit)
+    if ratio > 0 and whole > (HIGHEST - part) // ratio:
+        return HIGHEST
+    return whole * ratio + part
 
 
 @kernel
