@@ -1,6 +1,7 @@
 """One process, one environment: print the digests that must be the same everywhere. Run by test_determinism.py.
 
-`python environments.py EVENTS CASES [THREADS]`: the real fixture's first EVENTS events (0: all), and CASES random tapes.
+`python environments.py EVENTS CASES [THREADS]`: the real fixture's first EVENTS events (0: all), and CASES random tapes, of them a
+third with policy `smart` too and one with a policy in Python.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import grinder as gr
+from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.session import replay
+from tests.smart_tapes import smart_case
 from tests.tapes import Case, case
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
@@ -24,12 +28,18 @@ def tapes(cases: int) -> list[Case]:
     return [case(seed, commands=commands) for seed in range(cases) for commands in (False, True)]
 
 
-def main(events: int, cases: int, threads: int = 1) -> None:
+def jobs(events: int, cases: int) -> list[tuple[Fixture, Config | None, object]]:
+    """What is replayed: fixture, settings, policy."""
     whole = Fixture.open(FIXTURE)
     head = whole.head(events) if events else whole
-    jobs = [(head, None), (head, None), *((c.fixture, c.config) for c in tapes(cases))]
+    random = [(c.fixture, c.config, None) for c in tapes(cases)]
+    smart = [(c.fixture, c.config, None) for c in map(smart_case, range(cases // 3))]
+    return [(head, None, None), (head, None, None), *random, *smart, (*random[0][:2], gr.static)]
+
+
+def main(events: int, cases: int, threads: int = 1) -> None:
     with ThreadPoolExecutor(threads) as pool:
-        digests = list(pool.map(lambda job: replay(job[0], job[1]).digest.value, jobs))
+        digests = list(pool.map(lambda job: replay(*job).digest.value, jobs(events, cases)))
     print(json.dumps(digests))
 
 

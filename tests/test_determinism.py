@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from grinder import _jit
 from grinder.data.fixture import Fixture
 from grinder.session import replay
-from tests.environments import tapes
-from tests.tapes import case
+from tests.environments import jobs, tapes
+from tests.test_jit import compiled_into
 
 SCRIPT = Path(__file__).with_name("environments.py")
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
@@ -41,10 +40,8 @@ LANES: dict[str, dict[str, str]] = {
 
 @cache
 def expected(events: int) -> list[str]:
-    whole = Fixture.open(FIXTURE)
     assert any(len(c.fixture.commands) for c in tapes(CASES))
-    head = replay(whole.head(events) if events else whole).digest.value
-    return [head, head, *(replay(c.fixture, c.config).digest.value for c in tapes(CASES))]
+    return [replay(*job).digest.value for job in jobs(events, CASES)]
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -60,8 +57,10 @@ def test_environment(lane, tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, cwd=cwd, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout) == expected(events)
-    if lane == "cold_cache":
-        assert list((tmp_path / "cache").glob("kernels-*/*/act-*")) or list((tmp_path / "cache").rglob("*.nbi"))
+    if lane == "cold_cache":  # a second signature is a second compilation: minutes of a first hour, and two chances to differ
+        found = compiled_into(tmp_path / "cache")
+        assert {"engine.act.from_python", "smart.plan_grid", "gates.close_gates"} <= set(found)
+        assert {name: count for name, count in found.items() if count != 1} == {}
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 4096, 10**9])
@@ -78,21 +77,3 @@ def test_save_and_resume_on_the_real_recording(stop, tmp_path):
     whole = Fixture.open(FIXTURE)
     saved = replay(whole, until=stop).save(tmp_path / "half.grinder")
     assert replay(whole, resume=load(saved)).digest.value == replay(whole).digest.value
-
-
-def test_every_kernel_has_one_signature():
-    """A second signature is a second compilation: minutes of a newcomer's first hour, and two chances to differ."""
-    import grinder
-
-    whole = Fixture.open(FIXTURE)
-    replay(whole.head(3000))
-    for seed in range(20):
-        replay(case(seed, commands=seed % 2 == 1).fixture, case(seed).config)
-    grown = []
-    for name, module in list(sys.modules.items()):
-        if name.startswith(f"{grinder.__name__}."):
-            for attribute, value in vars(module).items():
-                for entry in (value, vars(value).get("from_python")) if isinstance(value, _jit._Kernel) else ():
-                    if entry is not None and len(entry.nopython_signatures) > 1 and value.py_func.__module__ == name:
-                        grown.append(f"{name}.{attribute}: {len(entry.nopython_signatures)}")
-    assert not grown

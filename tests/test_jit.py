@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -229,26 +231,47 @@ def test_a_kernel_is_compiled_for_int64_alone():
     assert twice.signatures == [(numba.int64,)]
 
 
-SIGNATURES = """
-import json, sys
-from grinder import _jit, static
-from grinder.session import replay
-from tests.tapes import case
-for seed in range(12):
-    replay(case(seed).fixture, case(seed).config, static if seed % 2 else None, chunk=100)
-modules = [module for name, module in sorted(sys.modules.items()) if name.startswith("grinder")]
-kernels = [k for module in modules for k in vars(module).values() if isinstance(k, _jit._Kernel)]
-kernels += [k.from_python for k in kernels if "from_python" in vars(k)]
-home = str(_jit.cache_directory())
-print(json.dumps([[str(k.py_func), len(k.signatures), k.stats.cache_path.startswith(home)] for k in kernels]))
-"""
+def compiled_into(cache: Path) -> dict[str, int]:
+    """How many signatures of each kernel were ever compiled into a cache, by module and name; `from_python` is a kernel's twin.
+
+    Of a process that loads kernels from a warm cache, `signatures` tells the loaded ones only. Files of a cache tell all.
+    """
+    out: dict[str, int] = {}
+    for index in sorted(cache.rglob("*.nbi")):
+        _, overloads = _jit._SealedCacheFile(str(index.parent), "", None)._unseal(str(index))
+        name = index.name.rpartition("-")[0]
+        out[name] = out.get(name, 0) + len(overloads)
+    return out
 
 
 @needs_jit
-def test_every_kernel_has_one_signature_and_its_keyed_cache():
-    found = probe(ROOT, _jit.cache_directory().parent, SIGNATURES)
-    assert len(found) > 40
-    assert [entry for entry in found if entry[1] > 1 or not entry[2]] == []
+def test_a_second_signature_of_a_kernel_is_found(tmp_path, monkeypatch):
+    """As `cold_cache` of test_determinism.py looks for them: in the cache of a process that began with an empty one."""
+
+    def planted(x):
+        return x
+
+    monkeypatch.setattr(_jit, "cache_directory", lambda: tmp_path)
+    name = "test_jit.test_a_second_signature_of_a_kernel_is_found.locals.planted.from_python"
+    first, again = kernel(planted), kernel(planted)
+    first(1)
+    first(2)
+    assert compiled_into(tmp_path) == {name: 1}
+    assert first(0.5) == 0.5
+    assert compiled_into(tmp_path) == {name: 2}
+    assert again(1) == 1, "from the cache"
+    assert len(again.from_python.signatures) == 1, "where the other signature is not seen"
+    assert compiled_into(tmp_path) == {name: 2}
+
+
+@needs_jit
+def test_every_kernel_keeps_its_code_in_the_keyed_cache():
+    names = [found.name for found in pkgutil.walk_packages(grinder.__path__, "grinder.") if "__" not in found.name]
+    modules = [importlib.import_module(name) for name in names]
+    kernels = {k for module in modules for k in vars(module).values() if isinstance(k, _jit._Kernel)}
+    assert len(kernels) > 200
+    assert {k.stats.cache_path.startswith(str(_jit.cache_directory())) for k in kernels} == {True}
+    assert {k.from_python.stats.cache_path == k.stats.cache_path for k in kernels} == {True}
 
 
 @needs_jit
