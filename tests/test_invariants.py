@@ -338,7 +338,34 @@ MATTERS = {
     "impact_quote": 1_000,
     "wall_ratio": 2,
     "l2_stale_ms": 0,
+    "policy": "smart",
+    "penetration": 300,
+    "dd_budget_symbol": "5",
+    "taker_fee": "9bp",
+    "slippage": "9bp",
+    "flatten_on_emergency": False,
+    "max_consecutive_losses": 2,
+    "cooldown_ms": 30_000,
 }
+"""Settings that a run of `static` depends on, and a change of each."""
+FLATTENED = {"flatten_on_emergency": True}
+LOSING = {"maker_fee": "10bp", "min_edge": "0", "max_consecutive_losses": 1}
+"""A take-profit covers two fees on the entry, but not the fee on what it adds."""
+BESIDE = {
+    "penetration": {"fill_model": "cross"},
+    "order_rate": {"order_burst": 4},
+    **dict.fromkeys(("taker_fee", "slippage", "flatten_on_emergency"), FLATTENED),
+    **dict.fromkeys(("max_consecutive_losses", "cooldown_ms"), LOSING),
+}
+"""Settings of both runs without which one does not matter; of FLATTENED ones someone kills."""
+ONLY_SMART = set(
+    "horizon_ms k_tail trend_penalty x_min x_cap impact_ref side_mult_against side_mult_with alpha step_min shock_multiplier "
+    "min_step_ticks levels_min levels_max skew_factor sizing max_weight_ratio replan_levels replan_center "
+    "top_k select_every_ms switch_margin liq_ref select_spread select_funding w_range w_liq w_tox w_trend allocator "
+    "dd_clear dc_tp_mult flatten_on_drawdown latch_on_extreme throttle_ms".split()
+)
+"""Settings that `static` does not look at: its plan is its own, neither the drawdown guard nor a gate binds it. That each of them
+changes something is in docs/DEFAULTS.md, which test_defaults.py holds to the code."""
 
 
 def walk(n=1500, spikes=(), with_books=False, **settings):
@@ -367,9 +394,7 @@ def stage_roots(fixture, **changes):
 @pytest.mark.parametrize("field", sorted(MATTERS))
 def test_every_setting_that_matters_changes_a_stage(field):
     """39, on stage roots: config and input hash aside."""
-    base = {"order_rate": 20, "order_burst": 100}
-    if field == "order_rate":
-        base["order_burst"] = 4
+    base = {"order_rate": 20, "order_burst": 100} | BESIDE.get(field, {})
     if field.startswith(("atr", "return", "range", "ema", "top_n", "impact", "wall", "l2")):
         base["bar_interval_ms"] = 1000  # enough bars to fill their windows
     if field == "cancel_latency_ms":
@@ -382,16 +407,29 @@ def test_every_setting_that_matters_changes_a_stage(field):
         base |= {"risk_monitor": True, "bar_interval_ms": 1000, "quarantined_limits": (1, 1, 50)}
     if field == "max_jump":  # a fixture is loaded with it
         fixture, changed = walk(spikes=[700]), walk(spikes=[700], max_jump=MATTERS[field])
+    if BESIDE.get(field) is FLATTENED:
+        fixture = changed = killed(fixture)
     assert stage_roots(fixture, **base) != stage_roots(changed, **(base | {field: MATTERS[field]}))
 
 
+def killed(fixture):
+    """The kill switch is pulled at an event at which `LIVELY` holds a position, and let go 20 s later."""
+    at = int(fixture.events.ts[len(fixture) // 2 + 60])
+    return fixture.with_commands([(at, "kill", None), (at + 20 * 10**9, "reset", None)])
+
+
 def test_every_setting_is_covered():
-    """Those of `smart` by the table of docs/DEFAULTS.md, which test_defaults.py holds to the code."""
-    elsewhere = {case.name for case in CASES if case.policy == "smart"}
-    elsewhere |= {"policy", "penetration", "max_consecutive_losses", "cooldown_ms"}
-    assert set(MATTERS) | set(GATE_SETTINGS) | elsewhere == set(Config.model_fields)
-    cross = {"fill_model": "cross"}
-    assert stage_roots(walk(), **cross) != stage_roots(walk(), **cross, penetration=300)
+    """By what it does to `static`, by what it does to a gate, or as one that is neither's."""
+    covered = [*MATTERS, *GATE_SETTINGS, *ONLY_SMART]
+    assert sorted(covered) == sorted(Config.model_fields)
+
+
+@pytest.mark.parametrize("base", [{}, FLATTENED, LOSING])
+def test_settings_of_smart_alone_are_nothing_to_static(base):
+    values = {one.name: one.value for one in CASES}
+    fixture = killed(walk())
+    roots = stage_roots(fixture, **base)
+    assert [name for name in sorted(ONLY_SMART) if stage_roots(fixture, **(base | {name: values[name]})) != roots] == []
 
 
 def test_a_tick_that_matters_by_one_unit():
