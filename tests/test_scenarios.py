@@ -110,10 +110,19 @@ LINES = """
 7.7 (2) min_notional: farthest_dropped_for_min_notional
 7.7 (3) max_open_orders: max_open_orders_of_a_plan
 7.7 (4) STEP_WIDENED (5) CAP_PAUSE: cap_pause
+7.7 hard_cap_lots of a take-profit: hard_cap
 7.9 the regime or adds differ, not the mode alone: regime_changes
 7.9 a level count differs: levels_change
 7.9 the step differs by over a quarter: step_changes
 7.9 the center is over replan_center steps away: center_moves
+7.9 a level count differs by more than four, on both sides: levels_fewer_by_five
+7.9 on the upper side alone: levels_up_more_by_five
+7.9 on the lower side alone: levels_down_more_by_five
+7.9 or becomes 0: levels_become_none
+7.9 the step differs by more than a quarter of that in force, up: step_a_quarter_up
+7.9 down: step_a_quarter_down
+7.9 the center is more than two steps of the plan in force away, up: center_two_steps_up
+7.9 down: center_two_steps_down
 7.9 a side's budget fell under its worst case: budget_falls
 8 the order of sending: sending_order
 8 MAX_INVENTORY: max_inventory
