@@ -1,4 +1,4 @@
-"""The table of `smart` against `static` with the same budget: on every fixture, and on twenty further days of each character.
+"""The table of `smart` against `static` with the same budget: on the market of every fixture, and on twenty days of each character.
 
 `python -m tests.compare --write` makes docs/COMPARISON.md; test_compare.py asserts that its fixtures and a sample of its days are
 what the code computes, and that its summary is that of its days.
@@ -30,6 +30,7 @@ FIXTURES = (
     *("range_day_l1", "trend_day_l1", "vol_shock_l1", "thin_book_l2", "impact_spike_l2", "multisymbol_topk_l1"),
     *("dydx_btcusd_1d", "binance_btcusdt_6m"),
 )
+"""Every market once: `commands_1d` is that of `dydx_btcusd_1d`, and what someone did by hand is no policy's merit."""
 KINDS = (*CHARACTERS, *MARKETS)
 SEEDS = range(101, 121)
 FEE = "2bp"

@@ -25,6 +25,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "DEFAULTS.md"
 RANGE, TREND, SHOCK, THIN, IMPACT = "range_day_l1", "trend_day_l1", "vol_shock_l1", "thin_book_l2", "impact_spike_l2"
 TOPK, LEAN, BINANCE = "multisymbol_topk_l1", "dydx_btcusd_1d", "binance_btcusdt_6m"
 FIXTURES = (RANGE, TREND, SHOCK, THIN, IMPACT, TOPK, LEAN, BINANCE)
+"""Every market once: `commands_1d` is that of LEAN."""
 STEP = ("input", "bars", "features", "fills", "gates", "regimes", "ledger", "plans", "levels", "intents", "orders", "alerts")
 """Stages in the order in which a step makes their records (SPEC 3.2); a gate's mark comes after the gate."""
 

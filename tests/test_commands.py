@@ -9,13 +9,13 @@ import pytest
 
 from grinder.config import Config
 from grinder.data.commands import columns_of
-from grinder.data.fixture import Fixture, write_fixture
+from grinder.data.fixture import Fixture, fixture, write_fixture
 from grinder.data.importing import import_table
 from grinder.data.inspection import inspect
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, DataError, InputFault
 from grinder.policies.own import policy
-from grinder.records import STAGES, Command, Events, InputKind, Stream
+from grinder.records import STAGES, Cause, Command, Events, InputKind, IntentKind, OrderState, Role, Stream
 from grinder.session import replay
 from tests.files import csv
 from tests.tapes import case, commanded
@@ -432,3 +432,82 @@ def test_random_commands_have_what_they_are_for():
     both = sum({-1, 0} <= set(f.events.commands["symbol"].tolist()) for f in fixtures)
     assert min(first, ties, at_quotes, both) > 20
     assert {row[1] for f in fixtures for row in f.commands} == set(Command)
+
+
+# A real day with commands
+
+DAY = [
+    ("2026-01-01 17:22", "pause", "BTCUSD"),
+    ("2026-01-01 17:45", "resume", None),
+    ("2026-01-01 20:10", "kill", None),
+    ("2026-01-01 21:00", "reset", None),
+    ("2026-01-01 21:40", "recover", None),
+]
+"""The commands of commands_1d, on the market of dydx_btcusd_1d."""
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """The day without and with its commands, and the times of those."""
+    plain, asked = fixture("dydx_btcusd_1d"), fixture("commands_1d")
+    return replay(plain), replay(asked), [ts for ts, _, _ in asked.commands]
+
+
+def within(records, first: int, last: int):
+    return records[(records["ts"] > first) & (records["ts"] < last)]
+
+
+def test_the_committed_day_is_its_market_under_these_commands():
+    plain, asked = fixture("dydx_btcusd_1d"), fixture("commands_1d")
+    assert asked.content == plain.with_commands(DAY).content
+    assert asked.commands == plain.with_commands(DAY).commands
+    assert same(asked.with_commands([]).events, plain.events)
+    assert (asked.config, asked.instruments) == (plain.config, plain.instruments)
+    assert {command for _, command, _ in asked.commands} == set(Command)
+
+
+def test_nothing_differs_before_the_first_command(runs):
+    plain, asked, times = runs
+    for stage in STAGES:
+        before, after = (run.tables[stage].records for run in (plain, asked))
+        assert before[before["ts"] < times[0]].tobytes() == after[after["ts"] < times[0]].tobytes(), stage
+    assert (within(asked.fills.records, 0, times[0])["role"] == Role.TAKE_PROFIT).any()
+
+
+def test_a_pause_keeps_take_profits_and_has_no_entries(runs):
+    plain, asked, (pause, resume, *_) = runs
+    missed, filled = (within(run.fills.records, pause, resume) for run in (plain, asked))
+    assert (missed["role"] == Role.ENTRY).sum() == 4
+    assert set(filled["role"].tolist()) == {Role.TAKE_PROFIT}
+    sent = within(asked.intents.records, pause, resume)
+    assert not (sent["role"] == Role.ENTRY).any()
+    at = asked.intents.records[asked.intents["ts"] == pause]
+    assert set(zip(at["kind"].tolist(), at["role"].tolist(), strict=True)) == {(IntentKind.CANCEL, Role.ENTRY)}
+    back = asked.intents.records[asked.intents["ts"] == resume]
+    assert (back["kind"] == IntentKind.PLACE).sum() > 5
+
+
+def test_a_kill_cancels_all_and_a_reset_lets_trading_go_on(runs):
+    plain, asked, (_, _, kill, reset, _) = runs
+    at = asked.intents.records[asked.intents["ts"] == kill]
+    assert set(at["kind"].tolist()) == {IntentKind.CANCEL}
+    assert set(at["role"].tolist()) == {Role.ENTRY, Role.TAKE_PROFIT}, "with cycles open"
+    assert len(within(plain.fills.records, kill, reset)) > 0
+    ended = within(asked.orders.records, kill, reset)
+    assert set(ended["to"].tolist()) == {OrderState.CANCELLED}
+    assert len(ended) == len(at)
+    for stage in ("fills", "intents"):
+        assert len(within(asked.tables[stage].records, kill, reset)) == 0, stage
+    back = asked.intents.records[asked.intents["ts"] == reset]
+    assert {(IntentKind.PLACE, Role.ENTRY), (IntentKind.PLACE, Role.TAKE_PROFIT)} == set(
+        zip(back["kind"].tolist(), back["role"].tolist(), strict=True)
+    )
+    after = asked.fills.records[asked.fills["ts"] > reset]
+    assert set(after["role"].tolist()) == {Role.ENTRY, Role.TAKE_PROFIT}
+    assert len(after) > 30
+
+
+def test_every_command_is_a_mark(runs):
+    _, asked, times = runs
+    marks = asked.ledger.records[(asked.ledger["cause"] & Cause.COMMAND) != 0]
+    assert sorted(set(marks["ts"].tolist())) == times

@@ -184,6 +184,7 @@ def test_two_runs_that_differ_are_their_own_error(swings, monkeypatch):
             {"buys": 10**6, "sells": 1, "cycles": 10**6},
             ["buys: at least 1000000, there are {buys}", "cycles: at least 1000000, there are {cycles}"],
         ),
+        ({"commands": 1}, ["commands: at least 1, there are 0"]),
         ({"regimes": ["TOXIC", "EMERGENCY"]}, ["regime TOXIC", "regime EMERGENCY"]),
         ({"gates": ["THIN"], "alerts": ["BREAKER", "DRAWDOWN"]}, ["gate THIN", "alert BREAKER", "alert DRAWDOWN"]),
         ({"regimes": [], "realised": 1}, []),
@@ -214,6 +215,15 @@ def test_exactly_as_many_as_expected_is_enough(tmp_path):
     assert module.shortfalls(exact, replay(exact)) == ()
     more = swing(tmp_path / "c", expect={name: count + 1 for name, count in least.items()})
     assert len(module.shortfalls(more, replay(more))) == 4
+
+
+def test_commands_are_counted(tmp_path):
+    made = swing(tmp_path / "a", expect={"commands": 2})
+    first, last = made.events.ts[[0, -1]].tolist()
+    two = replay(made.with_commands([(first, "pause", None), (last, "resume", None)]))
+    assert module.shortfalls(made, two) == ()
+    one = replay(made.with_commands([(first, "pause", None)]))
+    assert module.shortfalls(made, one) == ("commands: at least 2, there are 1",)
 
 
 def test_realised_pnl_other_than_zero(tmp_path):

@@ -16,7 +16,7 @@ from grinder.data.expectations import NAMES, wrong_expectation
 from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.digest import Difference, Digest, first_difference
 from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism, cause
-from grinder.records import WINDOW
+from grinder.records import WINDOW, InputKind
 from grinder.run import Run
 from grinder.session import replay
 
@@ -102,8 +102,8 @@ def _span(data: Fixture, difference: Difference) -> str:
 def shortfalls(data: Fixture, run: Run) -> tuple[str, ...]:
     """What the manifest's `[expect]` asks for and the run does not show. A golden that exercises nothing proves nothing.
 
-    `fills, buys, sells, cycles` are least counts, `realised = true` asks for realised PnL other than 0; `regimes`, `gates`
-    (at a level over 0) and `alerts` list names that must occur.
+    `fills, buys, sells, cycles, commands` are least counts, `realised = true` asks for realised PnL other than 0; `regimes`,
+    `gates` (at a level over 0) and `alerts` list names that must occur.
     """
     expect = data.manifest.get("expect", {})
     wrong = wrong_expectation(expect)
@@ -111,14 +111,15 @@ def shortfalls(data: Fixture, run: Run) -> tuple[str, ...]:
         raise IntegrityError(f"{data.path}: {wrong}")
     missing = []
     summary = run.summary()
+    counts = summary | {"commands": int((run.input["kind"] == InputKind.COMMAND).sum())}
     for key, least in expect.items():
         if key == "realised":
             if least and summary["realised"] == 0:
                 missing.append("realised PnL other than 0")
         elif key in NAMES:
             missing += [f"{key[:-1]} {name}" for name in least if NAMES[key][name] not in _seen(run, key)]
-        elif summary[key] < least:
-            missing.append(f"{key}: at least {least}, there are {summary[key]}")
+        elif counts[key] < least:
+            missing.append(f"{key}: at least {least}, there are {counts[key]}")
     return tuple(missing)
 
 

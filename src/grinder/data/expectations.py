@@ -10,7 +10,7 @@ from grinder.records import Alert, GateKind, Regime
 __all__ = ["EXPECTED", "NAMES", "wrong_expectation"]
 
 EXPECTED: Final[dict[str, tuple[type, ...]]] = {
-    **dict.fromkeys(("fills", "buys", "sells", "cycles"), (int,)),
+    **dict.fromkeys(("fills", "buys", "sells", "cycles", "commands"), (int,)),
     "realised": (int, bool),
     **dict.fromkeys(("regimes", "gates", "alerts"), (list,)),
 }
