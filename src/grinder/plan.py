@@ -7,7 +7,7 @@ from typing import Final
 from grinder._jit import kernel
 from grinder.units import MAX_PRICE_TICKS, MICRO, ONE, mul_div_floor
 
-__all__ = ["adopt", "grow_ladder", "ladder_price", "next_rung", "start_ladder", "take_profit_step", "tick_floor"]
+__all__ = ["adopt", "grow_ladder", "ladder_price", "lay_levels", "next_rung", "start_ladder", "take_profit_step", "tick_floor"]
 
 _NO_PRICE: Final = 0
 
@@ -92,6 +92,15 @@ def grow_ladder(plan, ladder, side):
             _set_reach(plan, side, kept + 1, micro)
             return True
     return False
+
+
+@kernel
+def lay_levels(plan, ladder, side, levels):
+    """Begin the ladder of a side and go on until it has `levels` prices of their own; returns how many there are."""
+    kept = start_ladder(plan, ladder, side, levels)
+    while kept < levels and grow_ladder(plan, ladder, side):
+        kept += 1
+    return kept
 
 
 @kernel

@@ -18,8 +18,9 @@ import numpy as np
 from grinder._jit import kernel
 from grinder.config import PARAMS
 from grinder.errors import PolicyError
-from grinder.plan import adopt, start_ladder, take_profit_step, tick_floor
+from grinder.plan import adopt, lay_levels, tick_floor
 from grinder.policies.smart import gather_inputs, plan_grid, replaces
+from grinder.policies.static import plan_static
 from grinder.records import (
     BUY,
     INPUTS,
@@ -181,24 +182,34 @@ class GridPlan(NamedTuple):
     center: int
     """1e-6 ticks"""
     step: int
-    """ratio in 1e-8"""
+    """ratio in 1e-8, at least a tick"""
     levels_down: int
+    """buys, each at a price of its own: where rungs round together the ladder goes on farther"""
     levels_up: int
+    """sells, likewise"""
     size_schedule_down: Sequence[int]
     size_schedule_up: Sequence[int]
     tp_step: int
     """ratio in 1e-8 from entry to take-profit"""
     regime: int = int(Regime.RANGE)
+    """a `Regime`; recorded, and a reason to replace the plan in force under `damped`"""
     mode: int = int(Mode.NORMAL)
+    """a `Mode`; recorded"""
     width_down: int = 0
+    """ratio in 1e-8: how far stress is looked for below the center, where there is a budget"""
     width_up: int = 0
     adds_down: int = int(Adds.FULL)
+    """an `Adds`: FULL, ONCE or OFF"""
     adds_up: int = int(Adds.FULL)
     reduce_only: int = 0
+    """1: no entries"""
     budget: int = 0
+    """atoms; over 0 entries whose worst case would break the symbol's budget are not sent"""
     worst_down: int = 0
+    """atoms; worked out where there is a budget, else recorded as given"""
     worst_up: int = 0
     reasons: int = 0
+    """a mask of `Reason`; recorded"""
 
 
 class WantedOrder(NamedTuple):
@@ -326,22 +337,9 @@ def view_of(world: World, params: Any, instruments: Any, event: int, ts: int, s:
 
 def static(view: View, params: Any) -> GridPlan:
     """The built-in `static` plan of a symbol, to start from (SPEC 12)."""
-    floor = tick_floor(view.anchor2, 1)
-    step = max(params.step, floor)
-    width = params.levels * step
-    return GridPlan(
-        symbol=view.symbol,
-        center=view.anchor2 * (MICRO // 2),
-        step=step,
-        levels_down=params.levels,
-        levels_up=params.levels,
-        size_schedule_down=(view.quantity,),
-        size_schedule_up=(view.quantity,),
-        tp_step=take_profit_step(step, params.maker_fee, params.min_edge),
-        width_down=width,
-        width_up=width,
-        reasons=int(Reason.STEP_TICK_FLOOR) if floor > params.step else 0,
-    )
+    plan, ladder = np.zeros(1, PLAN), np.zeros((2, LADDER_SLOTS), LEVEL)
+    plan_static(_record_of(params), view.anchor2, view.quantity, plan[0], ladder)
+    return GridPlan(symbol=view.symbol, **_fields_of(plan), size_schedule_down=(view.quantity,), size_schedule_up=(view.quantity,))
 
 
 def smart(view: View, params: Any) -> GridPlan | None:
@@ -361,12 +359,18 @@ def smart(view: View, params: Any) -> GridPlan | None:
     row["natr"], row["equity"] = view.features.natr, view.portfolio_equity
     row["impact"] = -1 if absent & Feature.IMPACT else view.features.impact
     row["depth_short"] = bool(absent & Feature.IMPACT) and not absent & Feature.DEPTH_BID
-    plan_grid(row, np.array([tuple(params)], PARAMS)[0], plan[0], ladder)
-    down, up = int(plan[0]["levels_down"]), int(plan[0]["levels_up"])
-    numbers: dict[str, Any] = {name: int(plan[0][name]) for name in GridPlan._fields if name in (PLAN.names or ())}
-    numbers["size_schedule_down"] = tuple(ladder[0]["qty"][1 : down + 1].tolist())
-    numbers["size_schedule_up"] = tuple(ladder[1]["qty"][1 : up + 1].tolist())
-    return GridPlan(symbol=view.symbol, **numbers)
+    plan_grid(row, _record_of(params), plan[0], ladder)
+    sizes = [tuple(ladder[i]["qty"][1 : int(plan[0][name]) + 1].tolist()) for i, name in enumerate(("levels_down", "levels_up"))]
+    return GridPlan(symbol=view.symbol, **_fields_of(plan), size_schedule_down=sizes[0], size_schedule_up=sizes[1])
+
+
+def _record_of(params: Any) -> Any:
+    return np.array([tuple(params)], PARAMS)[0]
+
+
+def _fields_of(plan: Any) -> dict[str, Any]:
+    """What a PLAN record and a `GridPlan` both have, as plain integers."""
+    return {name: int(plan[0][name]) for name in GridPlan._fields if name in (PLAN.names or ())}
 
 
 # From decision to plan in force
@@ -425,7 +429,8 @@ def _commit_grid(
     values = {name: _whole(getattr(grid, name), name, low, high) for name, (low, high) in _PLAN_FIELDS.items()}
     if values["budget"] > 0:  # then they are worked out
         del values["worst_down"], values["worst_up"]
-    least = tick_floor(2 * values["center"] // MICRO, 1)
+    # at the mid, before any skew of the center (SPEC 16.13), or at a center that is kept while the mid moves
+    least = min(tick_floor(int(world.symbols[s]["mid2"]), 1), tick_floor(2 * values["center"] // MICRO, 1))
     if values["step"] < least:
         values["step"] = least
         values["reasons"] |= int(Reason.STEP_TICK_FLOOR)
@@ -458,8 +463,8 @@ def _lay_out(world, params, instruments, s):
     plan = world.plans[last]
     plan["rung_down"] = plan["rung_up"] = plan["step"]
     plan["last_index"] = LADDER_SLOTS - 1
-    plan["levels_down"] = start_ladder(plan, world.ladder[last, 0], 1, plan["wanted_down"])
-    plan["levels_up"] = start_ladder(plan, world.ladder[last, 1], -1, plan["wanted_up"])
+    plan["levels_down"] = lay_levels(plan, world.ladder[last, 0], 1, plan["wanted_down"])
+    plan["levels_up"] = lay_levels(plan, world.ladder[last, 1], -1, plan["wanted_up"])
     if plan["budgeted"] != 0:
         left, position, mid2 = symbol["budget"] - symbol["drawdown"], symbol["position"], symbol["mid2"]
         weigh_side(plan, world.ladder[last, 0], 1, position, mid2, left, tick_value, params[0]["maker_fee"])
