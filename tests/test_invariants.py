@@ -346,26 +346,31 @@ MATTERS = {
     "flatten_on_emergency": False,
     "max_consecutive_losses": 2,
     "cooldown_ms": 30_000,
+    "latch_on_extreme": True,
 }
 """Settings that a run of `static` depends on, and a change of each."""
 FLATTENED = {"flatten_on_emergency": True}
 LOSING = {"maker_fee": "10bp", "min_edge": "0", "max_consecutive_losses": 1}
 """A take-profit covers two fees on the entry, but not the fee on what it adds."""
+MONITORED = {"risk_monitor": True, "bar_interval_ms": 1000, "quarantined_limits": (1, 1, 1)}
+"""A quarantined row is EXTREME, for a minute."""
 BESIDE = {
     "penetration": {"fill_model": "cross"},
     "order_rate": {"order_burst": 4},
     **dict.fromkeys(("taker_fee", "slippage", "flatten_on_emergency"), FLATTENED),
     **dict.fromkeys(("max_consecutive_losses", "cooldown_ms"), LOSING),
+    **dict.fromkeys(("alert_after_ms", "latch_on_extreme"), MONITORED),
 }
 """Settings of both runs without which one does not matter; of FLATTENED ones someone kills."""
 ONLY_SMART = set(
     "horizon_ms k_tail trend_penalty x_min x_cap impact_ref side_mult_against side_mult_with alpha step_min shock_multiplier "
     "min_step_ticks levels_min levels_max skew_factor sizing max_weight_ratio replan_levels replan_center "
     "top_k select_every_ms switch_margin liq_ref select_spread select_funding w_range w_liq w_tox w_trend allocator "
-    "dd_clear dc_tp_mult flatten_on_drawdown latch_on_extreme throttle_ms".split()
+    "dd_clear dc_tp_mult flatten_on_drawdown throttle_ms".split()
 )
-"""Settings that `static` does not look at: its plan is its own, neither the drawdown guard nor a gate binds it. That each of them
-changes something is in docs/DEFAULTS.md, which test_defaults.py holds to the code."""
+"""Settings that `static` does not look at: its plan is its own, the drawdown guard does not bind it, and gates do by the risk
+monitor alone, which only stops it. That each of them changes something is in docs/DEFAULTS.md, which test_defaults.py holds to
+the code."""
 
 
 def walk(n=1500, spikes=(), with_books=False, **settings):
@@ -402,9 +407,8 @@ def test_every_setting_that_matters_changes_a_stage(field):
     if field == "dd_window_ms":
         base["dd_window"] = "rolling"
     fixture = changed = walk(with_books=field.startswith(("top_n", "impact", "wall", "l2")))
-    if field == "alert_after_ms":  # a quarantined row is HIGH, for a minute
+    if BESIDE.get(field) is MONITORED:
         fixture = changed = walk(spikes=[700])
-        base |= {"risk_monitor": True, "bar_interval_ms": 1000, "quarantined_limits": (1, 1, 50)}
     if field == "max_jump":  # a fixture is loaded with it
         fixture, changed = walk(spikes=[700]), walk(spikes=[700], max_jump=MATTERS[field])
     if BESIDE.get(field) is FLATTENED:
@@ -424,10 +428,10 @@ def test_every_setting_is_covered():
     assert sorted(covered) == sorted(Config.model_fields)
 
 
-@pytest.mark.parametrize("base", [{}, FLATTENED, LOSING])
+@pytest.mark.parametrize("base", [{}, FLATTENED, LOSING, MONITORED])
 def test_settings_of_smart_alone_are_nothing_to_static(base):
     values = {one.name: one.value for one in CASES}
-    fixture = killed(walk())
+    fixture = killed(walk(spikes=[700]))
     roots = stage_roots(fixture, **base)
     assert [name for name in sorted(ONLY_SMART) if stage_roots(fixture, **(base | {name: values[name]})) != roots] == []
 
