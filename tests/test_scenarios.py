@@ -124,6 +124,10 @@ LINES = """
 7.9 the center is more than two steps of the plan in force away, up: center_two_steps_up
 7.9 down: center_two_steps_down
 7.9 a side's budget fell under its worst case: budget_falls
+7.9 that of the lower side alone: room_below_falls
+7.9 that of the upper side alone: room_above_falls
+7.9 or rose by over a quarter, of the lower side: room_below_rises
+7.9 of the upper side: room_above_rises
 8 the order of sending: sending_order
 8 MAX_INVENTORY: max_inventory
 8 the guards in their order: first_guard_wins
