@@ -30,7 +30,8 @@ FIXTURES = (
     *("range_day_l1", "trend_day_l1", "vol_shock_l1", "thin_book_l2", "impact_spike_l2", "multisymbol_topk_l1"),
     *("dydx_btcusd_1d", "binance_btcusdt_6m"),
 )
-"""Every market once: `commands_1d` is that of `dydx_btcusd_1d`, and what someone did by hand is no policy's merit."""
+"""Every market once: `commands_1d` is that of `dydx_btcusd_1d`, `kill_switch_l2` of `impact_spike_l2`, and what someone did by hand
+is no policy's merit."""
 KINDS = (*CHARACTERS, *MARKETS)
 SEEDS = range(101, 121)
 FEE = "2bp"
@@ -442,9 +443,10 @@ steps and levels were chosen for each character with its range known (45 levels 
 days of one symbol tend to end near where they began, and nothing stops a static grid: on vol_shock_l1 *static, account* was
 down by {shock_fall_static}, and by {topk_fall_static} on multisymbol_topk_l1, where trends of 10 and 13 % leave two of its
 seven grids behind: {topk_gain_static} at the end against {topk_gain} of `smart`. There `smart` hardly chose the symbol of the
-longer trend and dropped the other soon, but kept what it held of that one, which lost {link}, twice that symbol's budget,
-since a symbol that is not chosen has no budget to exceed. Three plans of up to 100 % of equity a side each want more than a
-leverage of 2.0, which counts resting orders: {refused} of the day's {intents} intents are entries refused for it. Over all
+longer trend and dropped the other soon, but kept what it held of that one, which lost {link} of a budget of a third of 200:
+a symbol that is dropped only reduces, and alerts at 0.8 and 1.0 of its last budget close nothing. Three plans of up to 100 % of
+equity a side each want more than a leverage of 2.0, so that the third has what resting orders of the others leave; {refused} of
+the day's {intents} intents are entries refused for leverage all the same. Over all
 runs its worst drawdown was {worst}. *What the table cannot say:* *won* is all or nearly all everywhere, since a cycle
 completes at its take-profit and losses stay in open or flattened cycles. The LEAN day's {lean_gain} is one bar at 22:08 that
 jumps by 2 % and comes back: {lean_inventory} of inventory for fills far from the mid, and a drawdown of {lean_fall}; no

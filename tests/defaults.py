@@ -25,7 +25,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "DEFAULTS.md"
 RANGE, TREND, SHOCK, THIN, IMPACT = "range_day_l1", "trend_day_l1", "vol_shock_l1", "thin_book_l2", "impact_spike_l2"
 TOPK, LEAN, BINANCE = "multisymbol_topk_l1", "dydx_btcusd_1d", "binance_btcusdt_6m"
 FIXTURES = (RANGE, TREND, SHOCK, THIN, IMPACT, TOPK, LEAN, BINANCE)
-"""Every market once: `commands_1d` is that of LEAN."""
+"""Every market once: `commands_1d` is that of LEAN, `kill_switch_l2` of IMPACT."""
 STEP = ("input", "bars", "features", "fills", "gates", "regimes", "ledger", "plans", "levels", "intents", "orders", "alerts")
 """Stages in the order in which a step makes their records (SPEC 3.2); a gate's mark comes after the gate."""
 
@@ -149,7 +149,7 @@ CASES = (
     Case("order_latency_ms", 100, "orders"),
     Case("cancel_latency_ms", 100, "orders"),
     Case("max_inventory_notional", "90%", "plans"),
-    Case("max_effective_leverage", "1.8", "intents", TOPK, note="three symbols of 100 % each want more: the guard refuses entries"),
+    Case("max_effective_leverage", "1.8", "plans", TOPK, note="three symbols of 100 % each want more: plans are cut"),
     Case("max_open_orders", 30, "plans"),
     Case("max_open_orders_portfolio", 30, "plans"),
     Case("min_notional", "100", "plans", TREND),
