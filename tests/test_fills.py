@@ -34,7 +34,7 @@ def test_the_market_is_the_head_of_another_fixture(day):
 
 
 def test_each_kill_closes_the_position_level_by_level(day, run):
-    """Every level nearer than the last is taken whole, the best at the quote's price and quantity; nothing is left of the position."""
+    """Every level nearer than the last is taken whole, the best as the quote has it; nothing is left of the position."""
     fills, events = run.fills.records, day.events
     taken = fills[fills["taker"] == 1]
     assert set(taken["role"].tolist()) == {Role.FLATTEN}

@@ -17,7 +17,7 @@ from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.gates import lower_median
-from grinder.index import BLOCK, empty_quiet, make_quiet, rows_until
+from grinder.index import BLOCK, empty_index, empty_quiet, make_both, make_index, rows_until
 from grinder.policies.own import policy
 from grinder.records import NEVER, STAGES, GateKind, Toxicity, World
 from grinder.session import replay
@@ -178,8 +178,10 @@ def test_a_quiet_day_is_passed_over(size, gates, beside):
 def test_extremes_against_plain_loops(seed):
     fixture, _ = near_limits(seed, random.Random(seed).choice((1, 63, 64, 65, 300)))
     e, n, symbols = fixture.events, len(fixture), len(fixture.instruments)
-    quiet = empty_quiet(symbols, n)
-    make_quiet(e, quiet)
+    index, plain, quiet = empty_index(symbols, n), empty_index(symbols, n), empty_quiet(symbols, n)
+    make_both(e, index, quiet)
+    make_index(e, plain)
+    assert index.tolist() == plain.tolist()
     for s in range(symbols):
         for b in range(quiet.shape[1]):
             rows = [i for i in range(b * BLOCK, min(n, (b + 1) * BLOCK)) if e.symbol[i] == s]

@@ -13,7 +13,7 @@ from grinder.records import BUY, NONE, SELL, SLOT, Adds, PlanKind, Reason, Role,
 from grinder.sizing import add_loss, farther, held_loss
 from grinder.units import ONE, mul_div_ceil, mul_div_floor
 
-__all__ = ["close_cycle", "end_cycles", "list_wanted", "open_cycle", "slots", "take_profit_price"]
+__all__ = ["close_cycle", "end_cycles", "entries_fit", "list_wanted", "open_cycle", "slots", "take_profit_price"]
 
 _ENTRY: Final = int(Role.ENTRY)
 _TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
@@ -213,6 +213,27 @@ def _refuse_over_budget(plan, symbol, wants, first, end, side, tick_value, maker
             return
         end -= 1
         wants[end]["refused"] = _BUDGET
+
+
+@kernel
+def entries_fit(world, params, instruments, s):
+    """Whether no entry of a symbol is to be refused for its budget at the present mid and drawdown; all that is wanted is open."""
+    plan, symbol, orders, p = world.plans[s], world.symbols[s], world.orders[s], params[0]
+    if plan["budgeted"] == 0:
+        return True
+    for side in (BUY, SELL):
+        stress, n = plan["stress_down"] if side > 0 else plan["stress_up"], 0
+        for j in range(symbol["n_orders"]):
+            if orders[j]["role"] == _ENTRY and orders[j]["side"] == side:
+                stress, n = farther(side, stress, orders[j]["px"]), n + 1
+        loss, tick_value = 0, instruments[s]["tick_value"]
+        for j in range(symbol["n_orders"]):
+            if orders[j]["role"] == _ENTRY and orders[j]["side"] == side:
+                loss = add_loss(loss, orders[j]["qty"], orders[j]["px"], stress, tick_value, p["maker_fee"])
+        held = held_loss(symbol["position"], symbol["mid2"], stress, tick_value)
+        if n > 0 and loss > max(0, symbol["budget"] - symbol["drawdown"] - held):
+            return False
+    return True
 
 
 @kernel

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from grinder._jit import kernel
+from grinder.cycle import entries_fit
 from grinder.execution import reconcile
 from grinder.features.bars import ALL_ABSENT
 from grinder.fills import match, next_touch, touches_symbol
@@ -213,7 +214,7 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
         if world.symbols[s]["judge"] != 0:
             world.symbols[s]["judge"] = 0
             if step_regime(world, tape, event, ts, s, params[0]["gated"]):
-                world.symbols[s]["decide"] = 1
+                world.symbols[s]["decide"], world.symbols[s]["settled"] = 1, 0
     # 7. Selection comes before any plan.
     if params[0]["policy"] == _SMART and len(world.symbols) > 1:
         select(world, params, instruments, ts)
@@ -234,7 +235,7 @@ def _take_edges(world, params, instruments, edges, cursor, end):
         elif kind == _COMMAND:
             obey(world, params, edge["a"], edge["symbol"])
         elif kind == _GATE:
-            _take_gates(world.symbols[edge["symbol"]], edge["a"], edge["b"], params[0]["risk_monitor"])
+            _take_gates(world.symbols[edge["symbol"]], edge["a"], edge["b"])
             extreme = world.symbols[edge["symbol"]]["toxicity"] >= _EXTREME
             if extreme and params[0]["latch_on_extreme"] != 0 and world.run[0]["latch"] == 0:
                 set_latch(world, _LATCHED_BY_EXTREME)
@@ -262,16 +263,14 @@ def _note_bars(world, params, edges, cursor, end, tape, event, ts):
 def _set_trend(symbol, trend):
     """A change of the trend state ends what ONCE remembers (SPEC 16.5)."""
     if trend != symbol["trend"]:
-        symbol["trend"], symbol["once_down"], symbol["once_up"] = trend, 0, 0
+        symbol["trend"], symbol["once_down"], symbol["once_up"], symbol["settled"] = trend, 0, 0, 0
 
 
 @kernel
-def _take_gates(symbol, levels, reasons, monitored):
-    """Gates of a symbol: one whose level moved is a mark and asks for a decision (SPEC 3.2, 10); where the risk monitor looks at
-    them, for a reconciliation too."""
+def _take_gates(symbol, levels, reasons):
+    """Gates of a symbol: one whose level moved is a mark and asks for a decision (SPEC 3.2, 10)."""
     if levels >> 20:
-        symbol["decide"] = 1
-        symbol["settled"] = 0 if monitored else symbol["settled"]
+        symbol["decide"], symbol["settled"] = 1, 0
         symbol["cause"] |= _CAUSE_GATE
     symbol["stale"], symbol["thin"], symbol["severe"] = levels & 15, levels >> 4 & 15, levels >> 8 & 15
     symbol["shock"], symbol["toxicity"], symbol["reasons"] = levels >> 12 & 15, levels >> 16 & 15, reasons
@@ -299,7 +298,8 @@ def _finish_step(world, params, instruments, tape, event, ts):
                 return False
             if p["policy"] == _SMART:
                 decide_smart(world, params, instruments, tape, event, ts, s)
-                symbol["settled"] = 0  # the budget check looks at the present mid and drawdown
+                if symbol["settled"] != 0 and not entries_fit(world, params, instruments, s):
+                    symbol["settled"] = 0
             elif world.plans[s]["kind"] == _NO_PLAN:  # `static` decides once
                 decide_static(world, params, instruments, tape, event, ts, s)
             symbol["decide"], symbol["reflex"] = 0, 1

@@ -9,9 +9,9 @@ from typing import Final
 
 from grinder._jit import kernel
 from grinder.cycle import list_wanted
-from grinder.orders import FAULT_TOO_MANY_ORDERS, coming_px, count_orders, open_lots, put_order, worst_lots
+from grinder.orders import FAULT_TOO_MANY_ORDERS, coming_px, coming_qty, count_orders, put_order, worst_lots
 from grinder.protection import mode_of
-from grinder.records import NONE, IntentKind, Mode, OrderState, PolicyKind, Reason, Role
+from grinder.records import FAR, NONE, IntentKind, Mode, OrderState, PolicyKind, Reason, Role
 from grinder.units import share_of
 
 __all__ = ["reconcile"]
@@ -47,6 +47,7 @@ def reconcile(world, params, instruments, tape, event, ts, s):
     symbol["throttled"] = 1 if waits and mode_of(world.run[0], symbol) == _THROTTLE else 0
     wanted = list_wanted(world, params, instruments, s)
     _match_wanted(world.orders[s], world.symbols[s]["n_orders"], world.wanted, wanted)
+    _sum_up(world, instruments, s)
     intents = _collect(world, s, wanted)
     _sort(world.intents, intents)
     for k in range(intents):
@@ -94,9 +95,10 @@ def _find_order(orders, n_orders, want, by_price):
 def _collect(world, s, wanted):
     """Intents of the symbol, unsorted: cancels of unmatched orders, amends of unequal pairs, places of unmatched wants."""
     n = 0
-    mid2 = world.symbols[s]["mid2"]
+    symbol = world.symbols[s]
+    mid2 = symbol["mid2"]
     orders, wants, intents = world.orders[s], world.wanted, world.intents
-    for j in range(world.symbols[s]["n_orders"]):
+    for j in range(symbol["n_orders"]):
         order = orders[j]
         if order["change"] != _NO_CHANGE:
             continue  # one change in flight at a time: its taking effect is a reflex, which looks again
@@ -104,7 +106,7 @@ def _collect(world, s, wanted):
             n = _intend(intents, n, mid2, _CANCEL, j, order["side"], order["role"], order["key"], order["px"], order["qty"], 0)
         elif order["role"] != _FLATTEN:  # a market order has no price, and its quantity is cut when it fills
             want = wants[order["wanted"]]
-            if order["qty"] != want["qty"] or (order["px"] != want["px"] and _is_movable(world, s, want)):
+            if order["qty"] != want["qty"] or (order["px"] != want["px"] and _is_movable(world.exposure[0], symbol, want)):
                 n = _intend(intents, n, mid2, _AMEND, j, want["side"], want["role"], want["key"], want["px"], want["qty"], 0)
     for w in range(wanted):
         if wants[w]["order"] == NONE:
@@ -115,9 +117,9 @@ def _collect(world, s, wanted):
 
 
 @kernel
-def _is_movable(world, s, want):
+def _is_movable(exposure, symbol, want):
     """Whether an order goes to its wanted price. A take-profit moved by post-only stays until that price is passive."""
-    return want["role"] == _ENTRY or _is_passive(want["side"], want["px"], _post_only_limit(world, s, want["side"], NONE))
+    return want["role"] == _ENTRY or _is_passive(want["side"], want["px"], _post_only_limit(exposure, symbol, want["side"]))
 
 
 @kernel
@@ -180,7 +182,7 @@ def _send(world, params, instruments, tape, event, ts, s, intent):
         reason = _reduce_refusal(world, params, instruments, s, intent)
         sent = reason == 0
         if sent:
-            limit = _post_only_limit(world, s, intent["side"], NONE)
+            limit = _post_only_limit(world.exposure[0], world.symbols[s], intent["side"])
             if not _is_passive(intent["side"], px, limit):
                 reason = _POST_ONLY
                 sent = limit >= 1
@@ -191,6 +193,7 @@ def _send(world, params, instruments, tape, event, ts, s, intent):
             return
         _put_intent(tape, event, ts, s, intent, order["id"], px, reason)
         if sent:
+            _add_to(world.exposure[0], intent["side"], intent["role"], px, max(0, intent["qty"] - order["qty"]))
             order["change"], order["change_px"], order["change_qty"] = _AMEND, px, intent["qty"]
             order["change_ts"] = ts + params[0]["order_latency"]
             if intent["role"] == _ENTRY:
@@ -224,6 +227,8 @@ def _place(world, params, tape, event, ts, s, intent, px, reason):
     run["next_order"] += 1
     order["side"], order["role"], order["key"] = intent["side"], intent["role"], intent["key"]
     order["px"], order["qty"] = px, intent["qty"]
+    _add_to(world.exposure[0], order["side"], order["role"], px, order["qty"])
+    _count_in(world.exposure[0], order["role"])
     order["live"], order["live_ts"] = 0, ts + params[0]["order_latency"]
     order["change"], order["wanted"], order["partial"] = _NO_CHANGE, NONE, 0
     if intent["role"] == _ENTRY:
@@ -252,18 +257,71 @@ def _tokens(run, p, ts):
     return run["tokens"] + elapsed * p["order_rate"]
 
 
+# What is open, summed up once a reconciliation and kept up with what is sent
+
+
+@kernel
+def _sum_up(world, instruments, s):
+    """Fill `world.exposure`: each order counts at its larger quantity and at both its prices while an amend is in flight."""
+    exposure, orders = world.exposure[0], world.orders[s]
+    exposure["buys"], exposure["sells"], exposure["closing_buys"], exposure["closing_sells"] = 0, 0, 0, 0
+    exposure["lowest_sell"], exposure["highest_buy"], exposure["profits"], exposure["rest"] = FAR, -FAR, 0, 0
+    for j in range(world.symbols[s]["n_orders"]):
+        order = orders[j]
+        _add_to(exposure, order["side"], order["role"], order["px"], max(order["qty"], coming_qty(order)))
+        if order["change"] == _AMEND:
+            _add_to(exposure, order["side"], order["role"], order["change_px"], 0)
+        _count_in(exposure, order["role"])
+    exposure["others"] = 0
+    for other in range(len(world.symbols)):
+        if other != s:
+            lots = worst_lots(world, other)
+            exposure["others"] += world.symbols[other]["mid2"] * instruments[other]["half_tick_value"] * lots
+
+
+@kernel
+def _add_to(exposure, side, role, px, qty):
+    resting = role == _ENTRY or role == _TAKE_PROFIT
+    if side > 0:
+        exposure["buys"] += qty if resting else 0
+        exposure["closing_buys"] += 0 if resting else qty
+        exposure["highest_buy"] = max(exposure["highest_buy"], px) if role != _FLATTEN else exposure["highest_buy"]
+    else:
+        exposure["sells"] += qty if resting else 0
+        exposure["closing_sells"] += 0 if resting else qty
+        exposure["lowest_sell"] = min(exposure["lowest_sell"], px) if role != _FLATTEN else exposure["lowest_sell"]
+
+
+@kernel
+def _count_in(exposure, role):
+    if role == _TAKE_PROFIT:
+        exposure["profits"] += 1
+    else:
+        exposure["rest"] += 1
+
+
+@kernel
+def _side_lots(exposure, position, side):
+    """What a side can still add: entries and take-profits, and of reduce-only orders what closes the opposite position."""
+    if side > 0:
+        return exposure["buys"] + min(exposure["closing_buys"], max(0, -position))
+    return exposure["sells"] + min(exposure["closing_sells"], max(0, position))
+
+
 # Guards
 
 
 @kernel
 def _refusal(world, params, instruments, ts, s, intent):
     """Why an entry may not be sent, as a reason bit; 0 if it may. The first refusal of the ladder wins."""
-    p, run, symbol, instrument = params[0], world.run[0], world.symbols[s], instruments[s]
+    p, run, symbol, instrument, exposure = params[0], world.run[0], world.symbols[s], instruments[s], world.exposure[0]
     side, px, qty = intent["side"], intent["px"], intent["qty"]
-    exposed = side * symbol["position"] + open_lots(world, s, side, intent["slot"], qty)
+    exposed = side * symbol["position"] + _side_lots(exposure, symbol["position"], side) + _more(world, s, intent)
     if exposed > run["max_inventory"] // (symbol["mid2"] * instrument["half_tick_value"]):
         return _MAX_INVENTORY
-    if _gross(world, instruments, s, side, intent["slot"], qty) > share_of(max(0, run["equity"]), p["max_leverage"]):
+    worst = max(abs(exposed), abs(side * symbol["position"] - _side_lots(exposure, symbol["position"], -side)))
+    gross = exposure["others"] + symbol["mid2"] * instrument["half_tick_value"] * worst
+    if gross > share_of(max(0, run["equity"]), p["max_leverage"]):
         return _MAX_LEVERAGE
     if px <= p["min_notional"] // (qty * instrument["tick_value"]) and px * qty * instrument["tick_value"] < p["min_notional"]:
         return _MIN_NOTIONAL
@@ -273,9 +331,15 @@ def _refusal(world, params, instruments, ts, s, intent):
         return _HARD_CAP
     if symbol["throttled"] != 0 or _tokens(run, p, ts) < _TOKEN:
         return _RATE_LIMIT
-    if not _is_passive(side, px, _post_only_limit(world, s, side, intent["slot"])):
+    if not _is_passive(side, px, _post_only_limit(exposure, symbol, side)):
         return _POST_ONLY
     return 0
+
+
+@kernel
+def _more(world, s, intent):
+    """By how many lots a placement or an amend adds to its side."""
+    return intent["qty"] if intent["kind"] == _PLACE else max(0, intent["qty"] - world.orders[s, intent["slot"]]["qty"])
 
 
 @kernel
@@ -284,31 +348,19 @@ def _reduce_refusal(world, params, instruments, s, intent):
     if intent["role"] != _TAKE_PROFIT:
         crowded = intent["kind"] == _PLACE and _reduce_only_orders(world, s) >= params[0]["max_open_orders"]
         return _MAX_OPEN_ORDERS if crowded else 0
-    side = intent["side"]
-    exposed = side * world.symbols[s]["position"] + open_lots(world, s, side, intent["slot"], intent["qty"])
+    side, position = intent["side"], world.symbols[s]["position"]
+    exposed = side * position + _side_lots(world.exposure[0], position, side) + _more(world, s, intent)
     return _HARD_CAP if exposed > instruments[s]["hard_cap"] else 0
-
-
-@kernel
-def _gross(world, instruments, changed, side, slot, qty):
-    """Portfolio gross notional at the last mids if all open orders of the worse side of each symbol filled."""
-    total = 0
-    for s in range(len(world.symbols)):
-        buys, sells = s == changed and side > 0, s == changed and side < 0
-        lots = worst_lots(world, s, slot if buys else NONE, qty if buys else 0, slot if sells else NONE, qty if sells else 0)
-        total += world.symbols[s]["mid2"] * instruments[s]["half_tick_value"] * lots
-    return total
 
 
 @kernel
 def _too_many_orders(world, p, s):
     """Open and in-flight orders, and open cycles that wait for their take-profit, against both limits."""
-    total, own = 0, 0
+    own = world.exposure[0]["rest"] + max(world.exposure[0]["profits"], world.symbols[s]["n_cycles"])
+    total = own
     for other in range(len(world.symbols)):
-        count = count_orders(world.symbols[other], world.orders[other])
-        total += count
-        if other == s:
-            own = count
+        if other != s:
+            total += count_orders(world.symbols[other], world.orders[other])
     return own >= p["max_open_orders"] or total >= p["max_open_orders_portfolio"]
 
 
@@ -323,22 +375,11 @@ def _reduce_only_orders(world, s):
 
 
 @kernel
-def _post_only_limit(world, s, side, slot):
+def _post_only_limit(exposure, symbol, side):
     """The most aggressive price at which an order of `side` may rest: own orders never cross (SPEC 8)."""
-    symbol, orders = world.symbols[s], world.orders[s]
     if side > 0:
-        limit = min(symbol["ask_px"] - 1, (symbol["mid2"] - 1) // 2)
-    else:
-        limit = max(symbol["bid_px"] + 1, symbol["mid2"] // 2 + 1)
-    for j in range(symbol["n_orders"]):
-        order = orders[j]
-        if order["side"] == -side and j != slot and order["role"] != _FLATTEN:
-            coming = coming_px(order)
-            if side > 0:
-                limit = min(limit, min(order["px"], coming) - 1)
-            else:
-                limit = max(limit, max(order["px"], coming) + 1)
-    return limit
+        return min(symbol["ask_px"] - 1, (symbol["mid2"] - 1) // 2, exposure["lowest_sell"] - 1)
+    return max(symbol["bid_px"] + 1, symbol["mid2"] // 2 + 1, exposure["highest_buy"] + 1)
 
 
 @kernel

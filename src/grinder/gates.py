@@ -12,7 +12,7 @@ from grinder._jit import kernel
 from grinder.features.book import depth, impact
 from grinder.index import last_row, rows_until
 from grinder.records import NEVER, Feature, GateKind, Severity, Toxicity, Trend
-from grinder.units import MONEY_LIMIT, ONE, capped_ceil, quantise
+from grinder.units import HIGHEST, MONEY_LIMIT, ONE, capped_ceil, mul_div, quantise
 
 __all__ = [
     "MANY_LOTS",
@@ -149,12 +149,20 @@ def _is_shocked(gate, p, history, bars, closing, natrs):
         return True
     if bars < 3 or n - 3 < p["baseline_bars_min"]:
         return False
-    baseline = min(n - 3, p["baseline_bars"])
-    limit = capped_ceil(lower_median(natrs, n - 3 - baseline, baseline), p["shock_ratio"], ONE)
+    if p["shock_ratio"] == 0:
+        return False
     total = 0
     for k in range(bars - 3, bars):
         total += history[k % len(history)]["tr"]
-    return limit > 0 and quantise(total / 3 / history[(bars - 1) % len(history)]["close"], 0, NEVER) >= limit
+    mean = quantise(total / 3 / history[(bars - 1) % len(history)]["close"], 0, NEVER)
+    # The median need not be known: it times `shock_ratio` is reached where it is at most `most`.
+    most = mul_div(mean, ONE, p["shock_ratio"]) if mean // p["shock_ratio"] < NEVER // ONE else HIGHEST
+    baseline, at_most, zeros = min(n - 3, p["baseline_bars"]), 0, 0
+    for i in range(n - 3 - baseline, n - 3):
+        natr = natrs[i % len(natrs)]
+        at_most += natr <= most
+        zeros += natr == 0
+    return at_most > (baseline - 1) // 2 >= zeros
 
 
 @kernel

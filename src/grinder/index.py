@@ -22,8 +22,8 @@ __all__ = [
     "is_tick",
     "last_book",
     "last_row",
+    "make_both",
     "make_index",
-    "make_quiet",
     "next_odd",
     "next_tick",
     "rows_until",
@@ -84,13 +84,26 @@ def _index_blocks(kind, fault, bid, ask, index, blocks):
             unlike |= fault[i + k] | (kind[i + k] ^ _QUOTES)
         ticks, odd = BLOCK, 0
         if unlike != 0:  # not all of them are accepted quotes
-            ticks = 0
-            for k in range(BLOCK):
-                ticks += (fault[i + k] == 0) & ((kind[i + k] == _QUOTES) | (kind[i + k] == _BOOKS))
-                odd += (fault[i + k] != 0) | (kind[i + k] == _FUNDING) | (kind[i + k] == _COMMANDS)
+            ticks, odd = _count_ticks(kind, fault, i), _count_odd(kind, fault, i)
         entry = index[0, b]
         entry["low"], entry["high"], entry["ticks"], entry["odd"] = low, high, ticks, odd
         entry["last"] = i + BLOCK - 1
+
+
+@kernel
+def _count_ticks(kind, fault, i):
+    ticks = 0
+    for k in range(BLOCK):
+        ticks += (fault[i + k] == 0) & ((kind[i + k] == _QUOTES) | (kind[i + k] == _BOOKS))
+    return ticks
+
+
+@kernel
+def _count_odd(kind, fault, i):
+    odd = 0
+    for k in range(BLOCK):
+        odd += (fault[i + k] != 0) | (kind[i + k] == _FUNDING) | (kind[i + k] == _COMMANDS)
+    return odd
 
 
 @kernel
@@ -111,31 +124,43 @@ def _index_rows(events, index, b, stop):
 
 
 @kernel
-def make_quiet(events: Events, quiet):
-    """Fill the extremes of spreads and sizes of a stretch of events."""
+def make_both(events: Events, index, quiet):
+    """Fill the index of a stretch of events, and extremes of its spreads and sizes: prices are read from memory once."""
     rows, whole = len(events.ts), 0
     if quiet.shape[0] == 1:
         whole = rows // BLOCK
-        _quiet_blocks(events.bid_px, events.bid_qty, events.ask_px, events.ask_qty, quiet, whole)
+        bid, bid_qty, ask, ask_qty = events.bid_px, events.bid_qty, events.ask_px, events.ask_qty
+        _both_blocks(events.kind, events.fault, bid, bid_qty, ask, ask_qty, index, quiet, whole)
     for b in range(whole, (rows + BLOCK - 1) // BLOCK):
+        _index_rows(events, index, b, min(rows, (b + 1) * BLOCK))
         _quiet_rows(events, quiet, b, min(rows, (b + 1) * BLOCK))
 
 
 @kernel
-def _quiet_blocks(bid, bid_qty, ask, ask_qty, quiet, blocks):
+def _both_blocks(kind, fault, bid, bid_qty, ask, ask_qty, index, quiet, blocks):
     """Whole blocks of one symbol, as in `_index_blocks`."""
     for b in range(blocks):
         i = b * BLOCK
+        low = high = bid[i] + ask[i]
         widest, least_bid, least_ask, lots = ask[i] - bid[i], bid_qty[i], ask_qty[i], 0
         for k in range(BLOCK):
-            spread = ask[i + k] - bid[i + k]
+            mid2, spread = bid[i + k] + ask[i + k], ask[i + k] - bid[i + k]
+            low = mid2 if mid2 < low else low
+            high = mid2 if mid2 > high else high
             widest = spread if spread > widest else widest
         for k in range(BLOCK):
             least_bid = bid_qty[i + k] if bid_qty[i + k] < least_bid else least_bid
-            lots |= bid_qty[i + k]
-        for k in range(BLOCK):
             least_ask = ask_qty[i + k] if ask_qty[i + k] < least_ask else least_ask
-            lots |= ask_qty[i + k]
+            lots |= bid_qty[i + k] | ask_qty[i + k]
+        unlike = 0
+        for k in range(BLOCK):
+            unlike |= fault[i + k] | (kind[i + k] ^ _QUOTES)
+        ticks, odd = BLOCK, 0
+        if unlike != 0:  # not all of them are accepted quotes
+            ticks, odd = _count_ticks(kind, fault, i), _count_odd(kind, fault, i)
+        entry = index[0, b]
+        entry["low"], entry["high"], entry["ticks"], entry["odd"] = low, high, ticks, odd
+        entry["last"] = i + BLOCK - 1
         entry = quiet[0, b]
         entry["widest"], entry["least_bid"], entry["least_ask"], entry["lots"] = widest, least_bid, least_ask, lots
 

@@ -12,7 +12,6 @@ __all__ = [
     "coming_px",
     "coming_qty",
     "count_orders",
-    "open_lots",
     "order_state",
     "put_order",
     "remove_order",
@@ -123,30 +122,24 @@ def coming_qty(order):
 
 
 @kernel
-def open_lots(world, s, side, slot, qty):
-    """What a side can still add once order `slot` (-1: a new one) wants `qty`: open and in-flight, each at its larger quantity.
+def worst_lots(world, s):
+    """The largest position that a symbol can have if all open and in-flight orders of one side fill, each at its larger quantity.
 
     Reduce-only orders count up to the opposite position, which is all that they can close.
     """
-    total, closing = qty if slot == NONE else 0, 0
-    orders = world.orders[s]
+    position, orders = world.symbols[s]["position"], world.orders[s]
+    buys, sells, closing_buys, closing_sells = 0, 0, 0, 0
     for j in range(world.symbols[s]["n_orders"]):
         order = orders[j]
-        if order["side"] == side:
-            largest = max(order["qty"], coming_qty(order))
-            largest = max(largest, qty) if j == slot else largest
-            if order["role"] == _ENTRY or order["role"] == _TAKE_PROFIT:
-                total += largest
-            else:
-                closing += largest
-    return total + min(closing, max(0, -side * world.symbols[s]["position"]))
-
-
-@kernel
-def worst_lots(world, s, buy_slot, buy_qty, sell_slot, sell_qty):
-    """The largest position a symbol can have if all open orders of one side fill, given what an order of either side wants."""
-    position = world.symbols[s]["position"]
-    buys, sells = open_lots(world, s, 1, buy_slot, buy_qty), open_lots(world, s, -1, sell_slot, sell_qty)
+        largest = max(order["qty"], coming_qty(order))
+        resting = order["role"] == _ENTRY or order["role"] == _TAKE_PROFIT
+        if order["side"] > 0:
+            buys += largest if resting else 0
+            closing_buys += 0 if resting else largest
+        else:
+            sells += largest if resting else 0
+            closing_sells += 0 if resting else largest
+    buys, sells = buys + min(closing_buys, max(0, -position)), sells + min(closing_sells, max(0, position))
     return max(abs(position + buys), abs(position - sells))
 
 

@@ -74,7 +74,7 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
         if end == at:
             return at
         for s in range(len(markets)):
-            last = _last_of(symbol, s, at, end)
+            last = end - 1 if alone else _last_of(symbol, s, at, end)
             if last >= at:
                 gate = gates[s]
                 if gate["n_strays"] > 0 or is_fresh(gate, p, ts[at]):

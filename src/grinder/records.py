@@ -20,6 +20,7 @@ __all__ = [
     "COMMAND",
     "CYCLE",
     "EDGE",
+    "EXPOSURE",
     "FAR",
     "FEATURES",
     "FILTER",
@@ -517,6 +518,11 @@ INPUTS: Final = _record(
 """What a `smart` plan is made of (SPEC 7): `impact` -1 is absent; `tp_*`: notional of open take-profits of a side; `places`:
 orders that the limits leave for entries."""
 
+EXPOSURE: Final = _record("buys sells closing_buys closing_sells others lowest_sell highest_buy profits rest")
+"""A symbol's open and in-flight orders, summed up while it is reconciled: lots of entries and take-profits a side, and of
+reduce-only orders; what other symbols may come to hold, atoms; prices that own orders may not cross; how many take profit and how
+many do not."""
+
 LEVEL: Final = _record("px qty")
 SLOT: Final = _record("side index price state")
 TARGET: Final = _record("side role key px qty done")
@@ -611,6 +617,8 @@ class World(NamedTuple):
     """WANTED, (2N,), scratch"""
     intents: np.ndarray
     """INTENT, (3N,), scratch"""
+    exposure: np.ndarray
+    """EXPOSURE, (1,), scratch"""
 
 
 WORLD_DTYPES: Final = dict(
@@ -618,7 +626,7 @@ WORLD_DTYPES: Final = dict(
         World._fields,
         (
             *(RUN, MARKET, FILTER, BAR, "<i8", GATE, "<i8", "<i8", "<i8", "<i8"),
-            *(FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, ONCE, PART, INPUTS, WANTED, INTENT),
+            *(FEATURES, SYMBOL, ORDER, CYCLE, PLAN, LEVEL, TARGET, ONCE, PART, INPUTS, WANTED, INTENT, EXPOSURE),
         ),
         strict=True,
     )
@@ -638,7 +646,7 @@ def world_shapes(symbols: int, sizes: Mapping[str, int]) -> dict[str, tuple[int,
     ladders = 2 * MAX_LEVELS
     per_symbol = dict.fromkeys(("market", "filters", "gates", "features", "symbols", "inputs"), (symbols,))
     tables = dict.fromkeys(("orders", "cycles", "targets"), (symbols, room))
-    scratch = {"wanted": (ladders + 2 * room,), "intents": (ladders + 3 * room + 1,)}
+    scratch = {"wanted": (ladders + 2 * room,), "intents": (ladders + 3 * room + 1,), "exposure": (1,)}
     once = {"once": (symbols, 2, MAX_LEVELS + sizes["max_open_orders"])}
     rings: dict[str, tuple[int, ...]] = {"history": (symbols, sizes["bars_kept"]), "spreads": (symbols, sizes["spread_bars"])}
     rings |= {"natrs": (symbols, sizes["natrs_kept"]), "strays": (symbols, sizes["strays_kept"])}

@@ -27,7 +27,7 @@ def select(world, params, instruments, ts):
     for s in range(len(symbols)):
         symbol = symbols[s]
         if symbol["selected"] != 0 and is_barred(symbol, world.features[s], p):
-            symbol["selected"], symbol["decide"] = 0, 1
+            symbol["selected"], symbol["decide"], symbol["settled"] = 0, 1, 0
             symbol["budget"] = 0
     if ts < run["next_select"]:
         return
@@ -44,7 +44,7 @@ def select(world, params, instruments, ts):
     for s in range(len(symbols)):
         symbol = symbols[s]
         if symbol["selected"] != symbol["was_selected"] or symbol["budget"] != symbol["old_budget"]:
-            symbol["decide"] = 1
+            symbol["decide"], symbol["settled"] = 1, 0
 
 
 @kernel

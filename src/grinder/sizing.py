@@ -11,6 +11,7 @@ from grinder._jit import kernel
 from grinder.plan import start_ladder
 from grinder.records import Reason
 from grinder.units import (
+    HIGHEST,
     LOSS_LIMIT,
     MAX_QTY_LOTS,
     MICRO,
@@ -184,7 +185,7 @@ def spread_budget(budget, p, levels, n, stress, tick_value):
     """Spread a budget over `n` levels, by equal notional (A) or tapered (B)."""
     notional = notional_of(budget, n, unit_loss(p, levels, n, stress))
     for i in range(1, n + 1):
-        levels[i]["qty"] = min(MAX_QTY_LOTS, mul_div_floor(notional, _weight(p, i, n), ONE) // tick_value // levels[i]["px"])
+        levels[i]["qty"] = min(MAX_QTY_LOTS, mul_div_floor(notional, _weight(p, i, n), ONE) // (tick_value * levels[i]["px"]))
 
 
 @kernel
@@ -218,12 +219,15 @@ def rooms(inputs, p, side):
 @kernel
 def scale_to(levels, n, room, tick_value):
     """Quantities times `room / needed` where `n` levels need more than the room; returns what they needed, atoms."""
-    needed = 0
+    needed, largest, room = 0, 1, max(0, room)
     for i in range(1, n + 1):
         needed += levels[i]["px"] * levels[i]["qty"] * tick_value
-    if needed > max(0, room):
+        largest = max(largest, levels[i]["qty"])
+    if needed > room:
+        fits = room <= HIGHEST // largest  # so that one division a level will do
         for i in range(1, n + 1):
-            levels[i]["qty"] = mul_div(max(0, room), levels[i]["qty"], needed)
+            qty = levels[i]["qty"]
+            levels[i]["qty"] = room * qty // needed if fits else mul_div(room, qty, needed)
     return needed
 
 

@@ -38,7 +38,7 @@ from grinder.data.instrument import Instrument
 from grinder.data.merging import merge
 from grinder.data.validation import Columns, check_stream
 from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError, cause
-from grinder.index import empty_index, empty_quiet, make_index, make_quiet
+from grinder.index import empty_index, empty_quiet, make_both, make_index
 from grinder.records import FAR, NONE, Events, Stream
 from grinder.units import parse_ratio
 
@@ -157,13 +157,15 @@ class Fixture:
         return made
 
     def quiet(self, start: int, stop: int) -> NDArray[Any]:
-        """QUIET of events [start, stop), made and kept like the index; a replay without gates needs none."""
+        """QUIET of events [start, stop), made and kept like the index, and along with it; a replay without gates needs none."""
         known = self._quiets.get((start, stop))
         if known is not None:
             return known
+        index = empty_index(len(self.instruments), stop - start)
         made = empty_quiet(len(self.instruments), stop - start)
-        make_quiet(self.chunk(start, stop), made)
+        make_both(self.chunk(start, stop), index, made)
         if stop - start >= KEPT_INDEX:
+            self._indices.setdefault((start, stop), index)
             self._quiets[start, stop] = made
         return made
 

@@ -11,7 +11,7 @@ from grinder._jit import kernel
 from grinder.orders import count_orders, worst_lots
 from grinder.plan import adopt, take_profit_step, tick_floor
 from grinder.protection import has_adds_off, mode_of, put_alert
-from grinder.records import NONE, Adds, Alert, AlertLevel, Feature, PlanKind, Reason, Regime, Role
+from grinder.records import Adds, Alert, AlertLevel, Feature, PlanKind, Reason, Regime, Role
 from grinder.regime import IS_WARM
 from grinder.sizing import fit_levels, weigh_side
 from grinder.units import MICRO, ONE, mul_div, mul_div_floor, share_of
@@ -280,7 +280,7 @@ def gather_inputs(world, params, instruments, s):
     inputs["max_inventory"], inputs["equity"] = run["max_inventory"], run["equity"]
     inputs["gross"], inputs["tp_buy"], inputs["tp_sell"] = 0, 0, 0
     for other in range(len(world.symbols)):  # open orders of others count as the guard of placements counts them (ADR-0028)
-        lots = abs(symbol["position"]) if other == s else worst_lots(world, other, NONE, 0, NONE, 0)
+        lots = abs(symbol["position"]) if other == s else worst_lots(world, other)
         inputs["gross"] += lots * world.symbols[other]["mid2"] * instruments[other]["half_tick_value"]
     for j in range(symbol["n_orders"]):
         order = world.orders[s, j]
