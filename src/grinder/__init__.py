@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from grinder.data.fixture import Fixture, fixture, write_fixture
     from grinder.data.instrument import Instrument
     from grinder.digest import Digest
+    from grinder.divergence import diff
     from grinder.golden import verify
     from grinder.policies.own import Features, GridPlan, TargetState, View, WantedOrder, policy, smart, static
     from grinder.records import Adds, Feature, Mode, Reason, Regime, Role
@@ -42,6 +43,7 @@ _HOME = {
     "TargetState": "policies.own",
     "View": "policies.own",
     "WantedOrder": "policies.own",
+    "diff": "divergence",
     "fixture": "data.fixture",
     "load": "run",
     "policy": "policies.own",
@@ -71,6 +73,7 @@ __all__ = [
     "View",
     "WantedOrder",
     "__version__",
+    "diff",
     "errors",
     "fixture",
     "load",
