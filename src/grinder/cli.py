@@ -1,7 +1,7 @@
 """The command line: thin calls of the library. stdout is data, stderr is progress and errors.
 
 Exit codes: 0 equal; 1 digest mismatch; 2 usage or config; 3 fixture missing or corrupt; 4 nondeterminism;
-5 nothing selected; 130 interrupted.
+5 nothing selected; 125 a revision cannot be tested; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grinder import __version__
-from grinder.errors import ConfigError, DataError, GrinderError, NothingSelected
+from grinder.errors import ConfigError, DataError, DigestMismatch, GrinderError, NothingSelected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 _EPILOG = (
     "exit codes: 0 equal, 1 digest mismatch, 2 usage or config, 3 fixture missing or corrupt, 4 nondeterminism, "
-    "5 nothing selected, 130 interrupted"
+    "5 nothing selected, 125 a revision cannot be tested, 130 interrupted"
 )
 
 
@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_replay(commands)
     _add_explain(commands)
+    _add_diff(commands)
     _add_verify(commands)
     _add_accept(commands)
     _add_import(commands)
@@ -104,6 +105,23 @@ def _add_explain(commands: Any) -> None:
     explain.add_argument("--fixture", help="of a saved run: what it replayed, to show what records alone do not tell")
     explain.add_argument("--json", action="store_true", help="print one JSON object")
     explain.set_defaults(run=_explain)
+
+
+def _add_diff(commands: Any) -> None:
+    diff = commands.add_parser("diff", help="say where two runs part first, what led there, and what else changed", epilog=_EPILOG)
+    diff.add_argument(
+        "a", help="a file that replay --save wrote, the name of a fixture to replay now, or with --fixture a git revision"
+    )
+    diff.add_argument(
+        "b",
+        nargs="?",
+        help="likewise; default: of a run or a fixture the golden, with --set the run with these settings; of a revision the code here",
+    )
+    diff.add_argument("--fixture", help="what revisions replay, each its own copy; of saved runs, what they replayed")
+    diff.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of replays, such as step=5bp")
+    diff.add_argument("--json", action="store_true", help="print one JSON object")
+    diff.add_argument("--html", metavar="FILE", help="write a page that needs nothing else")
+    diff.set_defaults(run=_diff)
 
 
 def _add_verify(commands: Any) -> None:
@@ -325,6 +343,17 @@ def _explain(args: argparse.Namespace) -> int:
 def _moment(text: str) -> int | str:
     """A time as typed: ns where it is a whole number, else text."""
     return int(text) if text.strip().isdecimal() and len(text) < 20 else text
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from grinder.sides import diff_of_words
+
+    say = (lambda text: print(text, file=sys.stderr)) if sys.stderr.isatty() else (lambda _: None)
+    found = diff_of_words(args.a, args.b, args.fixture, _settings(args.set), say)
+    if args.html:
+        found.to_html(args.html)
+    _print(found.to_dict() if args.json else found, args.json)
+    return 0 if found.equal else DigestMismatch.exit_code
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ stage in causal order, first diverging record": taken over the whole run, that n
 hours after another's, as a consequence of it. Inside one event it is the order of cause, so that is where it decides.
 
 Every stage's own first difference is found by its chain of digests: windows of 4096 events whose links are equal are skipped.
+Runs of other versions of grinder are compared in the columns that both have.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from grinder.errors import ConfigError
 from grinder.golden import read_golden
 from grinder.recorded import Divergence, Recorded, Section, record_of
 from grinder.records import STAGES, WINDOW
-from grinder.run import Run, load
+from grinder.run import Run
 from grinder.session import replay
 from grinder.wording import Words, unit_of
 
@@ -129,12 +130,13 @@ def diff(
     if isinstance(b, Config) or other is not None:
         return _of_configs(a, b, other, labels or ("a", "b"))
     data = named_fixture(fixture) if isinstance(fixture, str | os.PathLike) else fixture
-    left, right = _run_of(a), b if isinstance(b, Digest) else None if b is None else _run_of(b)
-    names = labels or ("a", "b" if isinstance(right, Run) else "golden")
-    here = Recorded.of(left, names[0], data)
-    if isinstance(right, Run):
-        return compare(here, Recorded.of(right, names[1], data))
-    return compare(here, Recorded.of_golden(_golden_of(left, data) if right is None else right, here, names[1]))
+    golden = b is None or isinstance(b, Digest)
+    names = labels or ("a", "golden" if golden else "b")
+    here = _side(a, names[0], data)
+    if not golden:
+        return compare(here, _side(b, names[1], data))
+    known = b if isinstance(b, Digest) else read_golden(data or _fixture_of(here))
+    return compare(here, Recorded.of_golden(known, here, names[1]))
 
 
 def _of_configs(given: object, config: object, other: object, labels: tuple[str, str]) -> Diff:
@@ -146,17 +148,18 @@ def _of_configs(given: object, config: object, other: object, labels: tuple[str,
     return compare(a, b)
 
 
-def _run_of(given: object) -> Run:
+def _side(given: object, label: str, data: Fixture | None) -> Recorded:
     if isinstance(given, Run):
-        return given
+        return Recorded.of(given, label, data)
     if isinstance(given, str | os.PathLike):
-        return load(given)
+        return Recorded.read(given, label, data)
     what = type(given).__name__
     raise ConfigError(f"a {what} cannot be compared: give a Run, the file of a saved one, or a fixture and two configs")
 
 
-def _golden_of(run: Run, data: Fixture | None) -> Digest:
-    return read_golden(data or (run.source[0] if run.source else named_fixture(run.name, run.config)))
+def _fixture_of(side: Recorded) -> Fixture:
+    """The fixture that a run replayed, or the one of its name."""
+    return side.run.source[0] if side.run is not None and side.run.source else named_fixture(side.name)
 
 
 def compare(a: Recorded, b: Recorded) -> Diff:

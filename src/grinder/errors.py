@@ -14,6 +14,7 @@ The tree, with the exit code that the command line gives each::
     |-- DigestMismatch               1   a run is not what its golden says
     |-- Nondeterminism               4   two runs of the same thing differ
     |-- NothingSelected              5   a command found nothing to work on
+    |-- RevisionError              125   a revision does not build or cannot replay, so that it cannot be compared
     `-- LedgerError                  1   a proof inside the engine failed: a defect of grinder, never of the data
 """
 
@@ -33,6 +34,7 @@ __all__ = [
     "NumberError",
     "PolicyError",
     "RangeError",
+    "RevisionError",
 ]
 
 
@@ -142,6 +144,12 @@ class NothingSelected(GrinderError):
     """A command found nothing to work on."""
 
     exit_code = 5
+
+
+class RevisionError(GrinderError):
+    """A revision does not build or cannot replay; the message shows what it said."""
+
+    exit_code = 125  # which `git bisect run` takes for "skip this one"
 
 
 class LedgerError(GrinderError):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
-from grinder.digest import Digest
+from grinder.digest import Digest, chain
+from grinder.errors import ConfigError, IntegrityError
 from grinder.records import WINDOW, Events
-from grinder.run import Run
+from grinder.run import Run, load
 from grinder.wording import clock
 
 __all__ = ["Divergence", "Pair", "Recorded", "Section", "record_of"]
@@ -154,6 +160,21 @@ class Recorded:
         )
 
     @classmethod
+    def read(cls, path: str | os.PathLike[str], label: str, data: Fixture | None = None) -> Recorded:
+        """A saved run, of this version of grinder or of another one, whose stages may have other columns.
+
+        Raises:
+            DataError: there is no such file. IntegrityError: it is damaged: no version could read it.
+        """
+        try:
+            return cls.of(load(path), label, data)
+        except IntegrityError as error:
+            try:
+                return _read_other(Path(path), label, data)
+            except Exception:  # whatever zipfile, zlib, numpy or pydantic trips over, the file is what is wrong
+                raise error from None
+
+    @classmethod
     def of_golden(cls, golden: Digest, like: Recorded, label: str) -> Recorded:
         """A golden, which has no records; what it is of is told by the run that it is compared with."""
         return cls(
@@ -180,6 +201,47 @@ class Recorded:
             return np.zeros(0, [("event", "<i8"), ("symbol", "<i8")])
         records = records[: np.searchsorted(records["event"], event, side="right")]
         return records if s is None else records[records["symbol"] == s]
+
+
+def _read_other(file: Path, label: str, data: Fixture | None) -> Recorded:
+    """A saved run as it stands, proven by its own digest; its state, which is laid out otherwise, is left aside."""
+    with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
+        meta = json.loads(arrays["meta"].tobytes())
+        tables = {name.removeprefix("table."): arrays[name] for name in arrays.files if name.startswith("table.")}
+    digest, events = meta["digest"], int(meta["digest"]["events"])
+    counts, links = {}, {}
+    for stage, entry in digest["stages"].items():
+        records, made = tables[stage], chain(tables[stage], events)
+        names = records.dtype.names or ()
+        is_record = names[:3] == ("event", "ts", "symbol") and records.dtype == np.dtype([(name, "<i8") for name in names])
+        if not is_record or (len(records), (made or bytes(32))[-32:].hex()) != (entry["count"], entry["root"]):
+            raise IntegrityError(f"{file}: table {stage} is not what its digest says")
+        counts[stage], links[stage] = len(records), entry["links"]
+    return Recorded(
+        label,
+        meta["name"],
+        tuple(Instrument(**item) for item in meta["instruments"]),
+        _settings(meta["config"]),
+        events,
+        meta["first_ts"],
+        meta["last_ts"],
+        digest["digest"],
+        digest["config"],
+        digest["input"],
+        counts,
+        links,
+        tables,
+        meta["provenance"],
+        market=data.chunk(0, events) if data is not None and data.content == digest["input"] else None,
+    )
+
+
+def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings that differ from their defaults; as they stand where this version does not know one of them."""
+    try:
+        return Config(**given).changed()
+    except ConfigError:
+        return given
 
 
 def record_of(rows: np.ndarray, row: int) -> dict[str, int]:
