@@ -22,7 +22,7 @@ from grinder.golden import accept
 from tests.swings import swing
 
 NAME = "binance_btcusdt_6m"
-SUBCOMMANDS = {"replay", "explain", "verify", "accept", "import", "fixture", "generate"}
+SUBCOMMANDS = {"replay", "explain", "diff", "verify", "accept", "import", "fixture", "generate"}
 
 
 @pytest.fixture(autouse=True)
@@ -279,7 +279,16 @@ def test_help_of_each_command(path, parser, capsys, monkeypatch):
         assert all(option in text for option in action.option_strings)
         assert action.help, action
         assert action.help.replace("%(default)s", str(action.default)).split(";")[0] in " ".join(text.split())
-    for code in ("0 equal", "1 digest mismatch", "2 usage", "3 fixture", "4 nondeterminism", "5 nothing", "130 interrupted"):
+    for code in (
+        "0 equal",
+        "1 digest mismatch",
+        "2 usage",
+        "3 fixture",
+        "4 nondeterminism",
+        "5 nothing",
+        "125 a revision",
+        "130 interrupted",
+    ):
         assert code in text
     assert path[0] in SUBCOMMANDS
 

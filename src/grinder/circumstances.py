@@ -376,7 +376,7 @@ def _pnl(a: Recorded, b: Recorded) -> list[Section]:
             instrument = a.instruments[max(0, s)]
             names = (*COMPONENTS, "equity") if x["start"] == y["start"] else ("start", *COMPONENTS, "equity")
             pairs = tuple(Pair(one, x[one], y[one], "atoms", money(instrument, x[one]), money(instrument, y[one])) for one in names)
-            note = f"b - a: {money(instrument, y['equity'] - x['equity'])} = "
+            note = f"{b.label} - {a.label}: {money(instrument, y['equity'] - x['equity'])} = "
             note += " + ".join(f"{one} {money(instrument, sign * (y[one] - x[one]))}" for one, sign in _signs(names))
             sections.append(Section(f"pnl.{name}", f"{name} {moment}", pairs, note))
     return sections

@@ -115,7 +115,7 @@ def _add_diff(commands: Any) -> None:
     diff.add_argument(
         "b",
         nargs="?",
-        help="likewise; default: of a run or a fixture the golden, with --set the run with these settings; of a revision the code here",
+        help="likewise; default: of a run or fixture its golden, or with --set its run with them; of a revision the code here",
     )
     diff.add_argument("--fixture", help="what revisions replay, each its own copy; of saved runs, what they replayed")
     diff.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of replays, such as step=5bp")

@@ -217,14 +217,15 @@ def _read_other(file: Path, label: str, data: Fixture | None) -> Recorded:
         if not is_record or (len(records), (made or bytes(32))[-32:].hex()) != (entry["count"], entry["root"]):
             raise IntegrityError(f"{file}: table {stage} is not what its digest says")
         counts[stage], links[stage] = len(records), entry["links"]
+    times = [int(records["ts"][place]) for records in tables.values() if len(records) for place in (0, -1)]
     return Recorded(
         label,
         meta["name"],
         tuple(Instrument(**item) for item in meta["instruments"]),
         _settings(meta["config"]),
         events,
-        meta["first_ts"],
-        meta["last_ts"],
+        meta.get("first_ts", min(times, default=0)),
+        meta.get("last_ts", max(times, default=0)),
         digest["digest"],
         digest["config"],
         digest["input"],

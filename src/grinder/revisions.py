@@ -28,6 +28,7 @@ __all__ = ["checkout", "commit_of", "diff_revisions", "recorded_at"]
 
 FIRST_TIME: Final = 1_000_000_000
 """The time, in s, that source files of a worktree bear: numba takes a file with another time for another source."""
+_WHERE: Final = "import grinder; print(grinder.__file__)"
 LINES: Final = 12
 """Lines of a failed command that an error shows."""
 
@@ -90,7 +91,9 @@ def recorded_at(
 ) -> list[Recorded]:
     """The run of a fixture by each revision, replayed side by side."""
     commits = [commit_of(root, revision) for revision in revisions]
-    names = dict(zip(reversed(commits), reversed(revisions), strict=True))
+    names: dict[str, str] = {}
+    for commit, revision in zip(commits, revisions, strict=True):
+        names.setdefault(commit, revision)  # one that is named twice is replayed once
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="grinder-")))
         trees = {commit: stack.enter_context(_worktree(root, commit)) for commit in names}
@@ -118,11 +121,13 @@ def _replay(
     words += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     python = _interpreter(root, tree, revision)
     environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    where = subprocess.run([python, "-c", _WHERE], cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    if not Path(where.stdout.strip() or os.devnull).resolve().is_relative_to(tree.resolve()):
+        raise RevisionError(f"{revision}: not its own code would run, but {where.stdout.strip() or _end(where.stderr)}")
     done = subprocess.run([python, "-m", "grinder", *words], cwd=tree, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 0 and target.is_file():
         return
-    said = "\n".join(done.stderr.strip().splitlines()[-LINES:])
-    message = f"{revision}: `grinder {' '.join(words[:2])}` ended with {done.returncode} there:\n{said}"
+    message = f"{revision}: `grinder {' '.join(words[:2])}` ended with {done.returncode} there:\n{_end(done.stderr)}"
     kinds: dict[int, type[GrinderError]] = {ConfigError.exit_code: ConfigError, DataError.exit_code: DataError}
     is_known = "usage:" not in done.stderr and "Traceback" not in done.stderr
     raise (kinds.get(done.returncode, RevisionError) if is_known else RevisionError)(message)
@@ -170,10 +175,13 @@ def _bytes(path: Path) -> bytes:
 def _run(words: list[str], revision: str) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-LINES:])
-        raise RevisionError(
-            f"{revision}: its environment cannot be made: `{' '.join(words[1:4])}` ended with {done.returncode}:\n{said}"
-        )
+        said = f"`{' '.join(words[1:4])}` ended with {done.returncode}:\n{_end(done.stderr or done.stdout)}"
+        raise RevisionError(f"{revision}: its environment cannot be made: {said}")
+
+
+def _end(text: str) -> str:
+    """The last lines of what a command said."""
+    return "\n".join(text.strip().splitlines()[-LINES:])
 
 
 # Worktrees
