@@ -112,7 +112,7 @@ LAYERS = [
     {"data.importing"},
     {"session"},
     {"golden", "plot", "explain", "cli", "__main__", "__init__"}
-    | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides"},
+    | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides", "bisection"},
 ]
 HEAVY = {
     "pydantic": {"config", "data.instrument"},

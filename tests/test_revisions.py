@@ -71,7 +71,7 @@ def test_two_revisions(repository, runs):
     assert found.first == diff(one, other).first
     assert (found.a.label, found.b.label) == ("before", "main")
     assert found["market"].pairs[0].a_text, "the present has the fixture"
-    assert [text.split(" (")[0] for text in said] == ["replay swings at before", "replay swings at main"]
+    assert [text.split(", ")[1] for text in said] == ["before", "main"]
     assert left_over(repository) == []
     assert data.content == found.a.input
 

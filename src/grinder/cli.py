@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grinder import __version__
-from grinder.errors import ConfigError, DataError, DigestMismatch, GrinderError, NothingSelected
+from grinder.errors import ConfigError, DataError, DigestMismatch, GrinderError, NothingSelected, RevisionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_explain(commands)
     _add_diff(commands)
+    _add_bisect(commands)
     _add_verify(commands)
     _add_accept(commands)
     _add_import(commands)
@@ -122,6 +123,19 @@ def _add_diff(commands: Any) -> None:
     diff.add_argument("--json", action="store_true", help="print one JSON object")
     diff.add_argument("--html", metavar="FILE", help="write a page that needs nothing else")
     diff.set_defaults(run=_diff)
+
+
+def _add_bisect(commands: Any) -> None:
+    bisect = commands.add_parser(
+        "bisect", help="find the commit that changed a fixture's digest, and what it changed first", epilog=_EPILOG
+    )
+    bisect.add_argument("fixture", help="what commits replay, each its own copy")
+    bisect.add_argument("--good", required=True, metavar="REV", help="a revision before the change")
+    bisect.add_argument("--bad", metavar="REV", default="HEAD", help="a revision after it (default %(default)s)")
+    bisect.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of replays, such as step=5bp")
+    bisect.add_argument("--json", action="store_true", help="print one JSON object")
+    bisect.add_argument("--html", metavar="FILE", help="write the first difference as a page that needs nothing else")
+    bisect.set_defaults(run=_bisect)
 
 
 def _add_verify(commands: Any) -> None:
@@ -348,12 +362,27 @@ def _moment(text: str) -> int | str:
 def _diff(args: argparse.Namespace) -> int:
     from grinder.sides import diff_of_words
 
-    say = (lambda text: print(text, file=sys.stderr)) if sys.stderr.isatty() else (lambda _: None)
-    found = diff_of_words(args.a, args.b, args.fixture, _settings(args.set), say)
+    found = diff_of_words(args.a, args.b, args.fixture, _settings(args.set), _say)
     if args.html:
         found.to_html(args.html)
     _print(found.to_dict() if args.json else found, args.json)
     return 0 if found.equal else DigestMismatch.exit_code
+
+
+def _bisect(args: argparse.Namespace) -> int:
+    from grinder.bisection import bisect
+
+    found = bisect(args.fixture, args.good, args.bad, _settings(args.set), _say)
+    if args.html and found.diff:
+        found.diff.to_html(args.html)
+    _print(found.to_dict() if args.json else found, args.json)
+    return 0 if found.culprit else RevisionError.exit_code
+
+
+def _say(text: str) -> None:
+    """Progress in words, where a person is looking."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ from grinder.divergence import Diff, compare
 from grinder.errors import ConfigError, DataError, FixtureNotFound, GrinderError, RevisionError
 from grinder.recorded import Recorded
 
-__all__ = ["checkout", "commit_of", "diff_revisions", "recorded_at"]
+__all__ = ["ask_git", "checkout", "commit_of", "diff_revisions", "recorded_at"]
 
 FIRST_TIME: Final = 1_000_000_000
 """The time, in s, that source files of a worktree bear: numba takes a file with another time for another source."""
@@ -41,7 +41,7 @@ def checkout() -> Path:
     """
     for folder in (Path.cwd(), Path(__file__).parent):
         with suppress(GrinderError):
-            root = Path(_git(folder, "rev-parse", "--show-toplevel"))
+            root = Path(ask_git(folder, "rev-parse", "--show-toplevel"))
             if (root / "src" / "grinder").is_dir():
                 return root
     raise ConfigError("neither the working folder nor grinder itself is in a checkout: revisions are those of a git repository")
@@ -54,7 +54,7 @@ def commit_of(root: Path, revision: str) -> str:
         ConfigError: there is no such revision.
     """
     try:
-        return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        return ask_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except GrinderError:
         raise ConfigError(f"{revision!r} is no file, no fixture and no revision of {root.name}") from None
 
@@ -99,7 +99,7 @@ def recorded_at(
         trees = {commit: stack.enter_context(_worktree(root, commit)) for commit in names}
 
         def produce(commit: str) -> Path:
-            say(f"replay {fixture} at {names[commit]} ({commit[:12]})")
+            say(f"replay {fixture} at {commit[:12]}" + (f", {names[commit]}" if names[commit] != commit else ""))
             target = folder / f"{commit}.grinder"
             _replay(root, trees[commit], names[commit], fixture, settings, target)
             return target
@@ -201,7 +201,7 @@ def _worktree(root: Path, commit: str) -> Iterator[Path]:
     with _locked(tree):
         _remove(root, tree)  # what a process that was killed left
         try:
-            _git(root, "worktree", "add", "--quiet", "--detach", str(tree), commit)
+            ask_git(root, "worktree", "add", "--quiet", "--detach", str(tree), commit)
             for path in (tree / "src").rglob("*.py"):
                 os.utime(path, (FIRST_TIME, FIRST_TIME))
             yield tree
@@ -211,7 +211,7 @@ def _worktree(root: Path, commit: str) -> Iterator[Path]:
 
 def _remove(root: Path, tree: Path) -> None:
     shutil.rmtree(tree, ignore_errors=True)
-    _git(root, "worktree", "prune")
+    ask_git(root, "worktree", "prune")
 
 
 @contextmanager
@@ -228,14 +228,18 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _git(folder: Path, *words: str) -> str:
-    """What git answers in a folder."""
+def ask_git(folder: Path, *words: str) -> str:
+    """What git answers in a folder.
+
+    Raises:
+        RevisionError: it refuses. ConfigError: there is no git.
+    """
     # A hook or an alias runs git with its own repository in the environment, which would be taken for that of the folder.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"LC_ALL": "C"}
     try:
         done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, env=environment)
     except FileNotFoundError:
         raise ConfigError("git is not installed, and revisions are compared with its help") from None
     except subprocess.CalledProcessError as error:
-        raise RevisionError(f"git {' '.join(words[:2])}: {error.stderr.strip()}") from None
+        raise RevisionError(f"git {' '.join(words[:2])}: {(error.stdout + error.stderr).strip()}") from None
     return done.stdout.strip()
