@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from grinder import revisions
 from grinder.bisection import bisect
 from grinder.cli import main
 from grinder.config import Config
@@ -32,6 +33,7 @@ def repository(tmp_path, monkeypatch) -> StandIn:
     made = StandIn(tmp_path / "repository")
     swing(made.root / "fixtures" / "swings")
     monkeypatch.chdir(made.root)
+    monkeypatch.setattr(revisions, "_home", lambda: tmp_path / "home")
     return made
 
 

@@ -148,11 +148,11 @@ def test_a_longer_run():
         assert found.first.event >= 50_000
         assert found.first.event == min(rows[rows >= 50_000].min() for s in STAGES if len(rows := run.tables[s]["event"]))
         assert "equal as far as both go" in found.note
-        assert "ends after event 49,999" in found.note
+        assert "ends after 50,000 events" in found.note
     short = replay(data, until=50_001)
     found = diff(head, short)
     assert (found.equal, found.first) == (True, None), "a digest is of records: one more event without any changes none"
-    assert "a ends after event 49,999, b goes on to event 50,000" in found.note
+    assert "a ends after 50,000 events, b goes on to 50,001" in found.note
 
 
 def test_a_change_of_settings_that_changes_no_record():
@@ -267,8 +267,41 @@ def test_saved_runs_with_their_fixture(tmp_path):
     found, live = diff(*files, fixture="range_day_l1", labels=("old", "new")), diff(run, other)
     assert found.first == live.first
     assert found["market"].pairs == live["market"].pairs
-    assert {name for section in live.sections if (name := section.name) not in found} == {"derivation"}
+    assert found["derivation"].pairs == live["derivation"].pairs
     assert "old and new are NOT equal" in str(found)
+
+
+def test_nobody_is_explained_by_other_code_or_asked_again(tmp_path):
+    """A plan is derived only where the code that made it runs; and a policy of one's own is not called again by a comparison."""
+    data, run = day()
+    other = replay(data, Config(alpha="1.4"))
+    other.provenance["source_sha256"] = "0" * 64
+    file = other.save(tmp_path / "other.grinder")
+    assert "derivation" not in diff(run, file, fixture=data)
+    asked = []
+
+    @gr.policy
+    def counting(view, params):
+        asked.append(view.event)
+        return gr.smart(view, params)
+
+    own = replay(data, None, counting, until=20_000)
+    calls = len(asked)
+    assert calls > 100
+    found = diff(own, replay(data, Config(alpha="1.4"), until=20_000))
+    assert found.first.stage == "plans"
+    assert "derivation" not in found
+    assert len(asked) == calls
+
+
+def test_a_run_that_has_seen_nothing():
+    data, run = day()
+    none, one = replay(data, until=0), replay(data, until=1)
+    assert diff(none, none).equal
+    assert "a ends after 0 events" in diff(none, one).note
+    assert diff(none, run).first == diff(one, run).first
+    assert "input" not in diff(none, run)
+    assert diff(run, none).first.kind == "only_a"
 
 
 def test_a_run_against_its_golden(tmp_path):
@@ -436,11 +469,12 @@ def test_text():
     assert "  main  8 bp   (80,000 1e-8)" in lines
     assert "  HEAD  12.2493 bp   (122,493 1e-8)" in lines
     order = [line for line in lines if line and not line.startswith((" ", "*"))]
-    assert order[2:6] == [
-        "settings that differ:",
-        "the market around it:",
-        "features of BTCUSDT at the last bar close:",
-        "plan of BTCUSDT in force after the event:",
+    assert [line.split(":")[0] for line in order[1:6]] == [
+        "settings that differ",
+        "first difference",
+        "the market around it",
+        "features of BTCUSDT at the last bar close",
+        "plan of BTCUSDT in force after the event",
     ]
     assert "* step         8 bp                           12.2493 bp" in lines
     assert "  mode         NORMAL                         =" in lines

@@ -21,7 +21,7 @@ from grinder.divergence import compare, diff
 from grinder.errors import ConfigError, DataError, FixtureNotFound, IntegrityError, RevisionError
 from grinder.golden import accept
 from grinder.recorded import Recorded
-from grinder.revisions import _home, _worktree, checkout, commit_of, diff_revisions
+from grinder.revisions import _worktree, checkout, commit_of, diff_revisions
 from grinder.run import Run, load
 from grinder.session import replay
 from tests.stand_in import StandIn
@@ -46,6 +46,7 @@ def repository(tmp_path, runs, monkeypatch) -> StandIn:
     made.commit("second", runs[4])
     swing(made.root / "fixtures" / "swings")
     monkeypatch.chdir(made.root)
+    monkeypatch.setattr(revisions, "_home", lambda: tmp_path / "home")
     monkeypatch.delenv("CI", raising=False)
     return made
 
@@ -53,7 +54,7 @@ def repository(tmp_path, runs, monkeypatch) -> StandIn:
 def left_over(repository: StandIn) -> list[str]:
     """Worktrees beside the checkout, and folders where they stood."""
     trees = repository.git("worktree", "list").splitlines()[1:]
-    return trees + [path.name for path in (_home() / "revisions").iterdir() if path.is_dir()]
+    return trees + [path.name for path in (revisions._home() / "revisions").iterdir() if path.is_dir()]
 
 
 def command(capsys, *words: str, code: int) -> tuple[str, str]:
@@ -186,7 +187,6 @@ def test_settings_reach_the_revision(repository, monkeypatch):
 
 def test_another_lock_has_an_environment_of_its_own(repository, runs, monkeypatch, tmp_path):
     """Made once, kept, and never half made."""
-    monkeypatch.setattr(revisions, "_home", lambda: tmp_path / "home")
     pythons = []
     real = revisions._interpreter
     monkeypatch.setattr(revisions, "_interpreter", lambda *words: pythons.append(real(*words)) or pythons[-1])

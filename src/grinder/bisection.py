@@ -184,7 +184,18 @@ def _bisecting(root: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="grinder-") as folder:
         tree = Path(folder) / "bisect"
         try:
-            ask_git(root, "worktree", "add", "--quiet", "--no-checkout", "--detach", str(tree), "HEAD")
+            ask_git(
+                root,
+                "-c",
+                f"core.hooksPath={os.devnull}",
+                "worktree",
+                "add",
+                "--quiet",
+                "--no-checkout",
+                "--detach",
+                str(tree),
+                "HEAD",
+            )
             yield tree
         finally:
             ask_git(root, "worktree", "remove", "--force", str(tree))

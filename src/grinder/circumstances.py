@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from grinder._jit import source_hash
 from grinder.config import Config
 from grinder.metrics import Account, accounts, total_of
 from grinder.recorded import Divergence, Pair, Recorded, Section, record_of
@@ -82,7 +83,8 @@ def _input(a: Recorded, b: Recorded) -> Section:
         unlike = a.input != b.input
         return Section("input", title, (), "the two runs replayed other data; give them to see where" if unlike else "")
     row = _first_event(a.market, b.market)
-    if row is None:
+    is_head = row == min(len(a.market.ts), len(b.market.ts)) and a.input == b.input
+    if row is None or is_head:  # of the same data one saw less, which the note says
         return Section("input", title, ())
     x, y = (_event_cells(side, row) for side in (a, b))
     pairs = [_pair(name, _EVENT_UNITS.get(name, ""), x, y) for name in dict.fromkeys((*x, *y))]
@@ -240,13 +242,12 @@ def _plan_cells(side: Recorded, event: int, s: int) -> _Cells:
 
 def _derivation(a: Recorded, b: Recorded, first: Divergence, s: int) -> Section:
     """What `explain` says of both runs at this time, where it differs: the inputs that a plan was made of, and what decided."""
-    title = "what decided the plan, where it differs"
-    known = [side.run for side in (a, b) if side.run is not None and side.run.source is not None]
-    if len(known) < 2 or any(not run.first_ts <= first.ts <= run.last_ts for run in known):
-        return Section("derivation", title, ())
-    lines = []
-    for run in known:
-        parts = run.explain(first.ts, run.symbols[s]).sections
+    title, lines = "what decided the plan, where it differs", []
+    for side in (a, b):
+        run = side.run
+        if run is None or not _explains(side) or not run.first_ts <= first.ts <= run.last_ts:
+            return Section("derivation", title, ())
+        parts = run.explain(first.ts, run.symbols[s], fixture=side.data).sections
         lines.append({f"{part}.{line.name}": line for part, found in parts if part not in _TOLD for line in found})
     pairs = []
     for name, x in lines[0].items():
@@ -255,6 +256,14 @@ def _derivation(a: Recorded, b: Recorded, first: Divergence, s: int) -> Section:
             texts = [f"{line.text} ({line.why})" if line.why else line.text for line in (x, y)]
             pairs.append(Pair(name.replace("_", " "), x.value, y.value, x.unit, *texts))
     return Section("derivation", title, tuple(pairs))
+
+
+def _explains(side: Recorded) -> bool:
+    """Whether a run can be replayed by the code that made it, without calling a policy of the user's own again."""
+    run = side.run
+    if run is None or side.data is None or "policy" in run.provenance or run.config.policy != "smart":
+        return False
+    return run.source is not None or run.provenance.get("source_sha256") == source_hash()
 
 
 def _orders(a: Recorded, b: Recorded, event: int, s: int) -> Section:

@@ -41,16 +41,27 @@ _STYLE: Final = """
 
 
 def as_text(found: Diff) -> str:
-    """For a terminal: first what parted, then what led there, then what else changed."""
+    """For a terminal: what was given otherwise, what parted first, what led there, what else changed."""
     out = [_title(found)]
     out += [f"  {label:<{_width(found)}}  {text}" for label, text in _sides(found)]
     if found.note:
         out += ["", found.note]
+    for section in _given(found):
+        out += _paragraph(found, section)
     if found.first is not None:
         out += ["", f"first difference: {_place(found.first)}", *(f"  {line}" for line in _values(found, found.first))]
-    for section in found.sections:
-        out += ["", f"{section.title}{':' if section.pairs else ''}", *_lines(found, section)]
+    for section in found.sections[len(_given(found)) :]:
+        out += _paragraph(found, section)
     return "\n".join(out)
+
+
+def _given(found: Diff) -> tuple[Section, ...]:
+    """What the two runs were given otherwise: it stands first, and the difference follows from it."""
+    return tuple(section for section in found.sections if section.name in ("settings", "input"))
+
+
+def _paragraph(found: Diff, section: Section) -> list[str]:
+    return ["", f"{section.title}{':' if section.pairs else ''}", *_lines(found, section)]
 
 
 def _title(found: Diff) -> str:
@@ -128,10 +139,12 @@ def as_html(found: Diff) -> str:
     out.append("</table>")
     if found.note:
         out.append(f"<p>{e(found.note)}</p>")
+    for section in _given(found):
+        out += _table(found, section)
     if found.first is not None:
         lines = "<br>".join(f"<code>{e(line)}</code>" for line in _values(found, found.first))
         out.append(f'<div class="first"><b>first difference</b>: {e(_place(found.first))}<br>{lines}</div>')
-    for section in found.sections:
+    for section in found.sections[len(_given(found)) :]:
         out += _table(found, section)
     return "\n".join([*out, "</div>"])
 

@@ -196,7 +196,7 @@ def _check_instruments(a: Recorded, b: Recorded) -> None:
 def _note(a: Recorded, b: Recorded, first: Divergence | None, equal: bool) -> str:
     """What there is to say where no record tells it."""
     short, long = (a, b) if a.events <= b.events else (b, a)
-    ends = f"{short.label} ends after event {short.events - 1:,}, {long.label} goes on to event {long.events - 1:,}"
+    ends = f"{short.label} ends after {short.events:,} events, {long.label} goes on to {long.events:,}"
     if equal:
         return "no record, setting or input differs" + (f"; {ends}" if a.events != b.events else "")
     if first is None:

@@ -114,6 +114,7 @@ class Recorded:
         counts, links: by stage, of the digest; links are empty where they cannot be compared.
         tables: records by stage; None for a golden.
         run: the run itself, where this version of grinder can read it. market: the events that it saw, where known.
+        data: the fixture that it replayed, where known.
     """
 
     label: str
@@ -132,14 +133,14 @@ class Recorded:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     run: Run | None = None
     market: Events | None = None
+    data: Fixture | None = None
 
     @classmethod
     def of(cls, run: Run, label: str, data: Fixture | None = None) -> Recorded:
         """A run, under a label; with the fixture that it replayed where it does not have it any more."""
-        market = run.market
-        if market is None and data is not None and data.content == run.digest.input:
-            market = data.chunk(0, run.events)
         digest = run.digest
+        data = run.source[0] if run.source else data if data is not None and data.content == digest.input else None
+        market = data.chunk(0, run.events) if run.market is None and data is not None else run.market
         return cls(
             label,
             run.name,
@@ -157,6 +158,7 @@ class Recorded:
             run.provenance,
             run,
             market,
+            data,
         )
 
     @classmethod
