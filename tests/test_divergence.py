@@ -135,6 +135,10 @@ def test_at_one_event_the_first_stage_is_the_cause():
     found = diff(run, spoilt)
     assert (found.first.stage, found.first.field, found.first.event) == ("features", "natr", event)
     assert [name.split(" ")[0] for name in pairs(found, "stages")] == ["features.natr", "plans.step", "levels.price"]
+    step, words = run.plans.records[plan]["step"], Words(run.instruments).shows[0]
+    assert f"; with it plans.step {words.ratio(step)} and {words.ratio(step + 1)}, levels.price " in found.story
+    assert f"features.natr is {found.first.a_text} in a, {found.first.b_text} in b" in found.story
+    assert found.story.endswith("; settings, market and code are the same")
     assert pairs(found, "features")["natr"][0] != pairs(found, "features")["natr"][1]
 
 
@@ -168,6 +172,11 @@ def test_two_configs_on_one_fixture():
     found = diff("range_day_l1", Config(), Config(alpha="1.4"))
     assert (found.first.stage, found.first.field, found.first.a_text, found.first.b_text) == ("plans", "step", "8 bp", "12.2493 bp")
     assert pairs(found, "settings") == {"alpha": ("0.8", "1.4")}
+    assert found.story == (
+        "at 2024-01-03 01:01:00.436 UTC, BTCUSDT: plans.step is 8 bp in a, 12.2493 bp in b; with it levels.price 61899.1 USDT and "
+        "61872.8 USDT, intents.price 61899.1 USDT and 61872.8 USDT, orders.price 61899.1 USDT and 61872.8 USDT; "
+        "the settings differ (alpha)"
+    )
     told_by = pairs(found, "derivation")
     assert told_by["step.wanted"] == (
         "6.9996 bp (alpha 0.8 * natr * multiplier 1)",
@@ -197,6 +206,10 @@ def test_different_data_are_told_with_the_first_event_that_differs():
     assert cells[3].a - cells[3].b == 3
     assert cells[3].unit == "ticks"
     assert found.first is None or found.first.event >= 60_000
+    opening = int(run.bars["event"][500])
+    found = diff(run, replay(shifted(data, opening, bid_px=-3)))
+    assert found.first.event >= opening
+    assert found.story.endswith(f"; the market differs first at event {opening:,}")
     more = diff(replay(data, until=60_000), replay(data.head(60_001)))
     assert more["input"].title.endswith("event 60,000")
     assert "ends before it" in more["input"].note
@@ -469,7 +482,7 @@ def test_text():
     assert "  main  8 bp   (80,000 1e-8)" in lines
     assert "  HEAD  12.2493 bp   (122,493 1e-8)" in lines
     order = [line for line in lines if line and not line.startswith((" ", "*"))]
-    assert [line.split(":")[0] for line in order[1:6]] == [
+    assert [line.split(":")[0] for line in order[2:7]] == [
         "settings that differ",
         "first difference",
         "the market around it",

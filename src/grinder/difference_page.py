@@ -44,8 +44,7 @@ def as_text(found: Diff) -> str:
     """For a terminal: what was given otherwise, what parted first, what led there, what else changed."""
     out = [_title(found)]
     out += [f"  {label:<{_width(found)}}  {text}" for label, text in _sides(found)]
-    if found.note:
-        out += ["", found.note]
+    out += [line for text in (found.story, found.note) if text for line in ("", text)]
     for section in _given(found):
         out += _paragraph(found, section)
     if found.first is not None:
@@ -137,8 +136,7 @@ def as_html(found: Diff) -> str:
     out = [f"<style>{_STYLE}</style>", '<div class="grinder-diff">', f"<p><b>{e(_title(found))}</b></p>", "<table>"]
     out += [f"<tr><th>{e(label)}</th><td><code>{e(text)}</code></td></tr>" for label, text in _sides(found)]
     out.append("</table>")
-    if found.note:
-        out.append(f"<p>{e(found.note)}</p>")
+    out += [f"<p>{e(text)}</p>" for text in (found.story, found.note) if text]
     for section in _given(found):
         out += _table(found, section)
     if found.first is not None:

@@ -28,12 +28,14 @@ from grinder.recorded import Divergence, Recorded, Section, record_of
 from grinder.records import STAGES, WINDOW
 from grinder.run import Run
 from grinder.session import replay
-from grinder.wording import Words, unit_of
+from grinder.wording import Words, clock, unit_of
 
 __all__ = ["Diff", "compare", "diff"]
 
 BLOCK: Final = 1 << 16
 """Records compared at a time, at most."""
+FOLLOWING: Final = 3
+"""Stages named that part at the same event as the first."""
 _DIGITS: Final = 2 * LINK_BYTES
 
 
@@ -47,6 +49,8 @@ class Diff:
         first: where they part first; None if no record differs as far as both go.
         by_stage: each stage's own first difference, in causal order.
         sections: settings, what led to the first difference, and what else changed.
+        note: where no record tells it all, what there is to say.
+        story: the first difference in a sentence, and what was given otherwise.
     """
 
     a: Recorded
@@ -56,6 +60,7 @@ class Diff:
     by_stage: tuple[Divergence, ...]
     sections: tuple[Section, ...]
     note: str
+    story: str
 
     def __getitem__(self, name: str) -> Section:
         for section in self.sections:
@@ -91,6 +96,7 @@ class Diff:
         return {
             "equal": self.equal,
             "note": self.note,
+            "story": self.story,
             "a": {name: getattr(self.a, name) for name in names},
             "b": {name: getattr(self.b, name) for name in names},
             "first": self.first.to_dict() if self.first else None,
@@ -175,7 +181,8 @@ def compare(a: Recorded, b: Recorded) -> Diff:
         found = tuple(one for stage in STAGES if (one := _first_in(stage, a, b)) is not None)
     first = min(found, key=lambda one: (one.event, tuple(STAGES).index(one.stage)), default=None)
     equal = a.digest == b.digest
-    return Diff(a, b, equal, first, found, tuple(sections_of(a, b, first, found)), _note(a, b, first, equal))
+    sections = tuple(sections_of(a, b, first, found))
+    return Diff(a, b, equal, first, found, sections, _note(a, b, first, equal), _story(a, b, first, found, sections))
 
 
 def _check_instruments(a: Recorded, b: Recorded) -> None:
@@ -207,6 +214,28 @@ def _note(a: Recorded, b: Recorded, first: Divergence | None, equal: bool) -> st
     if first.kind == "window":
         parts += [f"the hashes of their {what} differ" for what, x, y in _hashes(a, b) if x != y]
     return "; ".join(parts)
+
+
+def _story(a: Recorded, b: Recorded, first: Divergence | None, found: tuple[Divergence, ...], sections: tuple[Section, ...]) -> str:
+    """What became of what, and what the two were given otherwise."""
+    if first is None or first.kind == "window":
+        return ""
+    if first.kind == "value":
+        what = f"{first.stage}.{first.field} is {first.a_text} in {a.label}, {first.b_text} in {b.label}"
+    else:
+        what = f"{a.label if first.kind == 'only_a' else b.label} alone has a record of {first.stage}"
+    with_it = [
+        f"{one.stage}.{one.field} {one.a_text} and {one.b_text}"
+        for one in found
+        if one.event == first.event and one is not first and one.kind == "value"
+    ]
+    more = f"; with it {', '.join(with_it[:FOLLOWING])}" if with_it else ""
+    given = {section.name: section for section in sections}
+    why = [f"the settings differ ({', '.join(pair.name for pair in given['settings'].pairs)})"] if "settings" in given else []
+    why += [given["input"].title] if "input" in given else []
+    why += ["the code differs"] if a.provenance.get("source_sha256") != b.provenance.get("source_sha256") else []
+    because = " and ".join(why) or "settings, market and code are the same"
+    return f"at {clock(first.ts)} UTC, {first.symbol}: {what}{more}; {because}"
 
 
 def _hashes(a: Recorded, b: Recorded) -> tuple[tuple[str, str, str], ...]:
