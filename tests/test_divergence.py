@@ -17,7 +17,7 @@ from grinder.data.fixture import Fixture, fixture
 from grinder.data.instrument import Instrument
 from grinder.digest import Digest
 from grinder.divergence import compare, diff
-from grinder.errors import ConfigError, DataError
+from grinder.errors import ConfigError, DataError, LedgerError
 from grinder.golden import accept, read_golden
 from grinder.metrics import accounts, total_of
 from grinder.recorded import Recorded
@@ -307,6 +307,19 @@ def test_nobody_is_explained_by_other_code_or_asked_again(tmp_path):
     assert len(asked) == calls
 
 
+def test_a_run_that_cannot_be_explained_is_compared_all_the_same(monkeypatch):
+    data, run = day()
+
+    def refuse(*_, **__):
+        raise LedgerError("plan 7 is not what its inputs give")
+
+    other = replay(data, Config(alpha="1.4"))
+    monkeypatch.setattr(Run, "explain", refuse)
+    found = diff(run, other)
+    assert found.first.field == "step"
+    assert found["derivation"].note == "a cannot be explained: plan 7 is not what its inputs give"
+
+
 def test_a_run_that_has_seen_nothing():
     data, run = day()
     none, one = replay(data, until=0), replay(data, until=1)
@@ -513,9 +526,12 @@ def test_json():
         "record_a": 0, "record_b": 0, "events": [6471, 6471],
     }  # fmt: skip
     assert body["first"]["record_a"]["step"] == 80_000
-    assert body["sections"]["settings"] == [
-        {"name": "alpha", "a": None, "b": None, "unit": "setting", "a_text": "0.8", "b_text": "1.4"}
-    ]
+    assert body["sections"]["settings"] == {
+        "title": "settings that differ",
+        "note": "",
+        "pairs": [{"name": "alpha", "a": None, "b": None, "unit": "setting", "a_text": "0.8", "b_text": "1.4"}],
+    }
+    assert body["sections"]["pnl.portfolio"]["note"].startswith("b - a: 22.41299786 USDT = realised -9.00766719 USDT + ")
     assert [one["stage"] for one in body["by_stage"]] == "plans levels intents orders fills ledger alerts".split()
 
 

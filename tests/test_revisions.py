@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import subprocess
@@ -276,6 +277,33 @@ def test_a_stage_that_one_side_alone_has(runs, tmp_path):
         "clouds": ("its default", "7")
     }
     assert min(table["ts"].min() for table in one.tables.values() if len(table)) == found.b.first_ts
+
+
+def test_stages_that_this_version_does_not_know_or_need(runs, tmp_path):
+    """Two runs of another version are compared in what both have: a stage of their own, no fills, a ledger without equity."""
+
+    def age(by: int):
+        def change(arrays, meta):
+            arrays["table.weather"] = arrays["table.bars"].copy()
+            arrays["table.weather"]["open"][7] += by
+            ledger = arrays["table.ledger"]
+            names = [name for name in ledger.dtype.names if name != "equity"]
+            shorter = np.zeros(len(ledger), [(name, "<i8") for name in names])
+            for name in names:
+                shorter[name] = ledger[name]
+            arrays["table.ledger"] = shorter
+            del arrays["table.fills"], meta["digest"]["stages"]["fills"]
+            meta["digest"]["config"] = str(by)
+
+        return change
+
+    a, b = (Recorded.read(rewritten(runs[3], tmp_path / f"{by}.grinder", age(by)), name) for by, name in ((0, "a"), (1, "b")))
+    b = dataclasses.replace(b, digest="f" * 64)
+    found = compare(a, b)
+    assert (found.first.stage, found.first.field, found.first.event) == ("weather", "open", runs[1].bars["event"][7])
+    assert "fills" not in found
+    assert "pnl.portfolio" not in found
+    assert "weather.open" in str(found)
 
 
 def test_a_damaged_file_is_no_other_version(runs, tmp_path):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from grinder._jit import source_hash
 from grinder.config import Config
+from grinder.errors import GrinderError
 from grinder.metrics import Account, accounts, total_of
 from grinder.recorded import Divergence, Pair, Recorded, Section, record_of
 from grinder.records import NONE, STAGES, Command, Events, Fault, Feature, IntentKind, OrderState, Stream
@@ -247,7 +248,10 @@ def _derivation(a: Recorded, b: Recorded, first: Divergence, s: int) -> Section:
         run = side.run
         if run is None or not _explains(side) or not run.first_ts <= first.ts <= run.last_ts:
             return Section("derivation", title, ())
-        parts = run.explain(first.ts, run.symbols[s], fixture=side.data).sections
+        try:
+            parts = run.explain(first.ts, run.symbols[s], fixture=side.data).sections
+        except GrinderError as error:  # whatever became of a run, how it differs is told
+            return Section("derivation", title, (), f"{side.label} cannot be explained: {error}")
         lines.append({f"{part}.{line.name}": line for part, found in parts if part not in _TOLD for line in found})
     pairs = []
     for name, x in lines[0].items():
@@ -350,6 +354,8 @@ def _of_window(side: Recorded, found: tuple[Divergence, ...]) -> list[Section]:
 def _fills(a: Recorded, b: Recorded) -> Section:
     """Fills of one side alone. Ids of orders and cycles are left out: after a difference they are counted otherwise."""
     keys = ("ts", "symbol", "side", "role", "price", "qty", "fee", "taker")
+    if not (_has(a, "fills", keys) and _has(b, "fills", keys)):
+        return Section("fills", "fills", ())
     counted = []
     for side in (a, b):
         assert side.tables is not None
@@ -357,13 +363,18 @@ def _fills(a: Recorded, b: Recorded) -> Section:
         counted.append(Counter(zip(*(rows[name].tolist() for name in keys), strict=True)))
     alone = [sorted((counted[i] - counted[1 - i]).elements()) for i in (0, 1)]
     if not any(alone):
-        return Section("fills", "fills", (), "")
+        return Section("fills", "fills", ())
     pairs = [Pair("fills of one side alone", len(alone[0]), len(alone[1]), "count", *(f"{len(one):,}" for one in alone))]
     for i in range(min(SHOWN, max(map(len, alone)))):
         texts = [_fill_text(side, dict(zip(keys, one[i], strict=True))) if i < len(one) else "" for side, one in
                  zip((a, b), alone, strict=True)]  # fmt: skip
         pairs.append(Pair(f"alone {i + 1}", None, None, "", *texts))
     return Section("fills", "fills of one side alone", tuple(pairs))
+
+
+def _has(side: Recorded, stage: str, names: Sequence[str]) -> bool:
+    """Whether a side, which another version may have made, has these columns."""
+    return side.tables is not None and stage in side.tables and set(names) <= set(side.tables[stage].dtype.names or ())
 
 
 def _fill_text(side: Recorded, row: Mapping[str, int]) -> str:
@@ -376,6 +387,10 @@ def _fill_text(side: Recorded, row: Mapping[str, int]) -> str:
 def _pnl(a: Recorded, b: Recorded) -> list[Section]:
     """Equity of both sides and its difference by component; the components sum to it exactly (SPEC 10)."""
     moment = "after the last event" if a.run is not None and b.run is not None else "at the last mark"
+    if moment == "at the last mark" and not (
+        _has(a, "ledger", (*COMPONENTS, "equity")) and _has(b, "ledger", (*COMPONENTS, "equity"))
+    ):
+        return []
     books = [_accounts(side, moment == "at the last mark") for side in (a, b)]
     sections = []
     for s in (NONE, *range(len(a.instruments))):

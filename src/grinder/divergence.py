@@ -92,7 +92,10 @@ class Diff:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: integers, strings and truth values, None for what there is not."""
         names = "label name events digest config input".split()
-        pairs = {section.name: [pair._asdict() for pair in section.pairs] for section in self.sections}
+        sections = {
+            one.name: {"title": one.title, "note": one.note, "pairs": [pair._asdict() for pair in one.pairs]}
+            for one in self.sections
+        }
         return {
             "equal": self.equal,
             "note": self.note,
@@ -101,7 +104,7 @@ class Diff:
             "b": {name: getattr(self.b, name) for name in names},
             "first": self.first.to_dict() if self.first else None,
             "by_stage": [one.to_dict() for one in self.by_stage],
-            "sections": pairs,
+            "sections": sections,
         }
 
 
@@ -178,8 +181,9 @@ def compare(a: Recorded, b: Recorded) -> Diff:
     if a.tables is None or b.tables is None:
         found = _windows(a, b)
     else:
-        found = tuple(one for stage in STAGES if (one := _first_in(stage, a, b)) is not None)
-    first = min(found, key=lambda one: (one.event, tuple(STAGES).index(one.stage)), default=None)
+        stages = dict.fromkeys((*STAGES, *a.tables, *b.tables))  # in causal order, then what this version does not know
+        found = tuple(one for stage in stages if (one := _first_in(stage, a, b)) is not None)
+    first = min(found, key=lambda one: one.event, default=None)  # the first of equals, which stand in causal order
     equal = a.digest == b.digest
     sections = tuple(sections_of(a, b, first, found))
     return Diff(a, b, equal, first, found, sections, _note(a, b, first, equal), _story(a, b, first, found, sections))
