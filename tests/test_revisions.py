@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -86,7 +87,7 @@ def test_one_revision_under_two_names_is_replayed_once(repository):
     assert len(said) == 1
 
 
-def test_what_a_killed_process_left_is_cleared(repository):
+def test_what_a_killed_process_left_is_cleared(repository, tmp_path):
     commit = commit_of(repository.root, "before")
     with _worktree(repository.root, commit) as tree:
         place = tree
@@ -98,7 +99,14 @@ def test_what_a_killed_process_left_is_cleared(repository):
         times = {path.stat().st_mtime for path in (tree / "src").rglob("*.py")}
         assert times == {revisions.FIRST_TIME}, "the same for every worktree, so that compiled code is found again"
         assert subprocess.run(["git", "-C", str(tree), "status", "--porcelain"], capture_output=True, check=True).stdout == b""
-    assert left_over(repository) == []
+    repository.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "own"))
+    shutil.move(tmp_path / "own", tmp_path / "elsewhere")  # as a drive that is not there today
+    with _worktree(repository.root, commit) as tree:
+        shutil.rmtree(tree)  # or all of the cache's folder
+    assert left_over(repository) == [
+        line for line in repository.git("worktree", "list").splitlines() if str(tmp_path / "own") in line
+    ]
+    assert len(left_over(repository)) == 1, "a worktree of the user's own is left alone, even one that cannot be seen"
 
 
 @pytest.mark.parametrize(

@@ -210,8 +210,10 @@ def _worktree(root: Path, commit: str) -> Iterator[Path]:
 
 
 def _remove(root: Path, tree: Path) -> None:
+    """Take a worktree away, wherever it was left: none of the user's own is touched, as pruning might."""
+    with suppress(RevisionError):  # git knows none there
+        ask_git(root, "worktree", "remove", "--force", "--force", str(tree))
     shutil.rmtree(tree, ignore_errors=True)
-    ask_git(root, "worktree", "prune")
 
 
 @contextmanager
