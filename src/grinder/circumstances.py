@@ -243,7 +243,7 @@ def _plan_cells(side: Recorded, event: int, s: int) -> _Cells:
 
 def _derivation(a: Recorded, b: Recorded, first: Divergence, s: int) -> Section:
     """What `explain` says of both runs at this time, where it differs: the inputs that a plan was made of, and what decided."""
-    title, lines = "what decided the plan, where it differs", []
+    title, lines = "what `explain` says of that moment, where it differs", []
     for side in (a, b):
         run = side.run
         if run is None or not _explains(side) or not run.first_ts <= first.ts <= run.last_ts:
