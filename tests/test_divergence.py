@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 import re
 from functools import cache
 from pathlib import Path
@@ -284,6 +285,18 @@ def test_saved_runs_with_their_fixture(tmp_path):
     assert "old and new are NOT equal" in str(found)
 
 
+def test_a_fixture_that_is_not_what_was_replayed_shows_no_market(tmp_path):
+    data, run = day()
+    files = [one.save(tmp_path / f"{i}.grinder") for i, one in enumerate((run, replay(data, Config(alpha="1.4"))))]
+    assert diff(*files, fixture=data)["market"].pairs
+    jumpy = fixture("range_day_l1", Config(max_jump="0.3"))
+    assert jumpy.content == data.content
+    for other in (jumpy, data.head(100_000), "trend_day_l1"):
+        found = diff(*files, fixture=other)
+        assert found["market"].note == "not recorded: give the fixture to see it"
+        assert found.first.field == "step"
+
+
 def test_nobody_is_explained_by_other_code_or_asked_again(tmp_path):
     """A plan is derived only where the code that made it runs; and a policy of one's own is not called again by a comparison."""
     data, run = day()
@@ -388,6 +401,44 @@ def test_a_difference_is_the_same_the_other_way_round(seed):
             assert (x.stage, x.event, x.record, x.field, x.kind) == (y.stage, y.event, y.record, y.field, MIRROR[y.kind])
             assert (x.a, x.b, x.a_text, x.b_text) == (y.b, y.a, y.b_text, y.a_text)
         assert [one.stage for one in there.by_stage] == [one.stage for one in back.by_stage]
+
+
+def edited(rng: random.Random, run: Run) -> Run:
+    """A run with up to four records left out, put in twice, put in with another value, or changed, over its windows."""
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        stage = rng.choice([stage for stage in STAGES if len(run.tables[stage])])
+        records = run.tables[stage].records
+        row, field = rng.randrange(len(records)), rng.choice(records.dtype.names[1:])
+        other = records[row].copy()
+        other[field] += rng.choice((-1, 1))
+        how = rng.choice(("leave out", "twice", "put in", "change", "swap"))
+        if how == "leave out":
+            records = np.delete(records, row)
+        elif how in ("twice", "put in"):
+            records = np.insert(records, row + rng.randint(0, 1), records[row] if how == "twice" else other)
+        elif how == "change":
+            records = records.copy()
+            records[row] = other
+        elif row and records["event"][row] == records["event"][row - 1]:
+            records = records.copy()
+            records[[row - 1, row]] = records[[row, row - 1]]
+        run = changed(run, **{stage: records})
+    return run
+
+
+def test_any_edits_in_any_windows(tmp_path):
+    """Records left out, put in, changed and swapped in several stages and windows at once, both ways round."""
+    run = replay(swing(tmp_path / "swings"))
+    rng, kinds = random.Random(5), set()
+    for _ in range(250):
+        other = edited(rng, run)
+        there, back = diff(run, other).first, diff(other, run).first
+        assert told(there) == truth(run, other)
+        assert told(back) == truth(other, run)
+        if there is not None:
+            kinds.add((there.kind, there.window))
+            assert (back.event, back.stage, back.record, back.kind) == (there.event, there.stage, there.record, MIRROR[there.kind])
+    assert kinds == {(kind, window) for kind in MIRROR for window in range(3)}
 
 
 def test_planted_faults_are_named_exactly():

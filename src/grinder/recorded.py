@@ -139,26 +139,27 @@ class Recorded:
     def of(cls, run: Run, label: str, data: Fixture | None = None) -> Recorded:
         """A run, under a label; with the fixture that it replayed where it does not have it any more."""
         digest = run.digest
-        data = run.source[0] if run.source else data if data is not None and data.content == digest.input else None
+        settings = run.config.changed()
+        data = run.source[0] if run.source else _replayed(data, digest.input, settings)
         market = data.chunk(0, run.events) if run.market is None and data is not None else run.market
         return cls(
-            label,
-            run.name,
-            run.instruments,
-            run.config.changed(),
-            run.events,
-            run.first_ts,
-            run.last_ts,
-            digest.value,
-            digest.config,
-            digest.input,
-            digest.counts,
-            digest.links,
-            {stage: table.records for stage, table in run.tables.items()},
-            run.provenance,
-            run,
-            market,
-            data,
+            label=label,
+            name=run.name,
+            instruments=run.instruments,
+            settings=settings,
+            events=run.events,
+            first_ts=run.first_ts,
+            last_ts=run.last_ts,
+            digest=digest.value,
+            config=digest.config,
+            input=digest.input,
+            counts=digest.counts,
+            links=digest.links,
+            tables={stage: table.records for stage, table in run.tables.items()},
+            provenance=run.provenance,
+            run=run,
+            market=market,
+            data=data,
         )
 
     @classmethod
@@ -180,19 +181,19 @@ class Recorded:
     def of_golden(cls, golden: Digest, like: Recorded, label: str) -> Recorded:
         """A golden, which has no records; what it is of is told by the run that it is compared with."""
         return cls(
-            label,
-            like.name,
-            like.instruments,
-            {},
-            golden.events,
-            like.first_ts,
-            like.last_ts,
-            golden.value,
-            golden.config,
-            golden.input,
-            golden.counts,
-            golden.links,
-            None,
+            label=label,
+            name=like.name,
+            instruments=like.instruments,
+            settings={},
+            events=golden.events,
+            first_ts=like.first_ts,
+            last_ts=like.last_ts,
+            digest=golden.value,
+            config=golden.config,
+            input=golden.input,
+            counts=golden.counts,
+            links=golden.links,
+            tables=None,
         )
 
     def rows(self, stage: str, event: int, s: int | None = None) -> np.ndarray:
@@ -219,24 +220,33 @@ def _read_other(file: Path, label: str, data: Fixture | None) -> Recorded:
         if not is_record or (len(records), (made or bytes(32))[-32:].hex()) != (entry["count"], entry["root"]):
             raise IntegrityError(f"{file}: table {stage} is not what its digest says")
         counts[stage], links[stage] = len(records), entry["links"]
+    settings = _settings(meta["config"])
+    known = _replayed(data, digest["input"], settings)
     times = [int(records["ts"][place]) for records in tables.values() if len(records) for place in (0, -1)]
     return Recorded(
-        label,
-        meta["name"],
-        tuple(Instrument(**item) for item in meta["instruments"]),
-        _settings(meta["config"]),
-        events,
-        meta.get("first_ts", min(times, default=0)),
-        meta.get("last_ts", max(times, default=0)),
-        digest["digest"],
-        digest["config"],
-        digest["input"],
-        counts,
-        links,
-        tables,
-        meta["provenance"],
-        market=data.chunk(0, events) if data is not None and data.content == digest["input"] else None,
+        label=label,
+        name=meta["name"],
+        instruments=tuple(Instrument(**item) for item in meta["instruments"]),
+        settings=settings,
+        events=events,
+        first_ts=meta.get("first_ts", min(times, default=0)),
+        last_ts=meta.get("last_ts", max(times, default=0)),
+        digest=digest["digest"],
+        config=digest["config"],
+        input=digest["input"],
+        counts=counts,
+        links=links,
+        tables=tables,
+        provenance=meta["provenance"],
+        market=known.chunk(0, events) if known is not None else None,
     )
+
+
+def _replayed(data: Fixture | None, content: str, settings: Mapping[str, Any]) -> Fixture | None:
+    """The fixture, if it is what a run replayed: of the same content, and with the same rows quarantined as jumps."""
+    if data is None or data.content != content or data.config.changed().get("max_jump") != settings.get("max_jump"):
+        return None
+    return data
 
 
 def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
