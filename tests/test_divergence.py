@@ -408,7 +408,8 @@ def edited(rng: random.Random, run: Run) -> Run:
     for _ in range(rng.choice((1, 1, 2, 4))):
         stage = rng.choice([stage for stage in STAGES if len(run.tables[stage])])
         records = run.tables[stage].records
-        row, field = rng.randrange(len(records)), rng.choice(records.dtype.names[1:])
+        window = np.flatnonzero(records["event"] // WINDOW == rng.randrange(3)).tolist()
+        row, field = rng.choice(window or [0]), rng.choice(records.dtype.names[1:])
         other = records[row].copy()
         other[field] += rng.choice((-1, 1))
         how = rng.choice(("leave out", "twice", "put in", "change", "swap"))
