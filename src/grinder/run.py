@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "Table", "load"]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 PRICE_STRETCHES: Final = 4096
 """Stretches of events of which a plot shows the mid's extremes."""
 MAX_BYTES: Final = 1 << 34

@@ -98,6 +98,7 @@ _MASKS: Final[dict[tuple[str, str], type[IntFlag]]] = {
 }
 _IDS: Final = {"order", "cycle", "plan"}
 _COUNTS: Final = {"ticks", "i", "key", "event"}
+_ALERT_UNITS: Final[dict[int, str]] = {Alert.BREAKER: "count", Alert.TOXICITY: "ns", Alert.L2_STALE: "ns"}
 _PLAIN: Final = {"range_score", "efficiency_ratio", "imbalance_l1", "depth_imbalance"}
 _STALE: Final = ("fresh", "stale", "paused", "paused ten times over")
 _INPUT_CODES: Final[dict[int, type[IntEnum]]] = {
@@ -130,7 +131,7 @@ def unit_of(stage: str, column: str, record: Mapping[str, int] | None = None) ->
 def _unit_by_record(stage: str, record: Mapping[str, int]) -> str:
     if stage == "input":
         return {InputKind.GAP: "ns", InputKind.FUNDING: "1e-8"}.get(record.get("kind"), "code")  # type: ignore[call-overload, no-any-return]
-    return "count" if record.get("code") == Alert.BREAKER else "atoms"
+    return _ALERT_UNITS.get(record.get("code", NONE), "atoms")
 
 
 class Words:
