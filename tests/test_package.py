@@ -111,7 +111,8 @@ LAYERS = [
     {"data.archive", "data.lean", "data.tardis", "data.tabular"},
     {"data.importing"},
     {"session"},
-    {"golden", "plot", "explain", "cli", "__main__", "__init__"}
+    {"reruns"},
+    {"causality", "golden", "plot", "explain", "cli", "__main__", "__init__"}
     | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides", "bisection"},
 ]
 HEAVY = {

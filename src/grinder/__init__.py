@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from grinder import errors
+    from grinder.causality import lookahead
     from grinder.config import Config
     from grinder.data.fixture import Fixture, fixture, write_fixture
     from grinder.data.instrument import Instrument
@@ -46,6 +47,7 @@ _HOME = {
     "diff": "divergence",
     "fixture": "data.fixture",
     "load": "run",
+    "lookahead": "causality",
     "policy": "policies.own",
     "replay": "session",
     "smart": "policies.own",
@@ -77,6 +79,7 @@ __all__ = [
     "errors",
     "fixture",
     "load",
+    "lookahead",
     "policy",
     "replay",
     "smart",

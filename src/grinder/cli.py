@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_import(commands)
     _add_fixture(commands)
     _add_generate(commands)
+    _add_lint(commands)
     return parser
 
 
@@ -308,6 +309,26 @@ def _add_generate(commands: Any) -> None:
     generate.set_defaults(run=_generate)
 
 
+def _add_lint(commands: Any) -> None:
+    checks = commands.add_parser("lint", help="look for what a policy must not do").add_subparsers(
+        title="checks", required=True, metavar="CHECK"
+    )
+    look = checks.add_parser(
+        "lookahead",
+        help="cut the data off, and replay under other conditions: finds look-ahead (exit code 1); randomness, time, hash order, "
+        "global state (4)",
+        epilog=_EPILOG,
+    )
+    look.add_argument("fixture", help="name of a fixture, or its folder as ./folder")
+    look.add_argument("--policy", metavar="FILE.py:FUNCTION", help="a policy of your own; default: the one that the settings name")
+    look.add_argument(
+        "--cuts", metavar="K", type=int, default=24, help="at how many points the data are cut off (default %(default)s)"
+    )
+    look.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting, such as policy=smart")
+    look.add_argument("--json", action="store_true", help="print one JSON object")
+    look.set_defaults(run=_lint_lookahead)
+
+
 # Commands
 
 
@@ -428,6 +449,16 @@ def _accept(args: argparse.Namespace) -> int:
         args.json,
     )
     return 0
+
+
+def _lint_lookahead(args: argparse.Namespace) -> int:
+    from grinder.causality import lookahead
+    from grinder.config import Config
+
+    with _progress(f"lint {args.fixture}", "replays") as progress:
+        found = lookahead(args.fixture, Config(**_settings(args.set)), args.policy, cuts=args.cuts, progress=progress)
+    _print(found.to_dict() if args.json else found, args.json)
+    return found.exit_code
 
 
 def _import_binance(args: argparse.Namespace) -> int:
