@@ -16,11 +16,11 @@ INSTRUMENT = Instrument(symbol="SWING", kind="perpetual", tick_size="0.1", lot_s
 CONFIG = {"step": "30bp", "levels": 3, "quantity": "0.05", "min_edge": "1bp"}
 
 
-def swing(folder: Path, **changes: Any) -> Fixture:
-    """Quotes every 100 ms whose mid swings by 4 % every 1200 quotes, written to `folder`."""
+def quotes() -> dict[str, np.ndarray]:
+    """Quotes every 100 ms whose mid swings by 4 % every 1200 quotes."""
     i = np.arange(ROWS, dtype=np.int64)
     mid = 10_000 + abs(i % 1200 - 600) * 2 // 3
-    quotes = {
+    return {
         "ts": T0 + i * 10**8,
         "symbol": 0 * i,
         "bid_px": mid - 1,
@@ -28,5 +28,9 @@ def swing(folder: Path, **changes: Any) -> Fixture:
         "ask_px": mid + 1,
         "ask_qty": 5 + i % 7,
     }
+
+
+def swing(folder: Path, **changes: Any) -> Fixture:
+    """Those quotes as a fixture, written to `folder`."""
     given = {"shows": "a swing", "config": CONFIG, "expect": {"fills": 10, "cycles": 1, "realised": True}} | changes
-    return write_fixture(folder, [INSTRUMENT], {"quotes": quotes}, **given)
+    return write_fixture(folder, [INSTRUMENT], {"quotes": quotes()}, **given)

@@ -22,7 +22,7 @@ from grinder.golden import accept
 from tests.swings import swing
 
 NAME = "binance_btcusdt_6m"
-SUBCOMMANDS = {"replay", "explain", "diff", "bisect", "verify", "accept", "import", "fixture", "generate"}
+SUBCOMMANDS = {"replay", "explain", "diff", "bisect", "verify", "accept", "import", "fixture", "generate", "lint"}
 
 
 @pytest.fixture(autouse=True)
