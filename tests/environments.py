@@ -1,13 +1,16 @@
-"""One process, one environment: print the digests that must be the same everywhere. Run by test_determinism.py.
+"""The environments in which every digest must be the same, and one process of one of them, for test_determinism.py and matrix.py.
 
 `python environments.py EVENTS CASES [THREADS]`: the real fixture's first EVENTS events (0: all), and CASES random tapes, of them a
-third with policy `smart` too and one with a policy in Python.
+third with policy `smart` too and one with a policy in Python. `python environments.py fixtures EVENTS THREADS FOLDER...`: each of
+these fixtures, with its own settings.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +24,31 @@ from tests.smart_tapes import smart_case
 from tests.tapes import Case, case
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
+HEAD = 5000
+"""Events of a replay without the JIT."""
+LANES: dict[str, dict[str, str]] = {
+    "jit_off": {"NUMBA_DISABLE_JIT": "1"},
+    "opt_0": {"NUMBA_OPT": "0"},
+    "generic_cpu": {"NUMBA_CPU_NAME": "generic"},
+    "bounds_check": {"NUMBA_BOUNDSCHECK": "1"},
+    "two_threads": {},
+    "tokyo": {"TZ": "Asia/Tokyo", "LANG": "ja_JP.UTF-8", "LC_ALL": "C"},
+    "turkish": {"TZ": "Europe/Istanbul", "LANG": "tr_TR.UTF-8"},
+    "hash_seed_1": {"PYTHONHASHSEED": "1"},
+    "hash_seed_2": {"PYTHONHASHSEED": "424242"},
+    "cold_cache": {},
+    "other_folder": {},
+}
+
+
+def command(lane: str, folder: Path, *words: str, python: str = sys.executable) -> tuple[list[str], dict[str, str], Path | None]:
+    """How a process of a lane is started: command, environment, working folder. `folder` is an empty one that it may use."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")} | LANES.get(lane, {})
+    if lane == "cold_cache":
+        environment["GRINDER_CACHE_DIR"] = str(folder / "cache")
+    # At -O0 numba warns that one kernel cannot be cached; everywhere else a warning is an error.
+    warnings = "default" if lane == "opt_0" else "error"
+    return [python, "-W", warnings, __file__, *words], environment, folder if lane == "other_folder" else None
 
 
 def tapes(cases: int) -> list[Case]:
@@ -43,5 +71,21 @@ def main(events: int, cases: int, threads: int = 1) -> None:
     print(json.dumps(digests))
 
 
+def fixtures(events: int, threads: int, folders: list[str]) -> None:
+    """Print digest and seconds of the replay of each fixture, of its first `events` events (0: all)."""
+
+    def one(folder: str) -> tuple[str, float]:
+        whole = Fixture.open(folder)
+        begin = time.monotonic()
+        digest = replay(whole.head(min(events, len(whole))) if events else whole).digest.value
+        return digest, time.monotonic() - begin
+
+    with ThreadPoolExecutor(threads) as pool:
+        print(json.dumps(list(pool.map(one, folders))))
+
+
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    if sys.argv[1] == "fixtures":
+        fixtures(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    else:
+        main(*map(int, sys.argv[1:]))

@@ -6,9 +6,7 @@ Each lane compiles for itself where its environment asks for it, so they run sid
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -16,26 +14,11 @@ import pytest
 
 from grinder.data.fixture import Fixture
 from grinder.session import replay
-from tests.environments import jobs, tapes
+from tests.environments import HEAD, LANES, command, jobs, tapes
 from tests.test_jit import compiled_into
 
-SCRIPT = Path(__file__).with_name("environments.py")
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
-HEAD = 5000
 CASES = 12
-LANES: dict[str, dict[str, str]] = {
-    "jit_off": {"NUMBA_DISABLE_JIT": "1"},
-    "opt_0": {"NUMBA_OPT": "0"},
-    "generic_cpu": {"NUMBA_CPU_NAME": "generic"},
-    "bounds_check": {"NUMBA_BOUNDSCHECK": "1"},
-    "two_threads": {},
-    "tokyo": {"TZ": "Asia/Tokyo", "LANG": "ja_JP.UTF-8", "LC_ALL": "C"},
-    "turkish": {"TZ": "Europe/Istanbul", "LANG": "tr_TR.UTF-8"},
-    "hash_seed_1": {"PYTHONHASHSEED": "1"},
-    "hash_seed_2": {"PYTHONHASHSEED": "424242"},
-    "cold_cache": {},
-    "other_folder": {},
-}
 
 
 @cache
@@ -47,14 +30,8 @@ def expected(events: int) -> list[str]:
 @pytest.mark.parametrize("lane", LANES)
 def test_environment(lane, tmp_path):
     events = HEAD if lane == "jit_off" else 0
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")} | LANES[lane]
-    if lane == "cold_cache":
-        environment["GRINDER_CACHE_DIR"] = str(tmp_path / "cache")
-    # At -O0 numba warns that one kernel cannot be cached; everywhere else a warning is an error.
-    warnings = "default" if lane == "opt_0" else "error"
-    command = [sys.executable, "-W", warnings, str(SCRIPT), str(events), str(CASES), "2" if lane == "two_threads" else "1"]
-    cwd = tmp_path if lane == "other_folder" else None
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, cwd=cwd, check=False)
+    words, environment, cwd = command(lane, tmp_path, str(events), str(CASES), "2" if lane == "two_threads" else "1")
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=900, cwd=cwd, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout) == expected(events)
     if lane == "cold_cache":  # a second signature is a second compilation: minutes of a first hour, and two chances to differ

@@ -1,0 +1,89 @@
+"""docs/RELIABILITY.md: its commands exist, its figures are there and have no violation; a lane replaces its own alone."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from grinder.cli import _parser
+from tests import lookaheads
+from tests.reliability import DOCUMENT, figures, marks, put
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = DOCUMENT.read_text("utf-8")
+COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL) for line in block.splitlines()]
+LANES = ("lookaheads", "kills", "matrix", "mutate")
+
+
+@cache
+def usage(module: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    return done.stdout
+
+
+def test_there_is_a_command_for_every_lane():
+    assert {word for line in COMMANDS for word in line.split() if word.startswith("tests.")} == {f"tests.{lane}" for lane in LANES}
+    assert any(line.startswith("grinder lint lookahead ") for line in COMMANDS)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_exist(line):
+    words = shlex.split(line)
+    if words[0] == "grinder":
+        assert _parser().parse_args(words[1:]).run
+        return
+    assert words[:2] == ["python", "-m"]
+    for option in (word for word in words if word.startswith("--")):
+        assert re.search(rf"{option}\b", usage(words[2])), f"{words[2]} has no {option}"
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_every_lane_writes_its_figures(lane):
+    assert "--write" in usage(f"tests.{lane}")
+    told = figures(lane)
+    assert "NOT equal" not in told
+    assert {"kills": ", 0 violations", "mutate": ", 0 violations", "lookaheads": ", 0 with findings", "matrix": " equal, "}[
+        lane
+    ] in told
+
+
+def test_the_volume_is_what_invariants_ask_for():
+    (kills,) = re.findall(r"seed \d+: (\d+) kills", figures("kills"))
+    assert int(kills) >= 40
+    ((environments, replays, equal),) = re.findall(r"(\d+) environments, (\d+) replays, (\d+) equal", figures("matrix"))
+    fixtures = len(list((ROOT / "fixtures").glob("*/digest.json")))
+    assert int(environments) >= 10 and int(replays) == int(equal) == int(environments) * fixtures
+    for folder in (ROOT / "fixtures").glob("*/digest.json"):
+        assert folder.parent.name in figures("matrix") and folder.parent.name in figures("lookaheads")
+
+
+def test_the_tests_that_it_names_exist():
+    for name in re.findall(r"tests/test_\w+\.py", TEXT):
+        assert (ROOT / name).is_file()
+
+
+def test_a_lane_replaces_its_own_figures_alone(tmp_path):
+    document = tmp_path / "a.md"
+    document.write_text(f"a\n{marks('x')[0]}\nold\n{marks('x')[1]}\nb\n{marks('y')[0]}\nkept\n{marks('y')[1]}\nc\n")
+    for text in ("| new |", "| newer |\n"):
+        put("x", text, document)
+    assert document.read_text() == (
+        f"a\n{marks('x')[0]}\n\n| newer |\n\n{marks('x')[1]}\nb\n{marks('y')[0]}\nkept\n{marks('y')[1]}\nc\n"
+    )
+    assert (figures("x", document), figures("y", document)) == ("| newer |", "kept")
+
+
+def test_the_look_ahead_lane(monkeypatch, capsys):
+    folders = [ROOT / "fixtures" / "dydx_btcusd_1d"]
+    monkeypatch.setattr(lookaheads, "fixtures_below", lambda _: folders)
+    monkeypatch.setattr(lookaheads, "OF_ONE_S_OWN", ())
+    assert lookaheads.main(["--cuts", "2"]) == 0
+    assert capsys.readouterr().out.startswith("1 checks, 2 cuts, 0 with findings\n\n| fixture | policy |")
