@@ -6,9 +6,11 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -28,7 +30,8 @@ SUBCOMMANDS = {"replay", "explain", "diff", "bisect", "verify", "accept", "impor
 @pytest.fixture(autouse=True)
 def _a_person(monkeypatch):
     """Not in CI, wherever these tests run."""
-    monkeypatch.delenv("CI", raising=False)
+    for name in ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -203,6 +206,74 @@ def test_verify_goes_on_past_what_cannot_be_verified(here, capsys, monkeypatch):
     monkeypatch.setattr(grinder.golden, "replay", lambda data, chunk=0, **_: real(data, Config(levels=1) if chunk else None))
     _, err = run(capsys, "verify", "swings", "corrupt", "wanting", "--twice", code=4)
     assert [line[:16] for line in err.splitlines()] == ["grinder: swings:", "grinder: fixture", "grinder: wanting"]
+
+
+@pytest.fixture
+def mixed(here) -> Path:
+    """One equal fixture, one that differs, one that is corrupt."""
+    for name in ("corrupt", "differs"):
+        accept(swing(here / "fixtures" / name), "first golden")
+    spoil(here / "fixtures" / "differs" / "fixture.toml", "levels = 3", "levels = 2")
+    (here / "fixtures" / "corrupt" / "quotes.parquet").write_bytes(b"PAR1")
+    return here
+
+
+def test_verify_format_json_is_verify_json(mixed, capsys):
+    assert run(capsys, "verify", "--format", "json", code=3) == run(capsys, "verify", "--json", code=3)
+    with pytest.raises(SystemExit) as caught:
+        main(["verify", "--json", "--format", "junit"])
+    assert caught.value.code == 2
+
+
+def test_verify_format_junit(mixed, capsys):
+    out, err = run(capsys, "verify", "--format", "junit", code=3)
+    suites = ElementTree.fromstring(out)
+    cases = {case.get("name"): [part.tag for part in case] for case in suites.iter("testcase")}
+    assert cases == {"corrupt": ["error"], "differs": ["failure"], "swings": ["system-out"]}
+    (failure,) = suites.iter("failure")
+    text = "stage plans differs first, in window 0 \\(events 0 to 4095\\).*; 2023-11-14T22:13:20.0+ to 2023-11-14T22:20:09.50+ UTC"
+    assert re.search(text, failure.text)
+    assert err.count("grinder: ") == 1
+    for name in ("corrupt", "differs"):
+        shutil.rmtree(mixed / "fixtures" / name)
+    assert ElementTree.fromstring(run(capsys, "verify", "--format", "junit")[0]).get("failures") == "0"
+
+
+def test_verify_format_markdown(mixed, capsys):
+    out, _ = run(capsys, "verify", "--format", "markdown", code=3)
+    assert out.startswith("### grinder verify: 2 of 3 failed\n\n| fixture |")
+    assert len(out.splitlines()) == 7
+
+
+def test_verify_under_github_actions(mixed, capsys, monkeypatch):
+    """Text goes on as ever, with an annotation after each failure; the table is appended to the job's summary."""
+    plain, stderr = run(capsys, "verify", code=3)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(mixed / "summary.md"))
+    (mixed / "summary.md").write_text("what an earlier step said\n")
+    out, err = run(capsys, "verify", code=3)
+    assert err == stderr
+    assert "".join(line + "\n" for line in out.splitlines() if not line.startswith("::")) == plain
+    annotated = [line for line in out.splitlines() if line.startswith("::")]
+    assert [line.split("::")[1] for line in annotated] == [
+        "error title=corrupt%3A IntegrityError",
+        "error title=differs%3A digest differs",
+    ]
+    summary = (mixed / "summary.md").read_text()
+    assert summary == "what an earlier step said\n" + run(capsys, "verify", "--format", "markdown", code=3)[0]
+    assert run(capsys, "verify", "--format", "github", code=3)[0].splitlines() == annotated
+    assert len((mixed / "summary.md").read_text()) == 2 * len(summary) - len("what an earlier step said\n")
+    for form in ("json", "junit", "markdown"):
+        assert "::" not in run(capsys, "verify", "--format", form, code=3)[0]
+
+
+def test_a_summary_that_cannot_be_written_changes_no_verdict(here, capsys, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(here / "nowhere" / "summary.md"))
+    assert run(capsys, "verify", "swings").err == ""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    out, err = run(capsys, "verify", "swings")
+    assert out.startswith("swings: equal")
+    assert "summary.md" in err
 
 
 def test_missing_and_damaged_fixtures_end_with_3(here, capsys):

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grinder import __version__
-from grinder.errors import ConfigError, DataError, DigestMismatch, GrinderError, NothingSelected, RevisionError
+from grinder.errors import ConfigError, DataError, GrinderError, NothingSelected, RevisionError
+from grinder.verdicts import FORMATS, Outcome, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,7 +146,15 @@ def _add_verify(commands: Any) -> None:
         "fixtures", nargs="*", help="names or folders; default: every fixture in ./fixtures, or those that come with grinder"
     )
     verify.add_argument("--twice", action="store_true", help="replay each twice; two runs that differ are an error of their own")
-    verify.add_argument("--json", action="store_true", help="print one JSON object a line")
+    form = verify.add_mutually_exclusive_group()
+    form.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        help="how verdicts are told: text, which under GitHub Actions makes annotations and a step summary too; json, one object a "
+        "line; junit, one XML document; github, annotations of failures; markdown, a table (default %(default)s)",
+    )
+    form.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     verify.set_defaults(run=_verify)
 
 
@@ -409,17 +418,28 @@ def _say(text: str) -> None:
 def _verify(args: argparse.Namespace) -> int:
     from grinder.golden import verify
 
-    worst = 0
+    report = Report(args.format, os.environ)
     for name in _names(args.fixtures):
         try:
             with _progress(f"verify {name}", "events") as progress:
                 verdict = verify(name, twice=args.twice, progress=progress)
         except GrinderError as error:  # one that cannot be verified keeps no other from it
-            worst = max(worst, _complain(error))
-            continue
-        worst = max(worst, 0 if verdict.passed else 1)
-        _print(verdict.to_dict() if args.json else verdict, args.json)
-    return worst
+            _complain(error)
+            told = report.add(Outcome(Path(name).name or name, error=error))
+        else:
+            told = report.add(Outcome(verdict.fixture, verdict))
+        _print_if(told)
+    _print_if(report.end())
+    try:
+        report.write_summary()
+    except OSError as error:  # the verdicts stand, whoever may read of them elsewhere
+        _complain(error)
+    return report.exit_code
+
+
+def _print_if(text: str) -> None:
+    if text:
+        _print(text, False)
 
 
 def _validate(args: argparse.Namespace) -> int:

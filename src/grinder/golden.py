@@ -16,11 +16,21 @@ from grinder.data.expectations import NAMES, wrong_expectation
 from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.digest import Difference, Digest, first_difference
 from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism, cause
-from grinder.records import WINDOW, InputKind
+from grinder.records import WINDOW, Events, InputKind
 from grinder.run import Run
 from grinder.session import replay
 
-__all__ = ["Verdict", "accept", "read_golden", "shortfalls", "verify"]
+__all__ = [
+    "Verdict",
+    "accept",
+    "check_change",
+    "read_digest",
+    "read_golden",
+    "shortfalls",
+    "span",
+    "verify",
+    "write_digest",
+]
 
 GOLDEN: Final = "digest.json"
 
@@ -85,17 +95,18 @@ def verify(
         again = replay(data, chunk=max(1, len(data) // 3), progress=progress)
         between = first_difference(run.digest, again.digest)
         if between is not None:
-            raise Nondeterminism(f"{data.name}: two runs of the same fixture differ: {between}{_span(data, between)}")
+            raise Nondeterminism(f"{data.name}: two runs of the same fixture differ: {between}{span(data.events, between)}")
     difference = first_difference(golden, run.digest)
-    span = _span(data, difference) if difference else ""
-    return Verdict(data.name, run.digest.value, golden.value, difference, span, shortfalls(data, run))
+    when = span(data.events, difference) if difference else ""
+    return Verdict(data.name, run.digest.value, golden.value, difference, when, shortfalls(data, run))
 
 
-def _span(data: Fixture, difference: Difference) -> str:
-    if difference.window < 0 or difference.window * WINDOW >= len(data):
+def span(events: Events, difference: Difference) -> str:
+    """First and last time of the window that differs, to be said after the difference; empty where no event lies in it."""
+    if difference.window < 0 or difference.window * WINDOW >= len(events.ts):
         return ""
-    rows = (difference.window * WINDOW, min((difference.window + 1) * WINDOW, len(data)) - 1)
-    first, last = (np.datetime64(int(data.events.ts[row]), "ns") for row in rows)
+    rows = (difference.window * WINDOW, min((difference.window + 1) * WINDOW, len(events.ts)) - 1)
+    first, last = (np.datetime64(int(events.ts[row]), "ns") for row in rows)
     return f"; {first} to {last} UTC"
 
 
@@ -142,10 +153,39 @@ def read_golden(data: Fixture) -> Digest:
     file = data.path / GOLDEN
     if not file.is_file():
         raise DataError(f"{file}: there is no golden yet: `grinder accept {data.name} --reason ...` makes one")
+    return read_digest(file)
+
+
+def read_digest(file: Path) -> Digest:
+    """The digest in a golden's file.
+
+    Raises:
+        IntegrityError: it is damaged.
+    """
     try:
         return Digest.from_dict(json.loads(file.read_text("utf-8")))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise IntegrityError(f"{file}: no readable golden: {cause(error)}") from None
+
+
+def check_change(reason: str, option: str) -> None:
+    """Whether goldens may change here, for this reason.
+
+    Args:
+        reason: why the digest changed. option: where the user gives it, for the message.
+
+    Raises:
+        ConfigError: no reason, or under CI, where goldens never change.
+    """
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        raise ConfigError("CI is set: goldens are accepted by a person, with a reason, never in CI")
+    if len(reason.split()) < 2:
+        raise ConfigError(f"{option} with at least two words: why did the digest change?")
+
+
+def write_digest(file: Path, run: Run, reason: str) -> None:
+    """Write a run's digest as a golden, with its reason and headline numbers; whole or not at all. `check_change` comes before."""
+    _write(file, {**run.digest.to_dict(), "reason": reason, "headline": run.summary()})
 
 
 def accept(name: Fixture | str | os.PathLike[str], reason: str) -> tuple[Digest | None, Digest]:
@@ -154,10 +194,7 @@ def accept(name: Fixture | str | os.PathLike[str], reason: str) -> tuple[Digest 
     Raises:
         ConfigError: no reason, or under CI, where goldens never change. DigestMismatch: `[expect]` is not met.
     """
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        raise ConfigError("CI is set: goldens are accepted by a person, with a reason, never in CI")
-    if len(reason.split()) < 2:
-        raise ConfigError("accept needs --reason with at least two words: why did the digest change?")
+    check_change(reason, "accept needs --reason")
     data = name if isinstance(name, Fixture) else named_fixture(name)
     if data.path is None:
         raise ConfigError(f"{data.name} was made in memory; write it with `gr.write_fixture` first")
@@ -170,8 +207,7 @@ def accept(name: Fixture | str | os.PathLike[str], reason: str) -> tuple[Digest 
         before = read_golden(data)
     except DataError:
         before = None  # none yet, or one that this version cannot read, which is a reason to accept a new one
-    body = {**run.digest.to_dict(), "reason": reason, "headline": run.summary()}
-    _write(file, body)
+    write_digest(file, run, reason)
     return before, run.digest
 
 
