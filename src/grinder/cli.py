@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grinder import __version__
-from grinder.errors import ConfigError, DataError, GrinderError, NothingSelected, RevisionError
+from grinder.errors import ConfigError, DataError, DigestMismatch, GrinderError, NothingSelected, RevisionError
 from grinder.verdicts import FORMATS, Outcome, Report
 
 if TYPE_CHECKING:
