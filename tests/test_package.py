@@ -112,7 +112,7 @@ LAYERS = [
     {"data.importing"},
     {"session"},
     {"reruns"},
-    {"causality", "golden", "plot", "explain", "cli", "pytest_plugin", "__main__", "__init__"}
+    {"causality", "golden", "plot", "explain", "study", "cli", "pytest_plugin", "__main__", "__init__"}
     | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides", "bisection"},
 ]
 HEAVY = {

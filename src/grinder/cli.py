@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fixture(commands)
     _add_generate(commands)
     _add_lint(commands)
+    _add_new(commands)
     return parser
 
 
@@ -338,6 +339,23 @@ def _add_lint(commands: Any) -> None:
     look.set_defaults(run=_lint_lookahead)
 
 
+def _add_new(commands: Any) -> None:
+    new = commands.add_parser(
+        "new",
+        help="write a study of your own that passes at once: fixture, golden, policy, settings, test, notebook, CI",
+        epilog=_EPILOG,
+    )
+    new.add_argument("folder", help="where; it must be empty or not there yet")
+    new.add_argument(
+        "--fixture",
+        metavar="KIND",
+        default="range_day",
+        help="the generated day to begin with: range_day, trend_day or vol_shock (default %(default)s)",
+    )
+    new.add_argument("--json", action="store_true", help="print one JSON object")
+    new.set_defaults(run=_new)
+
+
 # Commands
 
 
@@ -522,6 +540,17 @@ def _generate(args: argparse.Namespace) -> int:
         regenerate(data)
         report = {"fixture": data.name, "content": data.content, "equal": True}
         _print(report if args.json else f"{data.name}: generated again, equal, {data.content}", args.json)
+    return 0
+
+
+def _new(args: argparse.Namespace) -> int:
+    from grinder.study import new_study
+
+    files = [str(file) for file in new_study(args.folder, args.fixture)]
+    text = "\n".join(
+        [*files, f"{len(files)} files. What is there passes:", f"  cd {args.folder}", "  grinder verify", "  pytest -q"]
+    )
+    _print({"folder": args.folder, "fixture": args.fixture, "files": files} if args.json else text, args.json)
     return 0
 
 
