@@ -142,6 +142,24 @@ def test_verify_every_fixture_here(here, capsys):
     assert [line.split(":")[0] for line in out.splitlines()] == ["swings", NAME]
 
 
+def test_a_file_stands_for_its_fixture(here, capsys, monkeypatch):
+    """As pre-commit passes what changed: every fixture once, in the order of its first file."""
+    accept(swing(here / "fixtures" / "another"), "first golden")
+    files = sorted(str(path.relative_to(here)) for path in here.rglob("*") if path.is_file())
+    assert len(files) == 6
+    out, _ = run(capsys, "verify", files[-1], *files)
+    assert [line.split(":")[0] for line in out.splitlines()] == ["swings", "another"]
+    out, _ = run(capsys, "fixture", "validate", "--json", *files)
+    assert [json.loads(line)["fixture"] for line in out.splitlines()] == ["another", "swings"]
+    assert run(capsys, "verify", str(here / files[0]))[0].startswith("another: equal")
+    for folder, words in ((here / "fixtures", "swings/digest.json"), (here / "fixtures" / "swings", "fixture.toml")):
+        monkeypatch.chdir(folder)
+        assert run(capsys, "verify", words)[0].startswith("swings: equal")
+    (here / "notes.txt").write_text("no part of a fixture")
+    monkeypatch.chdir(here)
+    assert "there is no fixture.toml" in run(capsys, "verify", "notes.txt", code=3)[1]
+
+
 def test_verify_from_an_empty_folder_takes_what_came_with_grinder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert f"{NAME}: equal" in run(capsys, "verify")[0]

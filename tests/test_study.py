@@ -133,17 +133,15 @@ def test_nothing_of_this_machine_is_in_it(made):
             assert word not in text, f"{word} in {name}"
 
 
-def test_the_workflow_is_plain_yaml_and_runs_both_commands(made):
+def test_the_workflow_is_plain_yaml_and_runs_both_commands(made, tmp_path):
     job = load((made / ".github/workflows/grinder.yml").read_text())["jobs"]["verify"]
     runs = [step["run"] for step in job["steps"] if "run" in step]
     assert runs == ["python -m pip install -r requirements.txt", "grinder verify", "pytest -q"]
     (first,) = re.findall(r"^```sh\n(.*?)^```$", (made / "README.md").read_text(), re.MULTILINE | re.DOTALL)[:1]
     assert first.splitlines() == runs[1:], "the README says the same two"
+    folder = shutil.copytree(made, tmp_path / "mine")
     for line in runs[1:]:
-        assert command(line, made, CI="true", GITHUB_ACTIONS="true").returncode == 0
-    for name in FILES:
-        assert not (made / name).is_symlink()
-    shutil.rmtree(made / "__pycache__", ignore_errors=True)
+        assert command(line, folder, CI="true", GITHUB_ACTIONS="true").returncode == 0
 
 
 def test_notebook_and_script_hold_the_same_cells(made):

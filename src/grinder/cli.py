@@ -144,7 +144,9 @@ def _add_bisect(commands: Any) -> None:
 def _add_verify(commands: Any) -> None:
     verify = commands.add_parser("verify", help="replay fixtures and compare them with their goldens", epilog=_EPILOG)
     verify.add_argument(
-        "fixtures", nargs="*", help="names or folders; default: every fixture in ./fixtures, or those that come with grinder"
+        "fixtures",
+        nargs="*",
+        help="names, folders, or files in them; default: every fixture in ./fixtures, or those that come with grinder",
     )
     verify.add_argument("--twice", action="store_true", help="replay each twice; two runs that differ are an error of their own")
     form = verify.add_mutually_exclusive_group()
@@ -281,7 +283,10 @@ def _add_fixture(commands: Any) -> None:
     actions = group.add_subparsers(title="actions", required=True, metavar="ACTION")
     validate = actions.add_parser("validate", help="check a fixture's files and every row, and say what it holds", epilog=_EPILOG)
     validate.add_argument(
-        "fixtures", nargs="+", metavar="FIXTURE", help="names or folders (./folder); a corrupt one does not stop the rest"
+        "fixtures",
+        nargs="+",
+        metavar="FIXTURE",
+        help="names, folders (./folder), or files in them; a corrupt one does not stop the rest",
     )
     validate.add_argument("--json", action="store_true", help="print one JSON object a line")
     validate.set_defaults(run=_validate)
@@ -464,7 +469,7 @@ def _validate(args: argparse.Namespace) -> int:
     from grinder.data.inspection import inspect
 
     failed = False
-    for name in args.fixtures:
+    for name in _places(args.fixtures):
         try:
             found = inspect(name)
         except (GrinderError, OSError) as error:
@@ -632,13 +637,18 @@ def _counts(pairs: Sequence[str]) -> dict[str, int]:
 
 
 def _names(names: Sequence[str]) -> Sequence[str]:
-    """The fixtures named, or all there are in the first place that has any."""
+    """The fixtures named, each once, or all there are in the first place that has any."""
     from grinder.data.fixture import fixture_roots, fixtures_below
 
     folders = [] if names else next(filter(None, map(fixtures_below, fixture_roots())), [])
     if not names and not folders:
         raise NothingSelected("there are no fixtures in ./fixtures and none came with grinder; name a folder")
-    return names or [f"./{folder}" if not folder.is_absolute() else str(folder) for folder in folders]
+    return _places(names) or [f"./{folder}" if not folder.is_absolute() else str(folder) for folder in folders]
+
+
+def _places(names: Sequence[str]) -> list[str]:
+    """Words that name fixtures, each once. A file stands for the fixture it is part of: hooks before a commit are given files."""
+    return list(dict.fromkeys(os.path.join(".", Path(name).parent) if Path(name).is_file() else name for name in names))
 
 
 def _print(value: object, as_json: bool) -> None:

@@ -276,8 +276,9 @@ jobs:
         run: pytest -q
 """
 
-_WHEEL: Final = """There CI installs grinder from `wheels/`: build the wheel once and commit it, or write into `requirements.txt` where else yours comes
-from. Do not ask a package index for it by name: what is called grinder there is somebody else's.
+_WHEEL: Final = """\
+There CI installs grinder from `wheels/`: build the wheel once and commit it, or write into `requirements.txt` where else yours
+comes from. Do not ask a package index for it by name: what is called grinder there is somebody else's.
 
 ```sh
 python -m pip wheel --no-deps --wheel-dir wheels CHECKOUT_OF_GRINDER
