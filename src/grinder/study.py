@@ -13,7 +13,6 @@ import runpy
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -153,13 +152,13 @@ def _from_wheel(version: str) -> tuple[str, str]:
 
 def notebook_of(script: str) -> dict[str, Any]:
     """A notebook of a script in the percent format: `# %%` begins a cell, `# %% [markdown]` one whose text is a docstring."""
-    cells: list[Mapping[str, Any]] = []
+    cells = []
     for i, part in enumerate(re.split(r"^# %%", script, flags=re.MULTILINE)[1:]):
         head, _, body = part.partition("\n")
         markdown = head.strip() == "[markdown]"
         text = re.sub(r'\A"""\n|\n"""\Z', "", body.strip()) if markdown else body.strip()
-        cell = {"cell_type": "markdown" if markdown else "code", "id": f"cell-{i}", "metadata": {}}
-        cell |= {"source": text.splitlines(keepends=True)}
+        cell: dict[str, Any] = {"cell_type": "markdown" if markdown else "code", "id": f"cell-{i}", "metadata": {}}
+        cell["source"] = text.splitlines(keepends=True)
         cells.append(cell if markdown else cell | {"execution_count": None, "outputs": []})
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
