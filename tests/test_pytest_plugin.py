@@ -207,11 +207,11 @@ def test_file_names_are_legal_and_distinct():
         assert len(name) <= 129
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b", 3])
+@pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b", "x" * 121, 3], ids=str)
 def test_a_name_that_is_no_file_name(tests, name):
     tests.makepyfile(test_a=f"def test_it(replay, digest):\n    digest(replay('swings'), name={name!r})\n")
     for words in ((), UPDATE):
-        run(tests, *words, code=1).stdout.fnmatch_lines(["name=*: the name of a golden is letters, digits*"])
+        run(tests, *words, code=1).stdout.fnmatch_lines(["name=*: the name of a golden is 1 to 120 letters, digits*"])
     assert goldens(tests) == {}
 
 
@@ -405,6 +405,14 @@ def test_a_test_that_did_not_pass_may_use_any_golden_of_its_module(used, body, w
     assert unused(done) == ["test_b", "test_gone"]
     used.makepyfile(test_a=PLAIN + LEVELS + f"def test_other():\n{body}")
     assert unused(run(used, *words, code=1 if "False" in body else 0)) == ALL, "without digest, it uses none"
+
+
+def test_a_part_asked_for_through_a_link_is_a_part(used, monkeypatch):
+    link = used.path.parent / f"{used.path.name}-link"
+    link.symlink_to(used.path, target_is_directory=True)
+    assert unused(run(used, f"{link}/test_a.py::test_plain")) == ["test_gone"]
+    monkeypatch.chdir(link)
+    assert unused(run(used, "test_a.py::test_plain", "test_b.py")) == ["test_b", "test_gone"]
 
 
 def test_a_session_that_stops_early_tells_nothing_of_what_did_not_run(used):

@@ -27,9 +27,9 @@ __all__ = ["DigestCheck", "Replayer", "digest", "replay"]
 
 FOLDER: Final = "goldens"
 OPTION: Final = "--update-digests"
-_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.,=+\-\[\]]*"
-"""Of a golden's file, without `.json`: what every file system takes."""
 _LONGEST: Final = 120
+_NAME: Final = rf"[A-Za-z0-9_][A-Za-z0-9_.,=+\-\[\]]{{0,{_LONGEST - 1}}}"
+"""Of a golden's file, without `.json`: what every file system takes."""
 _CURE: Final = f'pytest {OPTION} "why the digest changed", not in CI, and commit the file'
 _OUTPUT: Final = "grinder"
 """Under which a worker of pytest-xdist hands over what it knows to the controller."""
@@ -144,7 +144,8 @@ class DigestCheck:
         """
         __tracebackhide__ = True
         if name is not None and not (isinstance(name, str) and re.fullmatch(_NAME, name)):
-            pytest.fail(f"name={name!r}: the name of a golden is letters, digits and any of _ . , = + - [ ]", pytrace=False)
+            allowed = f"1 to {_LONGEST} letters, digits and any of _ . , = + - [ ]"
+            pytest.fail(f"name={name!r}: the name of a golden is {allowed}", pytrace=False)
         self.goldens.compare(run, golden_file(self.node, name))
 
 
@@ -270,9 +271,9 @@ class Goldens:
         for argument in self.config.args:
             path, selected, _ = argument.partition("::")
             if selected:
-                module = (self.config.invocation_params.dir / path).resolve()
-                self.partial.add(str(module))
-                self.whole &= module.is_file()
+                module = os.path.normpath(self.config.invocation_params.dir / path)  # links as they are, as pytest leaves them
+                self.partial.add(module)
+                self.whole &= Path(module).is_file()
         output = getattr(self.config, "workeroutput", None)  # which a worker has
         if output is not None:
             parts = {name: sorted(getattr(self, name)) for name in _SETS}
