@@ -55,7 +55,7 @@ POLICY = "\n\ndef mine(view, params):\n    return grid(view, params, {})\n"
 @pytest.fixture
 def alone(monkeypatch):
     """Without processes of their own, where hash order is not what the test is about."""
-    monkeypatch.setattr(causality, "_other_processes", lambda *_: ([], []))
+    monkeypatch.setattr(causality, "_other_processes", lambda *_: ([], "", True))
 
 
 def written(tmp_path, body: str) -> str:
@@ -209,7 +209,9 @@ def test_a_function_with_state_is_not_judged_for_look_ahead():
 
     def counting(view, params):
         seen.append(view.mid2)
-        return grid(view, params, len(seen) % 7 == 0)
+        return grid(view, params, len(seen) % calls == 0)
+
+    calls = len(reruns.attempt(DAY, None, lambda: gr.policy(gr.static)).called)  # so that a second replay begins like the first
 
     found = lookahead(DAY, None, counting, cuts=3)
     assert [finding.kind for finding in found.findings] == ["global state"]
@@ -227,6 +229,13 @@ AHEAD = {
     "replayed first": "CLOSES = gr.replay(NAME).bars['close']" + POLICY.format("int(CLOSES[-1] > 2 * view.bid_px)"),
     "fails on load": "LAST = gr.fixture(NAME).events.bid_px[900]" + POLICY.format("int(LAST > view.bid_px)"),
 }
+
+
+def test_draws_from_shared_generators_are_judged_for_look_ahead_too(tmp_path, alone):
+    body = AHEAD["future"].replace("view.bid_px)", "view.bid_px) ^ (random.random() > 0.9)")
+    found = lookahead(NAME, None, written(tmp_path, body), cuts=8)
+    assert [finding.kind for finding in found.findings] == ["look-ahead", "randomness"]
+    assert found.notes == ()
 
 
 @pytest.mark.parametrize("kind", AHEAD)
@@ -270,9 +279,9 @@ def test_what_differs_from_run_to_run_is_named(kind, number, tmp_path, alone):
     assert first is None or found.findings[0].event <= first + 400
 
 
-@pytest.mark.parametrize("expression", ["[*{'AAA', 'BBB', 'CCC', 'DDD', 'EEE'}].index('CCC') % 3", "hash('range') % 5"])
-def test_hash_order_is_found_in_processes_of_their_own(expression, tmp_path):
-    found = lookahead(NAME, None, written(tmp_path, POLICY.format(expression)), cuts=2)
+def test_hash_order_is_found_in_processes_of_their_own(tmp_path):
+    body = POLICY.format("[*{'BTC', 'ETH', 'SOL', 'AVAX'}].index('ETH') % 2")
+    found = lookahead(NAME, None, written(tmp_path, body), cuts=2)
     assert [finding.kind for finding in found.findings] == ["hash order"]
     assert (found.findings[0].stage, found.findings[0].field) == ("plans", "levels_down")
     assert found.exit_code == 4
@@ -291,7 +300,7 @@ def test_a_clean_file_is_clean_and_two_faults_are_both_named(tmp_path, capsys):
     assert main(["lint", "lookahead", NAME, "--policy", written(tmp_path, clean), "--cuts", "5", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["passed"], shown["findings"], len(shown["cuts"])) == (True, [], 5)
-    assert "hash seeds 0, 1, 2" in shown["reruns"]
+    assert "hash seeds 0 to 7" in shown["reruns"] and shown["notes"] == []
     both = AHEAD["future"].replace("view.bid_px)", "view.bid_px) ^ (hash('x') % 2) ^ (time.time_ns() // 10**9 % 2)")
     assert main(["lint", "lookahead", NAME, "--policy", written(tmp_path, both), "--cuts", "5"]) == 4
     out = capsys.readouterr().out

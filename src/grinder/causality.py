@@ -168,28 +168,29 @@ def lookahead(
     source = Source(policy)
     if policy is not None and not isinstance(policy, str) and not callable(policy):
         raise ConfigError(f"policy is a {type(policy).__name__}: pass a function (view, params) or 'FILE.py:FUNCTION'")
-    count = _Count(progress, cuts + (9 if source.fresh else 5))
+    count = _Count(progress, cuts + (len(_hash_seeds(source)) + 8 if source.fresh else 7))
     with controlled(USUAL):
         kept = source.load()
         usual = count(attempt(data, config, lambda: kept))
     if usual.failure:
         raise PolicyError(f"policy {source.name} fails on the whole of {data.name}, event {usual.event}: {usual.failure}")
-    findings, reruns = _rerun(data, config, source, kept, usual, count)
+    findings, reruns, repeatable = _rerun(data, config, source, kept, usual, count)
     notes: list[str] = []
     if _outside(data, source):
         notes.append(_outside(data, source))
     else:
-        found, names = _other_processes(data, config, source, count)
-        findings, reruns = findings + found, reruns + names
-    kinds = {finding.kind for finding in findings}
+        found, name, alike = _other_processes(data, config, source, count)
+        findings, reruns, repeatable = findings + found, [*reruns, name], repeatable and alike
     points: tuple[int, ...] = ()
-    if "randomness" in kinds or (not source.fresh and kinds):
-        notes.append("look-ahead was not judged: replays of the whole differ already")
+    if not repeatable:
+        notes.append("look-ahead was not judged: replays of the whole differ with nothing changed")
     else:
         points = cut_points(data, usual, cuts)
         found, uncut = _cut_off(data, config, source, usual, points, count)
         findings += found
-        notes += [f"the policy holds {name}, which no cut shortens: what it tells of later events goes unnoticed" for name in uncut]
+        notes += [
+            f"the policy holds {what}, which no cut shortens: what they tell of later events goes unnoticed" for what in uncut
+        ]
     order = {kind: place for place, kind in enumerate(_CURES)}
     findings = sorted(_firsts(findings), key=lambda finding: order[finding.kind])
     records = sum(len(table) for table in usual.tables.values())
@@ -220,8 +221,11 @@ _CHANGES: Final = {
 
 def _rerun(
     data: Fixture, config: Config | None, source: Source, kept: Policy | None, usual: Outcome, count: _Count
-) -> tuple[list[Finding], list[str]]:
-    """Replays in this process: the same again, the policy kept, then one condition changed at a time."""
+) -> tuple[list[Finding], list[str], bool]:
+    """Replays in this process: the same again, the policy kept, one condition changed at a time; and whether they can be repeated.
+
+    What is kept is replayed once more after a third of the data: what counts modulo something may find itself as it began.
+    """
     findings: list[Finding] = []
     reruns: list[str] = []
     if source.fresh:
@@ -229,21 +233,23 @@ def _rerun(
             again = count(attempt(data, config, source.load))
         entropy = _difference(data, "randomness", usual, again)
         if entropy:  # it differs with nothing changed, so that no other cause can be told from it
-            return [entropy], ["the same again"]
+            return [entropy], ["the same again"], False
         reruns.append("the same again")
-    with controlled(USUAL):
-        again = count(attempt(data, config, lambda: kept))
-    state = _difference(data, "global state", usual, again)
-    findings += [state] if state else []
+    part = data.head(-(-len(data) // 3))
+    for replayed in (data, part, data):
+        with controlled(USUAL):
+            again = count(attempt(replayed, config, lambda: kept))
+        state = _difference(data, "global state", usual, again) if replayed is data else None
+        findings += [state] if state else []
     reruns.append("without a new start")
-    if state and not source.fresh:
-        return findings, reruns
+    if findings and not source.fresh:
+        return findings, reruns, False
     for kind, conditions in _CHANGES.items():
         with controlled(conditions):
             found = _difference(data, kind, usual, count(attempt(data, config, source.load)))
         findings += [found] if found else []
         reruns.append({"time": "another time", "time zone": "another time zone", "randomness": "another seed"}[kind])
-    return findings, reruns
+    return findings, reruns, True
 
 
 def _outside(data: Fixture, source: Source) -> str:
@@ -255,18 +261,26 @@ def _outside(data: Fixture, source: Source) -> str:
     return ""
 
 
-def _other_processes(data: Fixture, config: Config | None, source: Source, count: _Count) -> tuple[list[Finding], list[str]]:
-    """Replays in processes of their own, of which each has a hash seed."""
-    first, *others = map(count, in_processes(data, config, source, (0, 1, 2)))
+def _hash_seeds(source: Source) -> range:
+    """Two orders of a set are often alike where a policy looks: of a policy of one's own many are tried."""
+    return range(8 if source.given else 3)
+
+
+def _other_processes(data: Fixture, config: Config | None, source: Source, count: _Count) -> tuple[list[Finding], str, bool]:
+    """Replays in processes of their own, of which each has a hash seed; and whether they can be repeated."""
+    seeds = _hash_seeds(source)
+    name = f"hash seeds 0 to {seeds[-1]}"
+    first, *others = map(count, in_processes(data, config, source, seeds))
     if first.failure and all(other.failure == first.failure for other in others):
         fails = Finding("process", first.event, int(data.events.ts[first.event]), "policy", "raises", (None, first.failure))
-        return [fails], ["hash seeds 0, 1, 2"]
+        return [fails], name, True
     found = [difference for other in others if (difference := _difference(data, "hash order", first, other))]
     if found:
         (like,) = in_processes(data, config, source, (0,))
         entropy = _difference(data, "randomness", first, like)
-        found = [entropy] if entropy else found
-    return found, ["hash seeds 0, 1, 2"]
+        if entropy:
+            return [entropy], name, False
+    return found, name, True
 
 
 # Cuts
@@ -295,16 +309,17 @@ def _cut_off(
     data: Fixture, config: Config | None, source: Source, usual: Outcome, points: tuple[int, ...], count: _Count
 ) -> tuple[list[Finding], list[str]]:
     findings: list[Finding] = []
-    uncut: dict[str, None] = {}
+    lengths: dict[str, set[int]] = {}
     for point in points:
         cut = _Cut(data, point, int(data.events.ts[point - 1]), usual.tables["bars"]["event"])
         with controlled(USUAL), _opened_cut(cut), ExitStack() as stack:
-            around = partial(_shortened, cut, stack, uncut)
+            around = partial(_shortened, cut, stack, lengths)
             done = count(attempt(cut.data, config, source.load, around))
         kept = Outcome({stage: usual.tables[stage][usual.tables[stage]["event"] < point] for stage in STAGES})
         found = _difference(data, "look-ahead", kept, done)
         findings += [changed(found, cut=point)] if found else []
-    return findings, list(uncut)
+    # What is made anew of fewer data has another length each time.
+    return findings, [f"{name}, {min(seen):,} values" for name, seen in lengths.items() if len(seen) == 1]
 
 
 def _headed(data: Fixture, events: int) -> Fixture:
@@ -351,15 +366,15 @@ class _Place(NamedTuple):
     put: Callable[[Any], None]
 
 
-def _shortened(cut: _Cut, stack: ExitStack, uncut: dict[str, None], function: Callable[..., Any]) -> Callable[..., Any]:
+def _shortened(cut: _Cut, stack: ExitStack, lengths: dict[str, set[int]], function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with what it holds cut off, until the stack unwinds. Compiled ones are compiled anew, with bounds checked."""
     for place in list(_places(function, set())):
         value = _cut_value(place.value, cut)
         if value is not place.value:
             stack.callback(place.put, place.value)
             place.put(value)
-        elif _is_large(value):
-            uncut[f"{place.name}, {len(value):,} values"] = None
+        elif _is_large(value) and len(value) != cut.events:
+            lengths.setdefault(place.name, set()).add(len(value))
     return _checked(_compiled_anew(function))
 
 
@@ -457,6 +472,8 @@ def _rows_left(value: Any, cut: _Cut) -> Any:
 
 
 def _is_large(value: Any) -> bool:
+    if isinstance(value, Fixture):
+        return False
     if isinstance(value, np.ndarray):
         return value.ndim > 0 and len(value) >= LARGE
     return (type(value) in (list, tuple, dict) or hasattr(value, "head")) and hasattr(value, "__len__") and len(value) >= LARGE
