@@ -45,10 +45,10 @@ def check(cuts: int) -> list[tuple[Causality, str, float]]:
 
 def table(made: list[tuple[Causality, str, float]]) -> str:
     """As Markdown."""
-    lines = ["| fixture | policy | events | records | cuts | reruns | found | s |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| fixture | policy | events | records | cuts | found | s |", "|---|---|---|---|---|---|---|"]
     for report, policy, seconds in made:
         found = ", ".join(finding.kind for finding in report.findings) or "nothing"
-        cells = (report.fixture, policy, f"{report.events:,}", f"{report.records:,}", len(report.cuts), len(report.reruns) + 2)
+        cells = (report.fixture, policy, f"{report.events:,}", f"{report.records:,}", len(report.cuts))
         lines.append("| " + " | ".join(map(str, cells)) + f" | {found} | {seconds:.1f} |")
     return "\n".join(lines)
 

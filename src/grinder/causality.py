@@ -64,11 +64,11 @@ class Finding:
     def __str__(self) -> str:
         when = np.datetime64(self.ts, "ns")
         other = f"with the data cut off after event {self.cut - 1}" if self.cut is not None else "in the other run"
-        shown = ["no record" if value is None else str(value) for value in self.values]
-        return (
-            f"{self.kind}: event {self.event}, {when} UTC: {self.stage}.{self.field} is {shown[0]}, {other} {shown[1]}\n"
-            f"    {_CURES[self.kind]}"
-        )
+        what, shown = f"{self.stage}.{self.field}", [str(value) for value in self.values]
+        if None in self.values:
+            one = "it raises" if self.field == "raises" else "one at event"
+            what, shown = self.stage, ["nothing" if value is None else f"{one} {value}" for value in self.values]
+        return f"{self.kind}: event {self.event}, {when} UTC: {what}: {shown[0]}, {other} {shown[1]}\n    {_CURES[self.kind]}"
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
