@@ -343,8 +343,9 @@ def test_a_run_that_has_seen_nothing():
     assert diff(run, none).first.kind == "only_a"
 
 
-def test_a_run_against_its_golden(tmp_path):
+def test_a_run_against_its_golden(tmp_path, monkeypatch):
     data = swing(tmp_path / "swings")
+    monkeypatch.delenv("CI", raising=False)
     accept(data, "first golden")
     run = replay(data)
     found = diff(run)
@@ -369,8 +370,9 @@ def test_a_run_against_its_golden(tmp_path):
     assert diff(late, read_golden(data)).first.stage == "fills", "the earliest window comes first, then the causal order"
 
 
-def test_a_golden_of_other_settings(tmp_path):
+def test_a_golden_of_other_settings(tmp_path, monkeypatch):
     data = swing(tmp_path / "swings")
+    monkeypatch.delenv("CI", raising=False)
     accept(data, "first golden")
     found = diff(replay(data, Config(maker_fee="3bp")))
     assert found.first.window == 0

@@ -154,8 +154,10 @@ def assert_is_the_record(run: Run, found: Explanation, s: int) -> bool:
 @pytest.mark.parametrize("block", range(4))
 def test_random_moments_are_what_the_records_say(block):
     plans = empty = 0
-    for seed in range(block * 8, block * 8 + 8):
+    for seed in range(block * 10, block * 10 + 10):
         c = smart_case(seed)
+        if c.config.policy == "static":
+            continue  # which has one plan, and no derivation
         run, r = replay(c.fixture, c.config), random.Random(seed)
         for s, symbol in enumerate(run.symbols):
             moments = [run.first_ts, run.last_ts, *(r.randint(run.first_ts, run.last_ts) for _ in range(3))]

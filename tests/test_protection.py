@@ -572,11 +572,11 @@ def test_the_line_on_the_trend_day(capsys):
 
 def test_the_line_on_random_tapes(capsys):
     seen = flat = 0
-    for seed in range(240):
+    for seed in range(450):
         c = smart_case(seed)
         run = replay(c.fixture, c.config)
-        if latched_at(run) < 0:
-            continue
+        if latched_at(run) < 0 or c.config.dd_window == "rolling":
+            continue  # a rolling window's budget moves at its rolls, which can latch by themselves
         budget, before, at, cost, position = after_latch(run)
         seen += 1
         flat += not any(position)

@@ -65,7 +65,7 @@ REASONS = [
 ]
 STATE = [
     *["MARKET", "EDGE", "INSTRUMENT", "FUNDING", "RUN", "SYMBOL", "ORDER", "CYCLE", "PLAN", "LEVEL", "TARGET", "WANTED"],
-    *["INTENT", "SLOT", "BAR", "INDEX", "QUIET", "FEATURES", "GATE", "COMMAND", "INPUTS", "ONCE"],
+    *["INTENT", "SLOT", "BAR", "INDEX", "QUIET", "FEATURES", "GATE", "COMMAND", "INPUTS", "ONCE", "PART", "EXPOSURE"],
 ]
 WITH_FLOATS = ["FILTER"]  # averages, which features alone see (SPEC 1.4)
 

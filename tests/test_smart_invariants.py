@@ -94,7 +94,7 @@ def with_settings(seed: int, given_: dict[str, object]) -> Case | None:
     """The case of a seed with other settings, or None where they do not go together."""
     c = smart_case(seed)
     try:
-        config = Config(**given_).over(c.config)
+        config = Config(**({"policy": "smart"} | given_)).over(c.config)
         config.params(c.fixture.instruments, c.fixture.price_range)
     except (ConfigError, RangeError):
         return None
@@ -227,7 +227,10 @@ def ends(plan, buys, sells) -> tuple[int, int]:
 
 
 def loss_on(path, mid2, position, buys, sells, tick_value, fee) -> Fraction:
-    """The largest loss along a path of prices when each entry fills once, at its limit, where the path reaches it."""
+    """The largest loss along a path of prices when each entry fills once, at its limit, where the path reaches it.
+
+    Fees are as the ledger has them, each rounded up.
+    """
     half, cash, held, left, worst = Fraction(tick_value, 2), Fraction(0), position, {1: list(buys), -1: list(sells)}, Fraction(0)
     start = position * mid2 * half
     for price in path:
@@ -235,7 +238,8 @@ def loss_on(path, mid2, position, buys, sells, tick_value, fee) -> Fraction:
             for level in [x for x in left[side] if side * (x[0] - price) >= 0]:
                 left[side].remove(level)
                 held += side * level[1]
-                cash -= (side + Fraction(max(0, fee), ONE)) * level[0] * level[1] * tick_value
+                notional = level[0] * level[1] * tick_value
+                cash -= side * notional + math.ceil(Fraction(max(0, fee) * notional, ONE))
         worst = max(worst, start - cash - held * 2 * price * half)
     return worst
 
@@ -262,9 +266,9 @@ def test_the_worst_case_is_that_of_every_price_path(seed):
         assert loss_on(path, *common) <= worst, path
     for end, name, side, levels in ((low, "worst_down", 1, buys), (high, "worst_up", -1, sells)):
         if side * inputs["position"] >= 0:
-            assert math.ceil(
-                loss_on([end], mid2, inputs["position"], buys if side > 0 else [], sells if side < 0 else [], tick_value, rate)
-            ) == int(plan[name]), "the straight path loses exactly so much"
+            entries = (buys, []) if side > 0 else ([], sells)
+            straight = loss_on([end], mid2, inputs["position"], *entries, tick_value, rate)
+            assert straight == int(plan[name]), "the straight path loses exactly so much"
         held = max(0, inputs["position"] * (mid2 - 2 * end) * (tick_value // 2))
         if levels:
             assert int(plan[name]) <= budget - inputs["drawdown"]

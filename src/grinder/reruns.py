@@ -152,7 +152,7 @@ def attempt(
     except Exception as error:
         if isinstance(error, GrinderError) and loaded and not called:
             raise
-        what = cause(error)
+        what = f"{type(error).__name__}: {error}" if isinstance(error, GrinderError) else cause(error)  # ours are short
         return Outcome({}, tuple(called), what, called[-1] if called else 0)
     return Outcome({stage: run.tables[stage].records for stage in STAGES}, tuple(called))
 
