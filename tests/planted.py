@@ -30,6 +30,7 @@ from grinder.recorded import Divergence
 from grinder.records import STAGES, Events, World
 from grinder.run import Run, Table, _check_world, load
 from grinder.session import replay
+from tests.reliability import put
 from tests.smart_tapes import smart_case
 from tests.tapes import case
 
@@ -284,10 +285,13 @@ def main() -> int:
     parser.add_argument("faults", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--verbose", action="store_true", help="a line a fault")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/RELIABILITY.md")
     args = parser.parse_args()
     out = lane(args.faults, args.seed, say=print if args.verbose else lambda _: None)
     print(f"seed {args.seed}")
     print(table(out))
+    if args.write:
+        put("planted", f"seed {args.seed}:\n\n```text\n{table(out)}\n```")
     for line in out.wrong:
         print(line)
     return 1 if out.wrong else 0

@@ -185,6 +185,7 @@ LINES = """
 12 an incumbent is replaced by switch_margin: challenger_replaces
 12 toxicity HIGH drops at once: toxic_symbol_is_dropped
 12 the spread limit: wide_spread_is_barred
+7.1 a portfolio's budget given absolutely: budget_is_an_amount
 7.1 a rolling window forgets what was before it: rolling_window_forgets
 7.1 its budget is of the equity a window ago: budget_of_a_rolling_window
 11 a roll ends DAMAGE_CONTROL that nothing holds up: roll_ends_damage_control

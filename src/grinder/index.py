@@ -294,14 +294,7 @@ def _gallop_back(ts, low, high, due):
 def last_book(events, s, i, oldest):
     """The symbol's last accepted book before row `i` that is not from before `oldest`, as a place in `events.books`, else -1."""
     rows, ts, symbol, fault = events.book_rows, events.ts, events.symbol, events.fault
-    low, high = 0, len(rows)
-    while low < high:
-        middle = (low + high) // 2
-        if rows[middle] < i:
-            low = middle + 1
-        else:
-            high = middle
-    k = low - 1
+    k = first_due(rows, 0, len(rows), i) - 1
     while k >= 0 and ts[rows[k]] >= oldest:
         if symbol[rows[k]] == s and fault[rows[k]] == 0:
             return k

@@ -128,8 +128,10 @@ class _Session:
         base, stop, cursor, n_edges = self._first_reached(start), start + len(events.ts), 0, 0
         at, size = start - base, stop - base
         seen, events = at, self.data.chunk(base, stop) if at else events
-        quiet = self.data.quiet(base, stop) if self.params[0]["gated"] else self.no_quiet  # first, since it makes both
-        index = self.data.index(base, stop)
+        if self.params[0]["gated"]:
+            index, quiet = self.data.index_and_quiet(base, stop)
+        else:
+            index, quiet = self.data.index(base, stop), self.no_quiet
         while at < size:
             if at == seen:
                 seen, n_edges = observe(

@@ -156,18 +156,16 @@ class Fixture:
             self._indices[start, stop] = made
         return made
 
-    def quiet(self, start: int, stop: int) -> NDArray[Any]:
-        """QUIET of events [start, stop), made and kept like the index, and along with it; a replay without gates needs none."""
-        known = self._quiets.get((start, stop))
-        if known is not None:
-            return known
-        index = empty_index(len(self.instruments), stop - start)
-        made = empty_quiet(len(self.instruments), stop - start)
-        make_both(self.chunk(start, stop), index, made)
-        if stop - start >= KEPT_INDEX:
-            self._indices.setdefault((start, stop), index)
-            self._quiets[start, stop] = made
-        return made
+    def index_and_quiet(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """INDEX and QUIET of events [start, stop), made together and kept like the index; a replay without gates needs no QUIET."""
+        span, symbols = (start, stop), len(self.instruments)
+        if span not in self._quiets:
+            index, quiet = empty_index(symbols, stop - start), empty_quiet(symbols, stop - start)
+            make_both(self.chunk(start, stop), index, quiet)
+            if stop - start < KEPT_INDEX:
+                return index, quiet
+            self._indices[span], self._quiets[span] = self._indices.get(span, index), quiet
+        return self._indices[span], self._quiets[span]
 
     def head(self, events: int) -> Fixture:
         """The first `events` events, as a fixture of its own; the proof of SPEC 1.2 keeps the whole data's price range."""
