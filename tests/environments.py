@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import grinder as gr
+from grinder import _jit
 from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.session import replay
@@ -45,7 +46,7 @@ def command(lane: str, folder: Path, *words: str, python: str = sys.executable) 
     """How a process of a lane is started: command, environment, working folder. `folder` is an empty one that it may use."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")} | LANES.get(lane, {})
     if lane == "cold_cache":
-        environment["GRINDER_CACHE_DIR"] = str(folder / "cache")
+        environment |= {"GRINDER_CACHE_DIR": str(folder / "cache"), "SIGNATURES": str(folder / "signatures.json")}
     # At -O0 numba warns that one kernel cannot be cached; everywhere else a warning is an error.
     warnings = "default" if lane == "opt_0" else "error"
     return [python, "-W", warnings, __file__, *words], environment, folder if lane == "other_folder" else None
@@ -65,10 +66,24 @@ def jobs(events: int, cases: int) -> list[tuple[Fixture, Config | None, object]]
     return [(head, None, None), (head, None, None), *random, *smart, (*random[0][:2], gr.static)]
 
 
+def signatures() -> dict[str, int]:
+    """How many signatures of each kernel of the package this process compiled or loaded, by module and name.
+
+    What kernels call is in no cache of its own, so that only a process that began with an empty one has compiled all that it uses.
+    """
+    modules = [module for name, module in sorted(sys.modules.items()) if name.startswith("grinder.")]
+    kernels = {k for module in modules for k in vars(module).values() if isinstance(k, _jit._Kernel)}
+    twins = {k.__dict__["from_python"] for k in kernels if "from_python" in k.__dict__}
+    used = ((f"{k.__module__}.{k.py_func.__qualname__}", len(k.overloads)) for k in kernels | twins)
+    return dict(sorted((name.removeprefix("grinder."), count) for name, count in used if count))
+
+
 def main(events: int, cases: int, threads: int = 1) -> None:
     with ThreadPoolExecutor(threads) as pool:
         digests = list(pool.map(lambda job: replay(*job).digest.value, jobs(events, cases)))
     print(json.dumps(digests))
+    if "SIGNATURES" in os.environ:
+        Path(os.environ["SIGNATURES"]).write_text(json.dumps(signatures()))
 
 
 def fixtures(events: int, threads: int, folders: list[str]) -> None:

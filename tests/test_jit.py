@@ -23,6 +23,7 @@ from numba.core import config as numba_config
 import grinder
 from grinder import _jit
 from grinder._jit import kernel, source_hash
+from tests.environments import signatures
 
 PACKAGE = Path(grinder.__file__).parent
 ROOT = Path(__file__).parents[1]
@@ -133,7 +134,7 @@ def test_damaged_cache_files_are_compiled_anew(warm, tmp_path):
     def spoil(kind: str, how: str) -> tuple[list[int], bool]:
         mine = shutil.copytree(cache, tmp_path / f"{kind}_{how}")
         files = {file: DAMAGE[how](file.read_bytes()) for file in mine.rglob(f"*.{kind}")}
-        assert len(files) >= 4
+        assert len(files) == 2, "one for each that Python called"
         for file, body in files.items():
             file.write_bytes(body)
         found = probe(copy, mine)
@@ -209,7 +210,7 @@ def test_a_users_own_kernels_keep_their_own_cache(tmp_path):
     spec.loader.exec_module(module)
     assert module.twice(21) == 42
     assert Path(module.twice.stats.cache_path) == tmp_path / "__pycache__"
-    assert Path(kernel(lambda x: x).stats.cache_path).is_relative_to(_jit.cache_directory())
+    assert Path(kernel(lambda x: x).from_python.stats.cache_path).is_relative_to(_jit.cache_directory())
     assert Path(numba_config.CACHE_DIR or tmp_path) != _jit.cache_directory()
 
 
@@ -231,47 +232,47 @@ def test_a_kernel_is_compiled_for_int64_alone():
     assert twice.signatures == [(numba.int64,)]
 
 
-def compiled_into(cache: Path) -> dict[str, int]:
-    """How many signatures of each kernel were ever compiled into a cache, by module and name; `from_python` is a kernel's twin.
+@needs_jit
+def test_a_second_signature_of_a_kernel_is_found(monkeypatch):
+    """As `cold_cache` of test_determinism.py looks for them: in a process that began with an empty cache."""
 
-    Of a process that loads kernels from a warm cache, `signatures` tells the loaded ones only. Files of a cache tell all.
-    """
-    out: dict[str, int] = {}
-    for index in sorted(cache.rglob("*.nbi")):
-        _, overloads = _jit._SealedCacheFile(str(index.parent), "", None)._unseal(str(index))
-        name = index.name.rpartition("-")[0]
-        out[name] = out.get(name, 0) + len(overloads)
-    return out
+    @kernel
+    def half(x):
+        return x / 2
+
+    @kernel
+    def both(x):
+        return half(x) + half(0.5)
+
+    monkeypatch.setattr(_jit, "planted", half, raising=False)
+    name = "test_a_second_signature_of_a_kernel_is_found.<locals>.half"
+    planted = [count for found, count in signatures().items() if found.endswith(name)]
+    assert planted == [], "not compiled yet"
+    assert both(1) == 0.75
+    planted = [count for found, count in signatures().items() if found.endswith(name)]
+    assert planted == [2]
 
 
 @needs_jit
-def test_a_second_signature_of_a_kernel_is_found(tmp_path, monkeypatch):
-    """As `cold_cache` of test_determinism.py looks for them: in the cache of a process that began with an empty one."""
-
-    def planted(x):
-        return x
-
-    monkeypatch.setattr(_jit, "cache_directory", lambda: tmp_path)
-    name = "test_jit.test_a_second_signature_of_a_kernel_is_found.locals.planted.from_python"
-    first, again = kernel(planted), kernel(planted)
-    first(1)
-    first(2)
-    assert compiled_into(tmp_path) == {name: 1}
-    assert first(0.5) == 0.5
-    assert compiled_into(tmp_path) == {name: 2}
-    assert again(1) == 1, "from the cache"
-    assert len(again.from_python.signatures) == 1, "where the other signature is not seen"
-    assert compiled_into(tmp_path) == {name: 2}
-
-
-@needs_jit
-def test_every_kernel_keeps_its_code_in_the_keyed_cache():
+def test_what_python_calls_keeps_its_code_in_the_keyed_cache():
     names = [found.name for found in pkgutil.walk_packages(grinder.__path__, "grinder.") if "__" not in found.name]
     modules = [importlib.import_module(name) for name in names]
     kernels = {k for module in modules for k in vars(module).values() if isinstance(k, _jit._Kernel)}
     assert len(kernels) > 200
-    assert {k.stats.cache_path.startswith(str(_jit.cache_directory())) for k in kernels} == {True}
-    assert {k.from_python.stats.cache_path == k.stats.cache_path for k in kernels} == {True}
+    assert {k.stats.cache_path for k in kernels} == {None}, "what kernels call is compiled into what is entered"
+    assert {k.from_python.stats.cache_path.startswith(str(_jit.cache_directory())) for k in kernels} == {True}
+
+
+@numba.njit
+def half_of_users(x):
+    return twice(x) + call_with_everything(np.array([1], np.int8), np.array([1, 1], np.int16), np.array([x]))
+
+
+@needs_jit
+def test_a_users_own_function_may_call_a_kernel():
+    """numba links what a function calls, and no more: the kernel brings along what it calls itself."""
+    assert half_of_users(4) == 8 + 2 * (1 + 1 + 4 + 3 + 1 + 1)
+    assert half_of_users(5) == 10 + 2 * (1 + 1 + 5 + 3 + 1 + 1)
 
 
 @needs_jit
@@ -280,4 +281,3 @@ def test_python_and_kernels_each_have_their_own_entry():
     assert twice(21) == 42
     assert twice.from_python.signatures == [(numba.int64,)]
     assert "from_python" not in vars(_jit.kernel(lambda x: x)), "it is made when Python asks"
-    assert twice.from_python.stats.cache_path == twice.stats.cache_path

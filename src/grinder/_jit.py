@@ -30,6 +30,8 @@ from numba.core import config as numba_config
 from numba.core.caching import IndexDataCacheFile
 from numba.core.registry import CPUDispatcher
 
+from grinder._compiler import KernelCompiler
+
 __all__ = ["JIT", "cache_directory", "kernel", "source_hash"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -130,6 +132,9 @@ class _Kernel(CPUDispatcher):  # type: ignore[misc]
     What unpacks Python's arguments takes a third of the time of a compilation, and most kernels are called by kernels only.
     """
 
+    def add_overload(self, cres: Any) -> None:
+        self.overloads[tuple(cres.signature.args)] = cres  # and nothing that Python could call
+
     def get_call_template(self, args: Any, kws: Any) -> Any:
         return super().get_call_template([_widened(a) for a in args], {k: _widened(a) for k, a in kws.items()})
 
@@ -150,10 +155,13 @@ def _compiled(function: Callable[..., Any], *, for_python: bool) -> Any:
     numba_config.CACHE_DIR = str(cache_directory())
     try:
         options = {"no_cfunc_wrapper": True, "no_cpython_wrapper": not for_python, "_nrt": False}
-        compiled = numba.njit(cache=True, nogil=True, error_model="python", **options)(function)
+        compiled = numba.njit(cache=for_python, nogil=True, error_model="python", pipeline_class=KernelCompiler, **options)(
+            function
+        )
     finally:
         numba_config.CACHE_DIR = before  # the user's own kernels keep the user's own cache
-    compiled._cache._cache_file.__class__ = _SealedCacheFile
+    if for_python:
+        compiled._cache._cache_file.__class__ = _SealedCacheFile
     return compiled
 
 

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from grinder._bundle import by_address
 from grinder._jit import kernel
 from grinder.records import STAGES, _record, stage_dtype
 
@@ -14,6 +15,7 @@ __all__ = ["Tape", "empty_tape", "has_room"]
 _COUNTS: Final = _record(tuple(STAGES))
 
 
+@by_address
 class Tape(NamedTuple):
     """Buffers of records by stage, and how many rows of each are used.
 

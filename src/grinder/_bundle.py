@@ -1,0 +1,97 @@
+"""How kernels pass a named tuple of arrays: as the address of one.
+
+numba passes a tuple by value. A world of thirty arrays is two hundred machine words, at every call and in all of its code:
+that is a third of what there is to compile, and a kernel that is not inlined pushes all of it onto the stack.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from llvmlite import ir
+from numba import typeof, types
+from numba.core import cgutils
+from numba.core.datamodel.registry import register_default
+from numba.core.imputils import lower_getattr_generic
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.extending import NativeValue, models, typeof_impl, unbox
+
+from grinder.records import Events, World
+
+__all__ = ["by_address"]
+
+T = TypeVar("T", bound=type)
+
+_NITEMS, _ITEMSIZE, _DATA, _SHAPE, _STRIDES = range(2, 7)
+"""Parts of an array; before them stand its owners, by which numba counts references and gives it back: kernels do neither."""
+
+
+def by_address(kind: T) -> T:
+    """Have kernels pass a `NamedTuple` of arrays by its address. They may read its fields, and write into the arrays."""
+
+    @typeof_impl.register(kind)  # type: ignore[untyped-decorator]
+    def bundle(value: Any, _: Any) -> Bundle:
+        return Bundle(kind, tuple(typeof(member) for member in value))
+
+    return kind
+
+
+class Bundle(types.Type):  # type: ignore[misc]
+    """The type of such a tuple."""
+
+    def __init__(self, kind: type, members: tuple[types.Array, ...]) -> None:
+        self.kind, self.members = kind, members
+        self.plain = types.NamedTuple(members, kind)
+        super().__init__(f"&{self.plain.name}")
+
+    def place(self, field: str) -> int:
+        """Where a field stands."""
+        fields: tuple[str, ...] = self.plain.fields
+        return fields.index(field)
+
+
+@register_default(Bundle)
+class _Address(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, bundle: Bundle) -> None:
+        super().__init__(manager, bundle, manager.lookup(bundle.plain).get_value_type().as_pointer())
+
+
+@infer_getattr
+class _Fields(AttributeTemplate):  # type: ignore[misc]
+    key = Bundle
+
+    def generic_resolve(self, bundle: Bundle, field: str) -> types.Type | None:
+        return bundle.members[bundle.place(field)] if field in bundle.plain.fields else None
+
+
+@lower_getattr_generic(Bundle)  # type: ignore[untyped-decorator]
+def _load_field(context: Any, builder: Any, bundle: Bundle, address: Any, field: str) -> Any:
+    """The array's own words. Nothing moves an array while a kernel runs, so that each load of them may be done once."""
+    index = bundle.place(field)
+    array, never_changes = bundle.members[index], builder.module.add_metadata([])
+    parts = context.get_value_type(array).elements
+
+    def load(*place: int) -> Any:
+        word = builder.load(cgutils.gep_inbounds(builder, address, 0, index, *place))
+        word.set_metadata("invariant.load", never_changes)
+        return word
+
+    out = ir.Constant(
+        ir.LiteralStructType(parts), [ir.Constant(part, None if k < _NITEMS else ir.Undefined) for k, part in enumerate(parts)]
+    )
+    for k in (_NITEMS, _ITEMSIZE, _DATA):
+        out = builder.insert_value(out, load(k), k)
+    for k in (_SHAPE, _STRIDES):
+        for axis in range(array.ndim):
+            out = builder.insert_value(out, load(k, axis), (k, axis))
+    return out
+
+
+@unbox(Bundle)  # type: ignore[untyped-decorator]
+def _unbox(bundle: Bundle, value: Any, c: Any) -> NativeValue:
+    native = c.unbox(bundle.plain, value)
+    return NativeValue(cgutils.alloca_once_value(c.builder, native.value), cleanup=native.cleanup, is_error=native.is_error)
+
+
+for _kind in (Events, World):
+    by_address(_kind)

@@ -1,0 +1,152 @@
+"""How kernels become machine code: each is worked out once, and optimised where Python enters, with all that it calls.
+
+numba by itself makes machine code of every function and, for each of its callers, links, optimises and makes it again. In a
+tree of calls nine deep that is most of the time of a first run, spent on code that nobody enters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any
+
+from numba.core.codegen import CodeLibrary, JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
+from numba.core.compiler_machinery import register_pass
+from numba.core.itanium_mangler import mangle
+from numba.core.typed_passes import NativeLowering
+
+__all__ = ["KernelCompiler"]
+
+_NEEDLESS = (
+    "with_lifting",
+    "inline_closure_likes",
+    "rewrite_semantic_constants",
+    "dead_branch_prune",
+    "make_function_op_code_to_jit_function",
+    "inline_inlinables",
+    "find_literally",
+    "literal_unroll",
+    "LiteralPropagation",
+    "inline_overloads",
+    "nopython_rewrites",
+    "annotate_types",
+    "dump_parfor_diagnostics",
+)
+"""Passes for closures, context managers, whole arrays and literals, of which no kernel has any: most walk all of its code."""
+
+
+class _Called(JITCodeLibrary):  # type: ignore[misc]
+    """What only kernels call: code to be linked into what is entered, and never machine code of its own."""
+
+    def add_linking_library(self, library: CodeLibrary) -> None:
+        self._linking_libraries.append(library)
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout  # and no more: it is optimised with its callers
+
+    def finalize(self) -> None:
+        self._raise_if_finalized()
+        self._finalized = True
+
+    def _get_module_for_linking(self) -> Any:
+        """For a caller that is not ours and links no more than what it calls: all that this reaches."""
+        if self._shared_module is None:
+            for library in _reached(self):
+                if not isinstance(library, _Called):
+                    self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+                elif library is not self:
+                    self._final_module.link_in(library._final_module, preserve=True)
+        return super()._get_module_for_linking()
+
+
+class _Entered(JITCodeLibrary):  # type: ignore[misc]
+    """What Python calls: all that it reaches is linked in once, and optimised together."""
+
+    def finalize(self) -> None:
+        own = {function.name for function in self._final_module.functions if not function.is_declaration}
+        reached = list(_reached(self))
+        for library in reached:
+            if isinstance(library, _Called):
+                self._final_module.link_in(library._final_module, preserve=True)
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.name not in own:
+                function.linkage = "internal"
+        self._linking_libraries = [library for library in reached if not isinstance(library, _Called)]
+        super().finalize()
+
+
+def _reached(library: CodeLibrary) -> Iterator[CodeLibrary]:
+    """Every library that one links, and those that kernels among them link, each once."""
+    seen, waiting = set(), list(library._linking_libraries)
+    while waiting:
+        linked = waiting.pop()
+        if linked not in seen:
+            seen.add(linked)
+            yield linked
+            if isinstance(linked, _Called):
+                waiting += linked._linking_libraries
+
+
+@contextmanager
+def _short_names(context: Any) -> Iterator[None]:
+    """A hash of the types in the names of functions: that of a world of records spelt out is 20 kB, at every call."""
+
+    def mangler(name: str, types: tuple[Any, ...], *, abi_tags: tuple[str, ...] = (), uid: int | None = None) -> Any:
+        kinds = sha256("\0".join(map(str, types)).encode()).hexdigest()[:16]
+        return mangle(f"{name}_{kinds}", (), abi_tags=abi_tags, uid=uid)
+
+    context.mangler = mangler
+    try:
+        yield
+    finally:
+        del context.mangler
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _KernelLowering(NativeLowering):  # type: ignore[misc]
+    """numba's lowering into one of these libraries."""
+
+    _name = "kernel_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        entered = not state.flags.no_cpython_wrapper
+        state.library = (_Entered if entered else _Called)(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        state.flags.no_compile = not entered
+        with _short_names(state.targetctx):
+            super().run_pass(state)
+        if not entered:
+            key = object()  # by which numba finds what to call
+            state.targetctx.insert_user_function(key, state["cr"].fndesc, [state.library])
+            state["cr"] = state["cr"]._replace(cfunc=key)
+        return True
+
+
+class _Flags(Flags):  # type: ignore[misc]
+    """numba's flags, compared by what is set: they are a part of every key by which it remembers a type."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Flags) and self._values == other._values
+
+
+class KernelCompiler(CompilerBase):  # type: ignore[misc]
+    """numba's compiler with that lowering, and without the passes that kernels have no need of."""
+
+    def __init__(self, *state: Any) -> None:
+        super().__init__(*state)
+        self.state.flags.__class__ = _Flags
+
+    def define_pipelines(self) -> list[Any]:
+        manager = DefaultPassBuilder.define_nopython_pipeline(self.state, "kernel")
+        steps = [(step, why) for step, why in manager.passes if step.name() not in _NEEDLESS]
+        manager.passes = [(_KernelLowering if step is NativeLowering else step, why) for step, why in steps]
+        manager._finalized = False
+        manager.finalize()
+        return [manager]
