@@ -1,14 +1,13 @@
 """How kernels pass a named tuple of arrays: as the address of one.
 
-numba passes a tuple by value. A world of thirty arrays is two hundred machine words, at every call and in all of its code:
-that is a third of what there is to compile, and a kernel that is not inlined pushes all of it onto the stack.
+numba passes a tuple by value. A world of twenty arrays is near two hundred machine words, at every call and in all of its code:
+that is a quarter of what there is to compile, and a kernel that is not inlined pushes all of it onto the stack.
 """
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from llvmlite import ir
 from numba import typeof, types
 from numba.core import cgutils
 from numba.core.datamodel.registry import register_default
@@ -21,9 +20,6 @@ from grinder.records import Events, World
 __all__ = ["by_address"]
 
 T = TypeVar("T", bound=type)
-
-_NITEMS, _ITEMSIZE, _DATA, _SHAPE, _STRIDES = range(2, 7)
-"""Parts of an array; before them stand its owners, by which numba counts references and gives it back: kernels do neither."""
 
 
 def by_address(kind: T) -> T:
@@ -65,26 +61,8 @@ class _Fields(AttributeTemplate):  # type: ignore[misc]
 
 
 @lower_getattr_generic(Bundle)  # type: ignore[untyped-decorator]
-def _load_field(context: Any, builder: Any, bundle: Bundle, address: Any, field: str) -> Any:
-    """The array's own words. Nothing moves an array while a kernel runs, so that each load of them may be done once."""
-    index = bundle.place(field)
-    array, never_changes = bundle.members[index], builder.module.add_metadata([])
-    parts = context.get_value_type(array).elements
-
-    def load(*place: int) -> Any:
-        word = builder.load(cgutils.gep_inbounds(builder, address, 0, index, *place))
-        word.set_metadata("invariant.load", never_changes)
-        return word
-
-    out = ir.Constant(
-        ir.LiteralStructType(parts), [ir.Constant(part, None if k < _NITEMS else ir.Undefined) for k, part in enumerate(parts)]
-    )
-    for k in (_NITEMS, _ITEMSIZE, _DATA):
-        out = builder.insert_value(out, load(k), k)
-    for k in (_SHAPE, _STRIDES):
-        for axis in range(array.ndim):
-            out = builder.insert_value(out, load(k, axis), (k, axis))
-    return out
+def _load_field(_: Any, builder: Any, bundle: Bundle, address: Any, field: str) -> Any:
+    return builder.load(cgutils.gep_inbounds(builder, address, 0, bundle.place(field)))
 
 
 @unbox(Bundle)  # type: ignore[untyped-decorator]
