@@ -1,4 +1,4 @@
-"""What must hold on every run, checked from its records alone on random tapes: INVARIANTS 1-3, 10-20, 34, 37-39."""
+"""What must hold on every run, checked from its records alone on random tapes: INVARIANTS 1-3, 10-20, 32, 34, 37-39."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grinder.data.instrument import Instrument
 from grinder.digest import first_difference
 from grinder.errors import LedgerError
 from grinder.policies.own import TargetState, WantedOrder, policy
-from grinder.records import STAGES, IntentKind, OrderState, Role
+from grinder.records import STAGES, InputKind, IntentKind, OrderState, Role, Stream
 from grinder.session import replay
 from tests.defaults import CASES
 from tests.tapes import case, reference_events
@@ -194,6 +194,29 @@ def test_cycles(runs):
         assert len(exits) == run.summary()["cycles"]
         assert len(entries) == len(exits) + run.summary()["open_cycles"]
     assert completed > 500
+
+
+def test_bars(runs):
+    """32: laid end to end, bars are every accepted L1 state once, in order; each lies in its own interval, which a gap may cut."""
+    closed = 0
+    for c, run in runs:
+        e, length = c.fixture.events, c.config.bar_interval_ms * 1_000_000
+        told = ((e.kind == Stream.QUOTES) | (e.kind == Stream.BOOKS)) & (e.fault == 0)
+        gaps = {(int(row["event"]), int(row["symbol"])) for row in run.input.records if row["kind"] == InputKind.GAP}
+        for s in range(len(run.symbols)):
+            rows = np.flatnonzero(told & (e.symbol == s))
+            ts, mids, done = e.ts[rows], (e.bid_px + e.ask_px)[rows], 0
+            for bar in run.bars.records[run.bars["symbol"] == s]:
+                inside = slice(done, done + int(bar["ticks"]))
+                done += int(bar["ticks"])
+                assert (ts[inside] // length * length == bar["start"]).all()
+                own = mids[inside].tolist()
+                assert [int(bar[name]) for name in ("open", "high", "low", "close")] == [own[0], max(own), min(own), own[-1]]
+                assert bar["ts"] >= bar["start"] + length or (int(bar["event"]), s) in gaps
+                assert done == len(ts) or ts[done] >= bar["start"] + length or (int(rows[done]), s) in gaps
+                closed += 1
+            assert len(set((ts[done:] // length).tolist())) <= 1, "one bar is still open"
+    assert closed > 2000
 
 
 @pytest.mark.parametrize("seed", [s for s in range(60) if len(case(s).fixture) <= 60][:12])
