@@ -1,7 +1,7 @@
 """The table of settings: what changing each default changes first, on which fixture (SPEC 14, 15).
 
-`python -m tests.defaults --write` makes docs/DEFAULTS.md; test_defaults.py asserts that every setting is in it and that a sample of
-its lines is what the code computes. A new setting adds its line to CASES.
+`python -m tests.defaults --write` makes docs/DEFAULTS.md; test_defaults.py asserts that every setting is in it and that its lines
+are what the code computes. A new setting adds its line to CASES.
 """
 
 from __future__ import annotations

@@ -86,6 +86,12 @@ def main(events: int, cases: int, threads: int = 1) -> None:
         Path(os.environ["SIGNATURES"]).write_text(json.dumps(signatures()))
 
 
+def digest_of(seed: int) -> str:
+    """Of a random tape of `smart`, for processes that run side by side."""
+    c = smart_case(seed)
+    return replay(c.fixture, c.config).digest.value
+
+
 def fixtures(events: int, threads: int, folders: list[str]) -> None:
     """Print digest and seconds of the replay of each fixture, of its first `events` events (0: all)."""
 

@@ -1,4 +1,4 @@
-"""What must hold on every run, checked from its records alone on random tapes: INVARIANTS 1-3, 10-20, 32, 34, 37-39."""
+"""What must hold on every run, checked from its records alone on random tapes: INVARIANTS 1-3, 10-20, 22, 32, 34, 37-39."""
 
 from __future__ import annotations
 
@@ -161,6 +161,38 @@ def test_quantities_are_conserved(runs):
                 still = sum(int(o["qty"]) for o in run.world.orders[s, :n] if o["side"] == side)
                 cancelled = sum(life.placed for life in mine if life.end >= 0 and not life.filled)
                 assert sum(life.placed for life in mine) == sum(life.filled for life in mine) + cancelled + still
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_reduce_only_orders_never_add(seed):
+    """22: they never raise the net position and never turn its sign, also where several are touched at once or are too large."""
+    rng = np.random.default_rng(seed)
+    instrument = Instrument(symbol="R", kind="perpetual", tick_size="0.1", lot_size="0.01")
+    mid = 1000 + np.cumsum(rng.integers(-6, 7, 400))
+    ts = 1_700_000_000_000_000_000 + np.arange(400) * 10**9
+    quotes = {"ts": ts, "bid_px": mid - 1, "ask_px": mid + 1, "bid_qty": 1 + np.arange(400) % 2, "ask_qty": mid * 0 + 1}
+    keys = iter(range(10**6))
+
+    def some(view, params):
+        wanted = []
+        for role in rng.choice([Role.ENTRY, Role.REDUCE_ONLY, Role.REDUCE_ONLY], 8):
+            side = int(rng.choice((1, -1)))
+            price = view.mid2 // 2 - side * int(rng.integers(2, 12))
+            wanted.append(WantedOrder(side, next(keys), price, int(rng.integers(1, 9)), int(role)))
+        return TargetState(wanted)
+
+    latency = {"order_latency_ms": int(rng.choice((0, 1500))), "cancel_latency_ms": int(rng.choice((0, 2500)))}
+    config = Config(bar_interval_ms=5_000, min_notional=0, order_rate=10**6, order_burst=10**6, **latency)
+    run = replay(Fixture.from_arrays([instrument], quotes=quotes), config, policy(some, on_fill=bool(seed % 2)))
+    position, reduced = 0, 0
+    for fill in run.fills.records:
+        after = position + int(fill["side"] * fill["qty"])
+        if fill["role"] == Role.REDUCE_ONLY:
+            assert position * after >= 0
+            assert abs(after) < abs(position)
+            reduced += 1
+        position = after
+    assert reduced >= 5
 
 
 def test_cycles(runs):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import grinder
 from grinder.cli import _parser
 from tests import lookaheads
 from tests.reliability import DOCUMENT, figures, marks, put
@@ -67,6 +68,72 @@ def test_the_volume_is_what_invariants_ask_for():
     for name in fixtures:
         assert (ROOT / "fixtures" / name / "digest.json").is_file()
         assert f"| {name} | built-in |" in figures("lookaheads")
+
+
+def section(title: str) -> list[list[str]]:
+    """Rows of the table under a heading."""
+    lines = TEXT.split(f"## {title}\n")[1].split("\n## ")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+
+
+PROOFS, INVARIANTS = section("What changes nothing, and what must change something"), section("Invariants")
+ASKED = (
+    "chunk size",
+    "saved and resumed, at any event",
+    "number of processes",
+    "number of threads",
+    "JIT on and off",
+    "optimisation level",
+    "CPU target",
+    "cold, warm, stale or damaged cache",
+    "PYTHONHASHSEED",
+    "TZ",
+    "locale",
+    "working folder",
+    "order of keys in settings, spelling of numbers",
+    "order of symbols",
+    "file name, time of change, gzip level, CRLF, byte order mark, zip",
+    "a value of the input that matters, by one unit, in every column of every stream",
+    "a setting that matters, each of them",
+    "any field of any record, by one unit",
+    "the same verdict twice",
+)
+"""What SPEC 14 lists, in the words of the table."""
+NOT_IMPLEMENTED = {"43": "sweep"}
+"""Numbers of INVARIANTS that have no test, and the public name whose coming would end that."""
+
+
+def named(cell: str) -> list[str]:
+    """Node ids of the tests in a cell."""
+    return [f"tests/{module}.py::{rest}" for module, rest in re.findall(r"`(test_\w+)::([\w\[\]]+)`", cell)]
+
+
+def test_every_invariance_and_sensitivity_has_a_test():
+    rows = {what: tests for what, _, tests in PROOFS}
+    assert set(ASKED) <= set(rows)
+    assert [what for what, tests in rows.items() if not named(tests)] == []
+
+
+def test_every_invariant_has_a_test():
+    assert [number for number, _, _ in INVARIANTS] == [str(number) for number in range(1, 44)]
+    without = {number for number, _, tests in INVARIANTS if not named(tests)}
+    elsewhere = {number for number, _, tests in INVARIANTS if tests == "the table above"}
+    assert elsewhere == {"37", "39"}
+    assert without - elsewhere == set(NOT_IMPLEMENTED)
+    for public in NOT_IMPLEMENTED.values():
+        assert public not in grinder.__all__, f"{public} is there now, and its invariant has no test"
+
+
+def test_every_test_that_is_named_is_collected():
+    """By pytest itself, in one process: a test that was renamed, or a case that is gone, is an error of its own."""
+    asked = sorted({node for row in (*PROOFS, *INVARIANTS) for node in named(row[2])})
+    assert len(asked) > 80
+    words = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *asked]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    collected = set(done.stdout.splitlines())
+    found = collected | {line.partition("[")[0] for line in collected}
+    assert [node for node in asked if node not in found] == []
 
 
 def test_the_tests_that_it_names_exist():
