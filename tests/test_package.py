@@ -94,7 +94,7 @@ def test_wheel_in_an_empty_folder(tmp_path):
 # Arrows point one way (DESIGN 3)
 
 LAYERS = [
-    {"errors", "_jit", "records", "units", "performance", "verdicts"},
+    {"errors", "_jit", "records", "units", "performance", "verdicts", "intake"},
     {"config", "tape", "data.instrument", "data.expectations"},
     {"index", "features", "features.book", "features.trend", "features.volatility"},
     {"features.bars", "gates", "regime"},

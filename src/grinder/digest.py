@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from grinder.config import canonical_json
+from grinder.intake import only
 from grinder.records import FORMAT_VERSION, STAGE_VERSIONS, STAGES, WINDOW
 
 __all__ = ["Difference", "Digest", "chain", "first_difference"]
@@ -22,6 +23,9 @@ __all__ = ["Difference", "Digest", "chain", "first_difference"]
 LINK_BYTES = 8
 """Bytes of each link that a golden keeps: enough to locate a difference."""
 _DIGITS = 2 * LINK_BYTES
+DIGEST_KEYS: Final = {"format": int, "digest": str, "config": str, "input": str, "events": int, "stages": dict}
+_ENTRY: Final = {"version": int, "count": int, "root": str, "links": str}
+"""Keys of a stored digest, and of each of its stages."""
 
 
 def chain(records: np.ndarray, events: int) -> bytes:
@@ -72,6 +76,14 @@ def _empty_links(windows: int) -> bytes:
 def _prefixes(links: bytes) -> str:
     """The first LINK_BYTES of every link, hexadecimal."""
     return np.frombuffer(links, f"V{LINK_BYTES}")[:: 32 // LINK_BYTES].tobytes().hex()
+
+
+def _check(given: Mapping[str, Any], kinds: Mapping[str, type], where: str) -> None:
+    """Refuse keys that there are not, that are missing, and values of another kind: `true` is no count."""
+    only(given, kinds, where)
+    for key, kind in kinds.items():
+        if type(given[key]) is not kind:
+            raise TypeError(f"{where}{key} is {given[key]!r:.40}, no {kind.__name__}")
 
 
 @dataclass(frozen=True)
@@ -137,15 +149,19 @@ class Digest:
 
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> Digest:
-        """The digest that `to_dict` wrote. Raises KeyError, TypeError or ValueError where it is damaged."""
+        """The digest that `to_dict` wrote. Raises TypeError or ValueError where it is damaged, with the key."""
+        _check(body, DIGEST_KEYS, "")
         stages = body["stages"]
+        only(stages, STAGES, "stages.")
+        for stage in STAGES:
+            _check(stages[stage], _ENTRY, f"stages.{stage}.")
         digest = cls(
             body["config"],
             body["input"],
-            int(body["events"]),
-            {stage: int(stages[stage]["count"]) for stage in STAGES},
-            {stage: str(stages[stage]["root"]) for stage in STAGES},
-            {stage: str(stages[stage]["links"]) for stage in STAGES},
+            body["events"],
+            {stage: stages[stage]["count"] for stage in STAGES},
+            {stage: stages[stage]["root"] for stage in STAGES},
+            {stage: stages[stage]["links"] for stage in STAGES},
         )
         if digest.value != body["digest"]:
             raise ValueError("its digest is not that of its stages: the file was edited or is of another format version")

@@ -14,8 +14,9 @@ import numpy as np
 
 from grinder.data.expectations import NAMES, wrong_expectation
 from grinder.data.fixture import Fixture, fixture as named_fixture
-from grinder.digest import Difference, Digest, first_difference
+from grinder.digest import DIGEST_KEYS, Difference, Digest, first_difference
 from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism, cause
+from grinder.intake import leads_out, only, strict_json, text_of
 from grinder.records import WINDOW, Events, InputKind
 from grinder.run import Run
 from grinder.session import replay
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 GOLDEN: Final = "digest.json"
+BESIDE: Final = frozenset(("reason", "headline"))
+"""What a golden's file says besides the digest: why it changed, and headline numbers for its readers."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,8 @@ def read_golden(data: Fixture) -> Digest:
     file = data.path / GOLDEN
     if not file.is_file():
         raise DataError(f"{file}: there is no golden yet: `grinder accept {data.name} --reason ...` makes one")
+    if leads_out(data.path, file):
+        raise IntegrityError(f"{file}: is a link that leads out of the fixture's folder; put the file itself there")
     return read_digest(file)
 
 
@@ -163,8 +168,11 @@ def read_digest(file: Path) -> Digest:
         IntegrityError: it is damaged.
     """
     try:
-        return Digest.from_dict(json.loads(file.read_text("utf-8")))
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        body = strict_json(text_of(file))
+        beside = body.keys() & BESIDE if isinstance(body, dict) else set()
+        only(body, {*DIGEST_KEYS, *beside})
+        return Digest.from_dict({key: body[key] for key in DIGEST_KEYS})
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise IntegrityError(f"{file}: no readable golden: {cause(error)}") from None
 
 

@@ -107,11 +107,17 @@ class Replayer:
 
     def _settings(self, config: Any) -> Config | None:
         from grinder.config import Config
+        from grinder.errors import ConfigError
 
         if isinstance(config, Mapping):
             return Config(**config)
         if isinstance(config, str | os.PathLike):
-            return Config(**read_settings(self.root / config))
+            file = self.root / config
+            try:
+                return Config(**read_settings(file))
+            except ConfigError as error:
+                error.add_note(f"in {file}")
+                raise
         return config  # type: ignore[no-any-return]  # a Config or None; `replay` says what else is wrong with it
 
 
@@ -120,12 +126,13 @@ def read_settings(file: Path) -> dict[str, Any]:
     import tomllib
 
     from grinder.errors import ConfigError, cause
+    from grinder.intake import text_of
 
     try:
-        return tomllib.loads(file.read_text("utf-8-sig"))
+        return tomllib.loads(text_of(file))
     except FileNotFoundError:
         raise ConfigError(f"{file}: there is no such file; config is a Config, a mapping or a TOML file of settings") from None
-    except (OSError, ValueError) as error:  # of which TOML and UTF-8 errors are kinds
+    except (OSError, ValueError, RecursionError) as error:  # of which TOML and UTF-8 errors are kinds
         raise ConfigError(f"{file}: no readable TOML: {cause(error)}") from None
 
 
@@ -325,10 +332,10 @@ _GOLDENS: Final = pytest.StashKey[Goldens]()
 
 def is_golden(file: Path) -> bool:
     """Whether a JSON file is one of ours: others may keep goldens of theirs in such folders."""
-    import json
+    from grinder.intake import strict_json, text_of
 
     try:
-        body = json.loads(file.read_text("utf-8"))
+        body = strict_json(text_of(file))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(body, dict) and {"digest", "stages", "input", "config"} <= body.keys()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ from grinder.data.instrument import Instrument
 from grinder.digest import Digest, chain
 from grinder.errors import ConfigError, IntegrityError
 from grinder.records import WINDOW, Events
-from grinder.run import Run, load
+from grinder.run import Run, load, read_arrays, read_meta
 from grinder.wording import clock
 
 __all__ = ["Divergence", "Pair", "Recorded", "Section", "record_of"]
@@ -208,9 +206,9 @@ class Recorded:
 
 def _read_other(file: Path, label: str, data: Fixture | None) -> Recorded:
     """A saved run as it stands, proven by its own digest; its state, which is laid out otherwise, is left aside."""
-    with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
-        meta = json.loads(arrays["meta"].tobytes())
-        tables = {name.removeprefix("table."): arrays[name] for name in arrays.files if name.startswith("table.")}
+    arrays = read_arrays(file)
+    meta = read_meta(arrays)
+    tables = {name.removeprefix("table."): array for name, array in arrays.items() if name.startswith("table.")}
     digest, events = meta["digest"], int(meta["digest"]["events"])
     counts, links = {}, {}
     for stage, entry in digest["stages"].items():

@@ -24,6 +24,7 @@ import numpy as np
 from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.errors import ConfigError, GrinderError, PolicyError, cause
+from grinder.intake import strict_json
 from grinder.policies.own import Policy, policy as as_policy
 from grinder.records import STAGES
 from grinder.session import replay
@@ -308,7 +309,7 @@ def _read(child: subprocess.Popen[str], out: Path) -> Outcome:
         last = said.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
         return Outcome({}, failure=f"the process ended: {last[0]}")
     with np.load(out, allow_pickle=False) as arrays:
-        told = json.loads(arrays["told"].tobytes())
+        told = strict_json(arrays["told"].tobytes())
         tables = {} if told["failure"] else {stage: arrays[stage] for stage in STAGES}
     return Outcome(tables, tuple(told["called"]), told["failure"], told["event"])
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from grinder.cycle import slots
 from grinder.data.instrument import Instrument
 from grinder.digest import Digest
 from grinder.errors import ConfigError, DataError, IntegrityError, cause
+from grinder.intake import bomb, is_one_name, only, strict_json
 from grinder.metrics import (
     Metrics,
     accounts,
@@ -47,6 +49,9 @@ __all__ = ["Run", "Table", "load"]
 FORMAT: Final = 3
 PRICE_STRETCHES: Final = 4096
 """Stretches of events of which a plot shows the mid's extremes."""
+META: Final = frozenset(("format", "name", "instruments", "config", "total", "first_ts", "last_ts", "digest", "seal", "provenance"))
+BESIDE: Final = frozenset(("prices", "fill_mids", "meta"))
+"""Keys of a saved run's text, and its arrays besides tables and state."""
 MAX_BYTES: Final = 1 << 34
 """A saved run when unpacked; more is refused before it is read."""
 
@@ -275,8 +280,8 @@ class Run:
         arrays = {f"table.{stage}": table.records for stage, table in self.tables.items()}
         arrays |= {f"world.{name}": getattr(self.world, name) for name in World._fields}
         arrays |= {"prices": self.prices, "fill_mids": self.fill_mids, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
-        if not target.parent.is_dir():
-            raise ConfigError(f"{target} cannot be written: there is no folder {target.parent}")
+        if not target.parent.is_dir() or "\0" in target.name:
+            raise ConfigError(f"{target} cannot be written: there is no folder {target.parent}, or this is no name of a file")
         handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -317,20 +322,50 @@ def load(path: str | os.PathLike[str]) -> Run:
     if not file.is_file():
         raise DataError(f"{file}: there is no such file; `run.save(...)` writes one")
     try:
-        with zipfile.ZipFile(file) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > MAX_BYTES:
-                raise ValueError(f"it unpacks to {unpacked} bytes, more than {MAX_BYTES}")
-        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
-            return _rebuild({name: arrays[name] for name in arrays.files})
+        return _rebuild(read_arrays(file))
     except Exception as error:  # whatever zipfile, zlib, numpy or pydantic trips over, the file is what is wrong
         raise IntegrityError(f"{file}: no readable saved run: {cause(error)}") from None
 
 
+def read_arrays(file: Path) -> dict[str, np.ndarray]:
+    """What a saved run of any version holds, by name: numbers only, each name once, within the limits of what it may unpack to.
+
+    Raises:
+        ValueError: it breaks one of these; and whatever zipfile, zlib and numpy raise of a damaged file.
+    """
+    body = file.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        names = [entry.filename for entry in archive.infolist()]
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    for name in names:
+        if names.count(name) > 1 or not re.fullmatch(r"[a-z_]+(\.[a-z_]+)?\.npy", name):
+            raise ValueError(f"{name!r} is in it twice, or is no array of a run")
+    if unpacked > MAX_BYTES:
+        raise ValueError(f"it unpacks to {unpacked} bytes, more than {MAX_BYTES}")
+    if wrong := bomb(len(body), unpacked):
+        raise ValueError(wrong)
+    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def read_meta(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The part of a saved run that is text; its name is no path, so that it names a fixture and nothing else.
+
+    Raises:
+        ValueError: no such JSON, a key twice, or such a name.
+    """
+    meta: dict[str, Any] = strict_json(arrays["meta"].tobytes())
+    if not is_one_name(meta["name"]):
+        raise ValueError(f"name {meta['name']!r:.80} could be a path")
+    return meta
+
+
 def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
-    meta = json.loads(arrays["meta"].tobytes())
+    meta = read_meta(arrays)
     if meta["format"] != FORMAT:
         raise ValueError(f"it is of format {meta['format']}, this version reads {FORMAT}")
+    only(meta, META)
+    only(arrays, {*(f"table.{stage}" for stage in STAGES), *(f"world.{name}" for name in World._fields), *BESIDE})
     digest = Digest.from_dict(meta["digest"])
     instruments = tuple(Instrument(**item) for item in meta["instruments"])
     world = World(*(np.ascontiguousarray(arrays[f"world.{name}"]) for name in World._fields))

@@ -25,6 +25,7 @@ from grinder.data.fixture import Fixture, write_fixture
 from grinder.data.generator import VERSION, complete, generate_day
 from grinder.errors import ConfigError
 from grinder.golden import write_digest
+from grinder.intake import is_device
 from grinder.session import replay
 
 __all__ = ["KINDS", "new_study", "notebook_of", "requirement"]
@@ -53,6 +54,8 @@ def new_study(folder: str | os.PathLike[str], kind: str = KINDS[0]) -> tuple[Pat
     target = Path(folder)
     if kind not in KINDS:
         raise ConfigError(f"a study cannot begin with {kind!r}; it can with {', '.join(KINDS)}")
+    if "\0" in str(target) or is_device(target.name):
+        raise ConfigError(f"{str(target)!r} can be no folder everywhere; choose another name")
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise ConfigError(f"{target} exists already and is no folder; choose another name")
     if target.is_dir() and any(target.iterdir()):

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from grinder.data.merging import merge
 from grinder.data.validation import check_stream, quarantined
 from grinder.errors import ConfigError, InputFault, NumberError
+from grinder.intake import bomb
 from grinder.records import Events, Fault, Stream
 from grinder.units import MAX_PRICE_TICKS, NS_PER_MS, format_units, parse_decimal, parse_ratio
 
@@ -406,7 +407,7 @@ def _lines(path: Path) -> Iterator[tuple[list[bytes], int, int]]:
     Raises:
         InputFault: the file cannot be read, its compression is damaged, or a line is over MAX_LINE_BYTES.
     """
-    row, rest = 0, b""
+    row, rest, unpacked = 0, b"", 0
     try:
         with Path(path).open("rb") as raw:
             total = os.fstat(raw.fileno()).st_size
@@ -414,6 +415,9 @@ def _lines(path: Path) -> Iterator[tuple[list[bytes], int, int]]:
             raw.seek(0)
             source = gzip.GzipFile(fileobj=raw) if packed else raw
             while chunk := source.read(_CHUNK):
+                unpacked += len(chunk)
+                if wrong := bomb(raw.tell(), unpacked):
+                    raise InputFault(wrong, file=path, row=row, cure="no recording does: fetch it again, or unpack it yourself")
                 lines = (rest + chunk if rest or row else chunk.removeprefix(b"\xef\xbb\xbf")).split(b"\n")
                 rest = lines.pop()
                 if len(rest) > MAX_LINE_BYTES or (lines and len(lines[0]) > MAX_LINE_BYTES):
@@ -425,8 +429,9 @@ def _lines(path: Path) -> Iterator[tuple[list[bytes], int, int]]:
                 yield [rest], total, total
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputFault(f"truncated or corrupt gzip: {error}", file=path, row=row, cure=_AGAIN) from None
-    except OSError as error:
-        raise InputFault(f"cannot be read: {error.strerror}", file=path, cure="give a readable file") from None
+    except (OSError, ValueError) as error:  # a name with a NUL is no OSError
+        said = getattr(error, "strerror", None) or error
+        raise InputFault(f"cannot be read: {said}", file=path, cure="give a readable file") from None
 
 
 def _assemble(parser: _Parser, clock: str | None, top_n: int, max_jump: int) -> Recording:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grinder.errors import InputFault
+from grinder.intake import bomb
 
 __all__ = ["BLOCK", "MAX_LINE_BYTES", "Block", "Progress", "blocks_of", "member_name"]
 
@@ -25,6 +26,7 @@ BLOCK: Final = 1 << 22
 MAX_LINE_BYTES: Final = 1 << 16
 _BOM: Final = b"\xef\xbb\xbf"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")  # with and without a file in it
+_READABLE: Final = "give a readable file"
 _AGAIN: Final = "the file was cut or altered: fetch it again"
 
 
@@ -72,9 +74,12 @@ def _cut(path: Path, source: IO[bytes], tell: Callable[[], int], total: int) -> 
     """Blocks that end with a line; the rest of each is moved to the front of the buffer and read on."""
     buffer = bytearray(BLOCK + MAX_LINE_BYTES + 1)
     view, text = memoryview(buffer), np.frombuffer(buffer, np.uint8)
-    held, first = 0, True
+    held, first, unpacked = 0, True, 0
     while got := source.readinto(view[held : held + BLOCK]):  # type: ignore[attr-defined]
         end = held + got
+        unpacked += got
+        if wrong := bomb(tell(), unpacked):
+            raise InputFault(wrong, file=path, cure="no market data do: fetch it again, or unpack it yourself")
         stop = buffer.rfind(b"\n", held, end) + 1
         if stop:
             start = len(_BOM) if first and buffer.startswith(_BOM) else 0
@@ -109,6 +114,10 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     if len(members) != 1:
         cure = "unpack it and import the files you mean"
         raise InputFault(f"a zip of {len(members)} files, not one", file=path, cure=cure)
+    name = members[0].filename
+    if name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/"):
+        cure = "pack it again, by its name alone"
+        raise InputFault("a file in the zip is named as if it were elsewhere", file=path, value=name, cure=cure)
     return members[0]
 
 
@@ -121,5 +130,5 @@ def _readable(path: Path) -> Iterator[None]:
         raise InputFault(f"truncated or corrupt compression: {error}", file=path, cure=_AGAIN) from None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise InputFault(f"truncated, corrupt or encrypted zip: {error}", file=path, cure=_AGAIN) from None
-    except OSError as error:
-        raise InputFault(f"cannot be read: {error.strerror or error}", file=path, cure="give a readable file") from None
+    except (OSError, ValueError) as error:  # a name with a NUL is no OSError
+        raise InputFault(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=path, cure=_READABLE) from None

@@ -39,6 +39,7 @@ from grinder.data.merging import merge
 from grinder.data.validation import Columns, check_stream
 from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError, cause
 from grinder.index import empty_index, empty_quiet, make_both, make_index
+from grinder.intake import bomb, is_one_name, is_plain_name, leads_out, text_of
 from grinder.records import FAR, NONE, Events, Stream
 from grinder.units import parse_ratio
 
@@ -249,6 +250,8 @@ class Fixture:
         ...     "ask_qty": [1]})
         Fixture('memory': BTC; 1 events, 2023-11-14T22:13:20 to 2023-11-14T22:13:20 UTC)
         """
+        if not is_one_name(name):
+            raise ConfigError(f"fixture name {name!r}: a name of its own, without / and \\ and no dot before it")
         given = {"funding": funding, "books": books, "quotes": quotes, "trades": trades, "commands": commands}
         streams = {stream: _columns(columns, instruments, stream) for stream, columns in given.items() if columns is not None}
         return _assemble(name, instruments, streams, config or Config(), {}, None)
@@ -440,8 +443,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     file = path / "fixture.toml"
     if not file.is_file():
         raise FixtureNotFound(f"{path}: there is no fixture.toml, so this is no fixture; give the folder that holds one")
+    _check_own(path, file)
     try:
-        manifest = tomllib.loads(file.read_text("utf-8-sig"))
+        manifest = tomllib.loads(text_of(file))
     except (ValueError, RecursionError) as error:  # of which TOML and UTF-8 errors are kinds
         raise IntegrityError(f"{file}: no valid TOML: {cause(error)}") from None
     allowed = {"schema", "name", "shows", "content_sha256", "instruments", "config", "streams", "source", "generator", "expect"}
@@ -455,8 +459,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
             raise IntegrityError(f"{file}: {key} is no table")
     if manifest["schema"] != SCHEMA:
         raise IntegrityError(f"{file}: schema {manifest['schema']}; this version of grinder reads {SCHEMA}")
-    if not re.fullmatch(r"[a-z0-9_]{1,64}", manifest["name"]):
-        raise IntegrityError(f"{file}: name = {manifest['name']!r} is not 1 to 64 of a-z, 0-9 and _")
+    if not is_plain_name(manifest["name"]):
+        raise IntegrityError(f"{file}: name = {manifest['name']!r} is not 1 to 64 of a-z, 0-9 and _, or a device of Windows")
     if not all(isinstance(item, dict) for item in manifest["instruments"]):
         raise IntegrityError(f"{file}: instruments are tables, each under [[instruments]]")
     for stream, entry in manifest["streams"].items():
@@ -467,9 +471,15 @@ def read_manifest(path: Path) -> dict[str, Any]:
         for key, kind in (("file", str), ("rows", int), ("bytes_sha256", str)):
             if type(entry.get(key)) is not kind:
                 raise IntegrityError(f"{file}: streams.{stream}.{key} is missing or no {kind.__name__}")
-        if not re.fullmatch(r"[a-z0-9_]{1,64}\.parquet", entry["file"]):
+        if not entry["file"].endswith(".parquet") or not is_plain_name(entry["file"].removesuffix(".parquet")):
             raise IntegrityError(f"{file}: streams.{stream}.file = {entry['file']!r} is no plain name ending in .parquet")
+        _check_own(path, path / entry["file"])
     return manifest
+
+
+def _check_own(folder: Path, file: Path) -> None:
+    if leads_out(folder, file):
+        raise IntegrityError(f"{file}: is a link that leads out of the fixture's folder; put the file itself there")
 
 
 def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str, NDArray[np.int64]]:
@@ -495,6 +505,8 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
         rows = whole.select(pl.len()).collect().item()
         if rows != entry["rows"]:
             raise IntegrityError(f"{file}: holds {rows} rows, the manifest says {entry['rows']}; restore the file")
+        if wrong := bomb(file.stat().st_size, 8 * rows * len(names)):
+            raise IntegrityError(f"{file}: {wrong}: no market data do; restore the file")
         out = {name: np.empty(rows, np.int64) for name in names}
         done = 0
         for frame in whole.select(names).cast(pl.Int64).collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
@@ -539,8 +551,8 @@ def write_fixture(
     import tempfile
 
     target = Path(folder)
-    if not re.fullmatch(r"[a-z0-9_]{1,64}", target.name):
-        raise ConfigError(f"fixture name {target.name!r}: 1 to 64 of a-z, 0-9 and _")
+    if not is_plain_name(target.name):
+        raise ConfigError(f"fixture name {target.name!r}: 1 to 64 of a-z, 0-9 and _, and no device of Windows, such as con or nul")
     if target.exists():
         raise ConfigError(f"{target} exists already; remove it or choose another name")
     settings = Config(**(config or {}))
@@ -644,7 +656,7 @@ def find_fixture(name: str | os.PathLike[str]) -> Path:
     text = os.fspath(name)
     if os.sep in text or text.startswith("."):
         return Path(text)
-    if re.fullmatch(r"[a-z0-9_]{1,64}", text):
+    if is_plain_name(text):
         for root in fixture_roots():
             if (root / text / "fixture.toml").is_file():
                 return root / text

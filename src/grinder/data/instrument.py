@@ -73,6 +73,8 @@ class Instrument(BaseModel):
     def _whole_half_ticks(self) -> Self:
         if not re.fullmatch(r"[A-Za-z0-9._:/-]{1,32}", self.symbol, re.ASCII):
             raise ValueError("symbol: 1 to 32 ASCII letters, digits or . _ - : /")
+        if {"", ".", ".."} & set(self.symbol.split("/")):
+            raise ValueError("symbol: a pair is written as BTC/USDT; it is no path")
         half = self._tick_value_exact() / 2 / self.atom
         if half.denominator != 1:
             enough = [d for d in range(MAX_DECIMALS + 1) if (self._tick_value_exact() / 2 * 10**d).denominator == 1]

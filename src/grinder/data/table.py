@@ -28,6 +28,8 @@ TIME_UNITS: Final[dict[str, int]] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns":
 """Nanoseconds in one of each unit of time."""
 ROOM: Final = 1 << 14
 """Rows parsed before they are moved to their columns."""
+EXPECTED_RATIO: Final = 32
+"""Room is made at once for what a file of its size holds if it unpacks to at most so many times that; more finds room as it comes."""
 _GROUPS: Final = ("price", "quantity", "rate", "mark price")
 _RATE_PLACES: Final = 8
 MARK_PLACES: Final = 8
@@ -290,7 +292,8 @@ class _Reader:
         self.wanted = np.frombuffer(bytearray(layout.wanted.encode()), np.uint8) if layout.wanted else np.zeros(0, np.uint8)
         self.out = np.zeros((len(self.fields), ROOM), np.int64)
         there = int(np.count_nonzero(block.text[block.start : block.stop] == ord("\n")))
-        expected = there * block.total // max(block.done, 1)
+        width = (block.stop - block.start) // max(there, 1)
+        expected = min(there * block.total // max(block.done, 1), EXPECTED_RATIO * block.total // width)
         self.store = _Store(len(self.fields), expected + expected // 16 + ROOM)
         return block.start + (len(lines[0]) + 1 if layout.header else 0)
 

@@ -19,6 +19,7 @@ from grinder.data.blocks import Block, Progress, blocks_of
 from grinder.data.series import Part, Rules, Series
 from grinder.data.table import Column, Layout, Table, Times, Unit, read_table
 from grinder.errors import ConfigError, InputFault
+from grinder.intake import bomb
 from grinder.records import NONE
 
 if TYPE_CHECKING:
@@ -172,8 +173,9 @@ def _is_parquet(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(4) == b"PAR1"
-    except OSError as error:
-        raise InputFault(f"cannot be read: {error.strerror or error}", file=path, cure="give a readable file") from None
+    except (OSError, ValueError) as error:  # a name with a NUL is no OSError
+        said = getattr(error, "strerror", None) or error
+        raise InputFault(f"cannot be read: {said}", file=path, cure="give a readable file") from None
 
 
 def _read_parquet(path: Path, layout: Callable[[list[str]], Layout], times: Times, floor: bool, progress: Progress | None) -> Table:
@@ -186,6 +188,8 @@ def _read_parquet(path: Path, layout: Callable[[list[str]], Layout], times: Time
         rows = whole.select(pl.len()).collect().item()
     made = layout(list(schema))
     made = made._replace(columns=[column for column in made.columns if column.field], header=False)
+    if wrong := bomb(path.stat().st_size, 8 * rows * len(made.columns)):
+        raise InputFault(wrong, file=path, cure="no market data do: write it again")
     shown, texts = [], []
     for name, kind, _, _, _ in made.columns:
         dtype, column = schema[name], pl.col(name)
