@@ -29,7 +29,7 @@ TIME_UNITS: Final[dict[str, int]] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns":
 ROOM: Final = 1 << 14
 """Rows parsed before they are moved to their columns."""
 EXPECTED_RATIO: Final = 32
-"""Room is made at once for what a file of its size holds if it unpacks to at most so many times that; more finds room as it comes."""
+"""Room is made at once for what a file of its size holds if it unpacks to so many times that; more finds room as it comes."""
 _GROUPS: Final = ("price", "quantity", "rate", "mark price")
 _RATE_PLACES: Final = 8
 MARK_PLACES: Final = 8
