@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import grinder.golden as module
+from grinder.cli import main
 from grinder.config import Config
 from grinder.data.fixture import Fixture, to_toml
 from grinder.digest import Digest
@@ -97,6 +99,39 @@ def test_a_changed_golden_names_stage_window_and_time(swings, places, stage, win
     assert golden.value in text
     assert verdict.to_dict()["first_stage"] == stage
     assert verdict.to_dict()["first_window"] == window
+
+
+@pytest.mark.parametrize("where", ["a name", "a folder", "a folder with a space", "renamed"])
+def test_what_a_mismatch_says_to_type_shows_the_difference(where, swings, tmp_path, monkeypatch, capsys):
+    """The command is run as it stands, from where the verdict came."""
+    put(swings, spoil(read_golden(swings), ("ledger", 2)))
+    folder = {
+        "a name": "fixtures/swings",
+        "a folder": "mine",
+        "a folder with a space": "my own/swings",
+        "renamed": "fixtures/other",
+    }
+    (tmp_path / folder[where]).parent.mkdir(exist_ok=True)
+    swings.path.rename(tmp_path / folder[where])
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify", f"./{folder[where]}"]) == 1
+    said = capsys.readouterr().out
+    (line,) = (line for line in said.splitlines() if "to see it: " in line)
+    command = line.partition("to see it: ")[2].partition(" (")[0]
+    words = {"a name": "swings", "a folder": "./mine", "a folder with a space": "'my own/swings'", "renamed": "other"}
+    assert command == f"grinder diff {words[where]}"
+    assert line.endswith(f": grinder diff COMMIT --fixture {words[where]})")
+    assert main(shlex.split(command)[1:]) == 1
+    shown = capsys.readouterr().out
+    assert "NOT equal" in shown
+    assert "window 2" in shown or f"{2 * WINDOW:,}" in shown
+    assert "ledger" in shown
+
+
+def test_an_equal_verdict_says_nothing_to_type(swings):
+    verdict = verify(swings)
+    assert (verdict.next, verdict.to_dict()["next"]) == ("", None)
+    assert "grinder diff" not in str(verdict)
 
 
 def test_another_config_or_other_data_without_other_records(swings):

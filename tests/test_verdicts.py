@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from xml.etree import ElementTree
 
@@ -52,7 +53,10 @@ def test_kinds_and_exit_codes():
 
 
 def test_reasons_name_stage_window_events_and_times():
-    first, second = DIFFERS.reasons
+    first, see, second = DIFFERS.reasons
+    assert (
+        see == "to see it: grinder diff wild (and its first record, by a COMMIT that was equal: grinder diff COMMIT --fixture wild)"
+    )
     assert first == f"stage fills differs first, in window 3 (events 12288 to 16383); also in ledger{SPAN}"
     assert second == "expected but not shown: cycles: at least 9, there are 2"
     assert nasty().reasons[1] == "in fixture.toml"
@@ -162,6 +166,12 @@ def test_each_format_prints_at_once_or_at_the_end():
     equal, differs, corrupt = printed["json"][0]
     assert (corrupt, printed["json"][1]) == ("", "")
     assert '"first_stage": "fills", "first_window": 3' in differs
+    assert (json.loads(equal)["next"], json.loads(differs)["next"]) == (None, DIFFERS.verdict.next)
+    for text in (str(DIFFERS), annotation(DIFFERS), junit([DIFFERS]), markdown([DIFFERS]), differs):
+        assert "grinder diff wild (" in text
+        assert "grinder diff COMMIT --fixture wild)" in text
+    for text in (str(EQUAL), str(WANTING), junit([EQUAL, WANTING]), markdown([EQUAL, WANTING])):
+        assert "grinder diff" not in text
     assert equal.startswith('{"digest": "aaa')
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 
 from grinder.data.expectations import NAMES, wrong_expectation
-from grinder.data.fixture import Fixture, fixture as named_fixture
+from grinder.data.fixture import Fixture, find_fixture, fixture as named_fixture
 from grinder.digest import DIGEST_KEYS, Difference, Digest, first_difference
-from grinder.errors import ConfigError, DataError, DigestMismatch, IntegrityError, Nondeterminism, cause
+from grinder.errors import ConfigError, DataError, DigestMismatch, FixtureNotFound, IntegrityError, Nondeterminism, cause
 from grinder.intake import leads_out, only, strict_json, text_of
 from grinder.records import WINDOW, Events, InputKind
 from grinder.run import Run
@@ -30,6 +31,7 @@ __all__ = [
     "shortfalls",
     "span",
     "verify",
+    "word_for",
     "write_digest",
 ]
 
@@ -50,6 +52,19 @@ class Verdict:
     """First and last time of the window that differs."""
     shortfalls: tuple[str, ...]
     """What `[expect]` asks for and the run does not show."""
+    word: str = ""
+    """What the command line is told to find this fixture; default: its name."""
+
+    @property
+    def next(self) -> str:
+        """What to type to see the difference; empty where there is none.
+
+        A golden keeps no records: that way shows the window and what is around it. The record itself is found by replaying a
+        commit that was equal, too.
+        """
+        word = self.word or self.fixture
+        by_record = f"grinder diff COMMIT --fixture {word}"
+        return f"grinder diff {word} (and its first record, by a COMMIT that was equal: {by_record})" if self.difference else ""
 
     @property
     def passed(self) -> bool:
@@ -61,7 +76,7 @@ class Verdict:
             return f"{self.fixture}: equal, {self.digest}"
         lines = [f"{self.fixture}: NOT equal: {self.digest}"]
         if self.difference is not None:
-            lines += [f"  golden is {self.golden}", f"  {self.difference}{self.span}"]
+            lines += [f"  golden is {self.golden}", f"  {self.difference}{self.span}", f"  to see it: {self.next}"]
         lines += [f"  expected but not shown: {shortfall}" for shortfall in self.shortfalls]
         return "\n".join(lines)
 
@@ -76,6 +91,7 @@ class Verdict:
             "first_stage": first.stage if first else None,
             "first_window": first.window if first else None,
             "shortfalls": list(self.shortfalls),
+            "next": self.next or None,
         }
 
 
@@ -101,7 +117,20 @@ def verify(
             raise Nondeterminism(f"{data.name}: two runs of the same fixture differ: {between}{span(data.events, between)}")
     difference = first_difference(golden, run.digest)
     when = span(data.events, difference) if difference else ""
-    return Verdict(data.name, run.digest.value, golden.value, difference, when, shortfalls(data, run))
+    return Verdict(data.name, run.digest.value, golden.value, difference, when, shortfalls(data, run), word_for(data))
+
+
+def word_for(data: Fixture) -> str:
+    """What the command line is told to find a fixture: its name where that finds it, else its folder."""
+    if data.path is None:
+        return data.name
+    try:
+        if find_fixture(data.path.name).resolve() == data.path.resolve():
+            return data.path.name
+    except FixtureNotFound:
+        pass
+    text = str(data.path)
+    return shlex.quote(text if os.sep in text else os.path.join(".", text))
 
 
 def span(events: Events, difference: Difference) -> str:

@@ -51,10 +51,14 @@ class Outcome:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What is wrong, a sentence each: stage, window, events and times of the first difference, then what is not shown."""
+        """What is wrong, a sentence each: stage, window, events and times of the first difference, what to type to see it, and what
+        is not shown.
+        """
         if self.verdict is None:
             return (str(self.error), *getattr(self.error, "__notes__", ()))
-        first = () if self.verdict.difference is None else (f"{self.verdict.difference}{self.verdict.span}",)
+        first: tuple[str, ...] = ()
+        if self.verdict.difference is not None:
+            first = (f"{self.verdict.difference}{self.verdict.span}", f"to see it: {self.verdict.next}")
         return (*first, *(f"expected but not shown: {shortfall}" for shortfall in self.verdict.shortfalls))
 
     def __str__(self) -> str:
