@@ -77,6 +77,7 @@ def section(title: str) -> list[list[str]]:
 
 
 PROOFS, INVARIANTS = section("What changes nothing, and what must change something"), section("Invariants")
+SAFETY = section("Files and names from elsewhere")
 ASKED = (
     "chunk size",
     "saved and resumed, at any event",
@@ -112,6 +113,7 @@ def test_every_invariance_and_sensitivity_has_a_test():
     rows = {what: tests for what, _, tests in PROOFS}
     assert set(ASKED) <= set(rows)
     assert [what for what, tests in rows.items() if not named(tests)] == []
+    assert [what for what, _, tests in SAFETY if not named(tests)] == []
 
 
 def test_every_invariant_has_a_test():
@@ -126,7 +128,7 @@ def test_every_invariant_has_a_test():
 
 def test_every_test_that_is_named_is_collected():
     """By pytest itself, in one process: a test that was renamed, or a case that is gone, is an error of its own."""
-    asked = sorted({node for row in (*PROOFS, *INVARIANTS) for node in named(row[2])})
+    asked = sorted({node for row in (*PROOFS, *INVARIANTS, *SAFETY) for node in named(row[2])})
     assert len(asked) > 80
     words = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *asked]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
