@@ -27,12 +27,11 @@ import pytest
 import grinder as gr
 from grinder import _jit, intake
 from grinder.cli import main
-from grinder.config import Config
 from grinder.data.fixture import Fixture, find_fixture, write_fixture
 from grinder.data.importing import import_archive, import_binance, import_lean, import_table, import_tardis
 from grinder.data.instrument import Instrument
 from grinder.divergence import diff
-from grinder.errors import ConfigError, DataError, FixtureNotFound, GrinderError, InputFault, IntegrityError
+from grinder.errors import ConfigError, FixtureNotFound, GrinderError, InputFault, IntegrityError
 from grinder.golden import accept, read_digest, verify
 from grinder.intake import MAX_TEXT, UNPACKED_FREE, UNPACKED_RATIO, bomb, is_one_name, is_plain_name, strict_json
 from grinder.pytest_plugin import read_settings
@@ -711,5 +710,3 @@ def test_every_name_of_the_intake_is_used():
     """What guards a door stands in a door."""
     texts = "".join(path.read_text() for path in SOURCE.rglob("*.py") if path.name != "intake.py")
     assert [name for name in intake.__all__ if name.islower() and not re.search(rf"\b{name}\(", texts)] == []
-    assert Config().hash()
-    assert issubclass(InputFault, DataError)
