@@ -22,6 +22,7 @@ TREE = {  # error: (base, exit code)
     "DigestMismatch": ("GrinderError", 1),
     "Nondeterminism": ("GrinderError", 4),
     "NothingSelected": ("GrinderError", 5),
+    "WorkerError": ("GrinderError", 1),
     "RevisionError": ("GrinderError", 125),
     "LedgerError": ("GrinderError", 1),
 }

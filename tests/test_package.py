@@ -107,17 +107,19 @@ LAYERS = [
     {"data.merging", "data.commands"},
     {"data.binance"},
     {"data.fixture", "digest", "data.table", "metrics"},
-    {"run", "data.series", "data.inspection", "data.generator", "data.characters"},
+    {"run", "data.series", "data.inspection", "data.generator", "data.characters", "space", "identity"},
     {"data.archive", "data.lean", "data.tardis", "data.tabular"},
     {"data.importing"},
     {"session"},
-    {"reruns"},
+    {"reruns", "cells"},
+    {"workers"},
+    {"sweeping"},
     {"causality", "golden", "plot", "explain", "study", "cli", "pytest_plugin", "__main__", "__init__"}
     | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides", "bisection"},
 ]
 HEAVY = {
     "pydantic": {"config", "data.instrument"},
-    "polars": {"run", "data.fixture", "data.tabular"},
+    "polars": {"run", "data.fixture", "data.tabular", "sweeping"},
     "pandas": {"run"},
     "matplotlib": {"plot", "run"},
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from grinder.records import Adds, Feature, Mode, Reason, Regime, Role
     from grinder.run import Run, Table, load
     from grinder.session import replay
+    from grinder.sweeping import sweep
 
 _HOME = {
     "Adds": "records",
@@ -52,6 +53,7 @@ _HOME = {
     "replay": "session",
     "smart": "policies.own",
     "static": "policies.own",
+    "sweep": "sweeping",
     "verify": "golden",
     "write_fixture": "data.fixture",
 }
@@ -84,6 +86,7 @@ __all__ = [
     "replay",
     "smart",
     "static",
+    "sweep",
     "verify",
     "write_fixture",
 ]

@@ -24,7 +24,7 @@ from grinder.records import INSTRUMENT, LADDER_SLOTS, MAX_LEVELS, NONE, PARTS, P
 if TYPE_CHECKING:
     from grinder.data.instrument import Instrument
 
-__all__ = ["PARAMS", "Config", "canonical_json", "checked"]
+__all__ = ["PARAMS", "Config", "canonical_json", "check_setting", "checked", "plain_value"]
 
 PARAMS: Final = _record(
     "symbols equity bar_ns max_gap_ns maker_fee min_edge order_latency cancel_latency crosses penetration "
@@ -349,7 +349,7 @@ class Config(BaseModel):
     def changed(self) -> dict[str, Any]:
         """Fields that differ from their defaults, in integers and strings; its hash is the config's (SPEC 14)."""
         fields = type(self).model_fields
-        return {name: _plain(getattr(self, name)) for name in sorted(fields) if getattr(self, name) != fields[name].default}
+        return {name: plain_value(getattr(self, name)) for name in sorted(fields) if getattr(self, name) != fields[name].default}
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -498,13 +498,28 @@ class Config(BaseModel):
         return lots
 
 
-def _plain(value: Any) -> Any:
+def check_setting(name: str, value: Any) -> None:
+    """Whether a setting takes a value, whatever the others are; rules between settings are left to the config that has all.
+
+    Raises:
+        ConfigError: naming the setting, the value and what is allowed.
+    """
+    try:
+        Config(**{name: value})
+    except ConfigError as error:
+        found = error.__context__
+        if not isinstance(found, ValidationError) or any(item["loc"] for item in found.errors()):
+            raise
+
+
+def plain_value(value: Any) -> Any:
+    """The value of a setting in integers and strings, in lists and mappings where it has parts."""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain_value(item) for key, item in value.items()}
     return value
 
 

@@ -14,6 +14,7 @@ The tree, with the exit code that the command line gives each::
     |-- DigestMismatch               1   a run is not what its golden says
     |-- Nondeterminism               4   two runs of the same thing differ
     |-- NothingSelected              5   a command found nothing to work on
+    |-- WorkerError                  1   an executor lost a worker of a sweep; cells that were finished are kept
     |-- RevisionError              125   a revision does not build or cannot replay, so that it cannot be compared
     `-- LedgerError                  1   a proof inside the engine failed: a defect of grinder, never of the data
 """
@@ -35,6 +36,7 @@ __all__ = [
     "PolicyError",
     "RangeError",
     "RevisionError",
+    "WorkerError",
 ]
 
 
@@ -144,6 +146,10 @@ class NothingSelected(GrinderError):
     """A command found nothing to work on."""
 
     exit_code = 5
+
+
+class WorkerError(GrinderError):
+    """An executor lost a worker of a sweep; cells that were finished are kept."""
 
 
 class RevisionError(GrinderError):

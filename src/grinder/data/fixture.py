@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
+from threading import RLock
 from typing import Any, Final
 
 import numpy as np
@@ -118,11 +119,22 @@ class Fixture:
     streams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     _indices: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
     _quiets: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
+    _lock: RLock = field(default_factory=RLock, init=False, repr=False)
+    """Held where what is kept is made, so that threads which share a fixture make it once."""
 
     def __post_init__(self) -> None:
         """What is hashed and indexed cannot be changed any more."""
         for column in self.events:
             column.setflags(write=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs; what is kept beside it is made there again."""
+        return {name: value for name, value in vars(self).items() if name not in ("_indices", "_quiets", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in (state | {"_indices": {}, "_quiets": {}, "_lock": RLock()}).items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
 
     def __len__(self) -> int:
         return len(self.events.ts)
@@ -148,25 +160,27 @@ class Fixture:
 
     def index(self, start: int, stop: int) -> NDArray[Any]:
         """INDEX of events [start, stop). It depends on the data alone, so that of a long stretch is made once and kept."""
-        known = self._indices.get((start, stop))
-        if known is not None:
-            return known
-        made = empty_index(len(self.instruments), stop - start)
-        make_index(self.chunk(start, stop), made)
-        if stop - start >= KEPT_INDEX:
-            self._indices[start, stop] = made
-        return made
+        with self._lock:
+            known = self._indices.get((start, stop))
+            if known is not None:
+                return known
+            made = empty_index(len(self.instruments), stop - start)
+            make_index(self.chunk(start, stop), made)
+            if stop - start >= KEPT_INDEX:
+                self._indices[start, stop] = made
+            return made
 
     def index_and_quiet(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """INDEX and QUIET of events [start, stop), made together and kept like the index; a replay without gates needs no QUIET."""
         span, symbols = (start, stop), len(self.instruments)
-        if span not in self._quiets:
-            index, quiet = empty_index(symbols, stop - start), empty_quiet(symbols, stop - start)
-            make_both(self.chunk(start, stop), index, quiet)
-            if stop - start < KEPT_INDEX:
-                return index, quiet
-            self._indices[span], self._quiets[span] = self._indices.get(span, index), quiet
-        return self._indices[span], self._quiets[span]
+        with self._lock:
+            if span not in self._quiets:
+                index, quiet = empty_index(symbols, stop - start), empty_quiet(symbols, stop - start)
+                make_both(self.chunk(start, stop), index, quiet)
+                if stop - start < KEPT_INDEX:
+                    return index, quiet
+                self._indices[span], self._quiets[span] = self._indices.get(span, index), quiet
+            return self._indices[span], self._quiets[span]
 
     def head(self, events: int) -> Fixture:
         """The first `events` events, as a fixture of its own; the proof of SPEC 1.2 keeps the whole data's price range."""

@@ -1,0 +1,195 @@
+"""What a policy of one's own is, as a hash: its source, and all that its source names.
+
+Two functions with the same lines need not do the same: a closure, a default or a global of the module may differ. A store of finished
+cells that looked at the lines alone would answer with another policy's results.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import inspect
+import sys
+import sysconfig
+import types
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from grinder.errors import ConfigError
+from grinder.policies.own import Policy
+
+__all__ = ["identity_of"]
+
+
+def identity_of(policy: Policy | None) -> str:
+    """SHA-256 over the policy's source and what it refers to; "built-in" without one.
+
+    Raises:
+        ConfigError: it holds something that cannot be told from another by what it is, such as an open file.
+    """
+    if policy is None:
+        return "built-in"
+    walk = _Walk(policy.name)
+    walk.tell(policy.source, policy.function, policy.on_fill, policy.gates, policy.damped)
+    return walk.hash.hexdigest()
+
+
+class _Walk:
+    """Over a value and what it refers to, each thing once."""
+
+    def __init__(self, name: str) -> None:
+        self.hash, self.name, self.seen = hashlib.sha256(), name, dict[int, tuple[int, object]]()
+
+    def tell(self, *values: Any, where: str = "") -> None:
+        for value in values:
+            self._tell(value, where)
+
+    def _say(self, *words: object) -> None:
+        for word in words:
+            body = word if isinstance(word, bytes) else str(word).encode(errors="surrogatepass")
+            self.hash.update(f"{len(body)}:".encode() + body)
+
+    def _tell(self, value: Any, where: str) -> None:
+        value = getattr(value, "py_func", value)  # of a compiled function
+        if value is None or isinstance(value, bool | int | float | str | bytes | Decimal | Fraction | np.generic) and not isinstance(
+            value, enum.Enum
+        ):
+            self._say(type(value).__name__, repr(value))
+            return
+        if id(value) in self.seen:
+            self._say("again", self.seen[id(value)][0])
+            return
+        self.seen[id(value)] = (len(self.seen), value)  # kept, so that no other gets its id
+        if isinstance(value, enum.Enum):
+            self._say("enum", type(value).__qualname__, value.name)
+        elif isinstance(value, types.ModuleType):
+            self._tell_module(value)
+        elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            self._say("array", value.dtype.descr, value.shape, value.tobytes())
+        elif isinstance(value, tuple | list):
+            self._say(type(value).__qualname__, len(value))
+            self.tell(*value, where=where)
+        elif isinstance(value, set | frozenset):
+            self._say("set", *sorted(map(repr, value)))
+        elif isinstance(value, Mapping):
+            self._say("mapping", len(value))
+            for key in sorted(value, key=repr):
+                self.tell(key, value[key], where=f"{where}[{key!r}]")
+        else:
+            self._tell_code(value, where)
+
+    def _tell_code(self, value: Any, where: str) -> None:
+        if isinstance(value, types.MethodType):
+            self.tell(value.__func__, value.__self__, where=where)
+        elif isinstance(value, types.FunctionType):
+            self._say("function", value.__qualname__)
+            if _is_own(value.__code__.co_filename):
+                self._tell_function(value)
+            else:
+                self._say(value.__module__, _version(value.__module__))
+        elif isinstance(value, type):
+            self._say("class", value.__qualname__)
+            if _is_own(_file_of(value)):
+                self._tell_members(value, where)
+            else:
+                self._say(value.__module__, _version(value.__module__))
+        elif isinstance(value, types.BuiltinFunctionType | np.ufunc):
+            self._say("builtin", value.__name__)
+        elif isinstance(value, Policy):
+            self.tell(value.source, value.function, where=where)
+        elif _is_own(_file_of(type(value))) and hasattr(value, "__dict__"):
+            self.tell(type(value), vars(value), where=where)
+        else:
+            raise ConfigError(
+                f"policy {self.name} refers to {where or 'itself'}, a {type(value).__name__}, of which it cannot be told whether it "
+                "is the same next time, so its cells cannot be kept: sweep without a store, or have the policy make it from plain values"
+            )
+
+    def _tell_module(self, module: types.ModuleType) -> None:
+        file = getattr(module, "__file__", None)
+        self._say("module", module.__name__)
+        if not file or not _is_own(file):
+            self._say(_version(module.__name__))
+            return
+        self._say(Path(file).read_bytes())
+        for name, value in sorted(vars(module).items()):
+            if isinstance(value, types.ModuleType):
+                self._say(name)
+                self._tell(value, name)
+
+    def _tell_function(self, function: types.FunctionType) -> None:
+        self._say(*_source(function))
+        self.tell(function.__defaults__, function.__kwdefaults__, where=f"a default of {function.__name__}")
+        names = function.__code__.co_freevars
+        for name, cell in zip(names, function.__closure__ or (), strict=True):
+            self._say(name)
+            try:
+                self._tell(cell.cell_contents, name)
+            except ValueError:  # not assigned yet
+                self._say("empty")
+        for name in sorted(_global_names(function.__code__)):
+            if name in function.__globals__:
+                self._say(name)
+                self._tell(function.__globals__[name], name)
+
+    def _tell_members(self, kind: type, where: str) -> None:
+        for base in kind.__mro__:
+            if _is_own(_file_of(base)):
+                for name, member in sorted(vars(base).items()):
+                    inner = getattr(member, "fget", getattr(member, "__func__", member))
+                    if isinstance(inner, types.FunctionType) or not (name.startswith("__") or inspect.isdatadescriptor(member)):
+                        self._say(name)
+                        self._tell(inner, f"{where}.{name}")
+
+
+def _is_own(file: str) -> bool:
+    """Whether a file is one that the user writes: not of Python, not of an installed package. Of grinder the sweep's key tells."""
+    path = Path(file).resolve()
+    return bool(file) and not any(path.is_relative_to(place) for place in _LIBRARIES)
+
+
+_LIBRARIES: Final = tuple(
+    {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")} | {Path(__file__).parent}
+)
+
+
+def _file_of(kind: type) -> str:
+    """The file that a class stands in; of one that stands in none that can be found, a name that no library has."""
+    module = sys.modules.get(kind.__module__)
+    if kind.__module__ in sys.builtin_module_names or kind.__module__ == "builtins":
+        return ""
+    return getattr(module, "__file__", None) or f"<{kind.__module__}>"
+
+
+def _version(module: str) -> str:
+    """Of the package that a module is part of, where it says one."""
+    return str(getattr(sys.modules.get(module.partition(".")[0]), "__version__", ""))
+
+
+def _source(function: Callable[..., Any]) -> list[object]:
+    """The lines of a function, and its code where there are none."""
+    try:
+        return ["source", inspect.getsource(function)]
+    except (OSError, TypeError):  # typed into a console
+        return ["code", sys.version, *_codes(function.__code__)]
+
+
+def _codes(code: types.CodeType) -> list[object]:
+    out: list[object] = [code.co_code, code.co_names, code.co_varnames]
+    for constant in code.co_consts:
+        out += _codes(constant) if isinstance(constant, types.CodeType) else [repr(constant)]
+    return out
+
+
+def _global_names(code: types.CodeType) -> set[str]:
+    """Names that a function, and functions inside it, may look up in its module."""
+    out = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            out |= _global_names(constant)
+    return out
