@@ -92,7 +92,11 @@ COLUMNS: Final = _columns()
 
 def result_of(run: Run) -> Result:
     """Digest and figures of a finished run."""
-    figures: dict[str, Any] = {"events": run.events, "fills": len(run.tables["fills"]), "orders": int(run.world.run[0]["next_order"])}
+    figures: dict[str, Any] = {
+        "events": run.events,
+        "fills": len(run.tables["fills"]),
+        "orders": int(run.world.run[0]["next_order"]),
+    }
     for name, value in run.metrics().to_dict()["portfolio"].items():
         if name == "performance":
             figures |= value

@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"grinder {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_replay(commands)
+    _add_sweep(commands)
     _add_explain(commands)
     _add_diff(commands)
     _add_bisect(commands)
@@ -94,6 +95,61 @@ def _add_replay(commands: Any) -> None:
     replay.add_argument("--plot", metavar="PNG", help="write the plot of price, ladder and fills")
     replay.add_argument("--save", metavar="FILE", help="write the whole run, to be read by gr.load")
     replay.set_defaults(run=_replay)
+
+
+_SWEEP = """\
+replay fixtures with many settings and print a table of digests and metrics
+
+  grinder sweep range_day_l1 --grid step=8bp,10bp,12bp --grid levels=3,5
+  grinder sweep range_day_l1 --range step=5bp:50bp --range levels=2:12 --random 100 --seed 1
+  grinder sweep range_day_l1 --set policy=smart --range alpha=0.4:1.6:0.1 --optuna 64 --objective pnl.total
+
+Every combination of --grid is a cell, then every draw, then every trial; the same settings twice are one cell. With --store a sweep
+that was interrupted goes on where it was, and no cell that is in the folder is computed again, by whatever sweep. The table is
+the same for any number of workers. A cell that fails is a row with its error."""
+
+
+def _add_sweep(commands: Any) -> None:
+    sweep = commands.add_parser(
+        "sweep",
+        help="replay with many settings: a grid, counted draws or Optuna; a table of digests and metrics",
+        description=_SWEEP,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sweep.add_argument("fixtures", nargs="+", metavar="FIXTURE", help="names, or folders as ./folder; each has every cell")
+    sweep.add_argument(
+        "--grid",
+        metavar="NAME=V,V,...",
+        action="append",
+        default=[],
+        help="values of a setting, such as step=8bp,10bp; a part of one has a dot: k_tail.range=1.5,2",
+    )
+    sweep.add_argument(
+        "--range",
+        metavar="NAME=LOW:HIGH[:STEP]",
+        action="append",
+        default=[],
+        help="what --random and --optuna choose from: both ends and the steps between them, or a list V,V,...; STEP is 1 of whole "
+        "numbers, 1e-8 of ratios, else the finest decimal place written",
+    )
+    sweep.add_argument("--random", type=int, default=0, metavar="N", help="draws; the first N of more are the same N")
+    sweep.add_argument("--seed", type=int, default=0, metavar="N", help="of draws and of Optuna's sampler (default %(default)s)")
+    sweep.add_argument("--optuna", type=int, default=0, metavar="N", help="trials that Optuna asks for; needs the extra optuna")
+    sweep.add_argument(
+        "--objective", default="total_return", metavar="COLUMN", help="what trials and the last line look at (default %(default)s)"
+    )
+    sweep.add_argument("--minimise", action="store_true", help="less of the objective is better")
+    sweep.add_argument("--batch", type=int, default=8, metavar="N", help="trials asked for at a time (default %(default)s)")
+    sweep.add_argument("--policy", metavar="FILE.py:FUNCTION", help="a policy of your own; default: the one that the settings name")
+    sweep.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting that every cell has")
+    sweep.add_argument("--workers", type=int, metavar="N", help="threads; default: one a processor")
+    sweep.add_argument("--store", metavar="FOLDER", help="keeps finished cells; made where there is none")
+    sweep.add_argument("--out", metavar="FILE", help="write the whole table: .arrow, .parquet or .csv")
+    sweep.add_argument("--strict", action="store_true", help="stop at the first cell that fails")
+    sweep.add_argument("--progress", action="store_true", help="a bar on stderr even where that is no terminal")
+    sweep.add_argument("--json", action="store_true", help="print one JSON object")
+    sweep.set_defaults(run=_sweep)
 
 
 def _add_explain(commands: Any) -> None:
@@ -386,6 +442,35 @@ def _replay(args: argparse.Namespace) -> int:
     return 0
 
 
+def _sweep(args: argparse.Namespace) -> int:
+    from grinder.config import Config
+    from grinder.sweeping import check_table_name, sweep
+
+    if args.out:
+        check_table_name(args.out)
+    found = sweep(
+        args.fixtures,
+        {name: _values(value) for name, value in _words(args.grid).items()},
+        args.policy,
+        config=Config(**_settings(args.set)),
+        ranges={name: text if ":" in text else _values(text) for name, text in _words(args.range).items()},
+        trials=args.optuna,
+        progress=True if args.progress else None,
+        **{
+            name: getattr(args, name) for name in ("random", "objective", "minimise", "batch", "seed", "workers", "store", "strict")
+        },
+    )
+    if args.out:
+        found.write(args.out)
+    if args.json:
+        _print(found.to_dict(), args.json)
+    else:
+        _print(f"{found}\n{found.best_line(args.objective, least=args.minimise)}", args.json)
+    if all(result.error for result in found.results):
+        return _complain(ConfigError(f"every cell failed; the first: {found.results[0].error}"))
+    return 0
+
+
 def _explain(args: argparse.Namespace) -> int:
     from grinder.config import Config
     from grinder.data.fixture import fixture
@@ -616,15 +701,30 @@ def _by_symbol(words: Sequence[str]) -> str | dict[str, str] | None:
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:
     """`NAME=VALUE` words as settings; a whole number stays one."""
-    out: dict[str, Any] = {}
+    return {name: _value(text) for name, text in _words(pairs).items()}
+
+
+def _words(pairs: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE` words."""
+    out: dict[str, str] = {}
     for pair in pairs:
         name, found, value = pair.partition("=")
         if not found:
             raise ConfigError(f"{pair!r}: write settings as NAME=VALUE, such as step=5bp")
         if name in out:
             raise ConfigError(f"{name} is set twice")
-        out[name] = int(value) if value.strip().isdecimal() and len(value) < 19 else value
+        out[name] = value
     return out
+
+
+def _value(text: str) -> int | str:
+    return int(text) if text.strip().isdecimal() and len(text) < 19 else text
+
+
+def _values(text: str) -> list[int | str | bool]:
+    """`V,V,...` as values of a setting; true and false are what they say."""
+    switches = {"true": True, "false": False}
+    return [switches[word] if word in switches else _value(word) for word in map(str.strip, text.split(",")) if word]
 
 
 def _counts(pairs: Sequence[str]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """What a policy of one's own is, as a hash: its source, and all that its source names.
 
-Two functions with the same lines need not do the same: a closure, a default or a global of the module may differ. A store of finished
-cells that looked at the lines alone would answer with another policy's results.
+Two functions with the same lines need not do the same: a closure, a default or a global of the module may differ. A store of
+finished cells that looked at the lines alone would answer with another policy's results.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ def identity_of(policy: Policy | None) -> str:
     return walk.hash.hexdigest()
 
 
+_PLAIN: Final = bool | int | float | str | bytes | Decimal | Fraction | np.generic
+
+
 class _Walk:
     """Over a value and what it refers to, each thing once."""
 
@@ -56,9 +59,7 @@ class _Walk:
 
     def _tell(self, value: Any, where: str) -> None:
         value = getattr(value, "py_func", value)  # of a compiled function
-        if value is None or isinstance(value, bool | int | float | str | bytes | Decimal | Fraction | np.generic) and not isinstance(
-            value, enum.Enum
-        ):
+        if value is None or (isinstance(value, _PLAIN) and not isinstance(value, enum.Enum)):
             self._say(type(value).__name__, repr(value))
             return
         if id(value) in self.seen:
@@ -106,8 +107,8 @@ class _Walk:
             self.tell(type(value), vars(value), where=where)
         else:
             raise ConfigError(
-                f"policy {self.name} refers to {where or 'itself'}, a {type(value).__name__}, of which it cannot be told whether it "
-                "is the same next time, so its cells cannot be kept: sweep without a store, or have the policy make it from plain values"
+                f"policy {self.name} refers to {where or 'itself'}, a {type(value).__name__}, of which it cannot be told whether "
+                "it is the same next time, so its cells cannot be kept: sweep without a store, or have the policy make it of plain values"
             )
 
     def _tell_module(self, module: types.ModuleType) -> None:

@@ -24,8 +24,10 @@ from grinder import _jit, errors
 from grinder.cells import COLUMNS, Cell, Result, Store, key_of
 from grinder.config import Config
 from grinder.data.fixture import Fixture, fixture as named_fixture
+from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, GrinderError, WorkerError, cause
 from grinder.identity import identity_of
+from grinder.metrics import MONEY
 from grinder.policies.own import Policy, policy as as_policy
 from grinder.reruns import Source
 from grinder.space import Axis, Point, axes_of, grid_points, random_points, settings_at, shown_value
@@ -34,7 +36,7 @@ from grinder.workers import Crew, Task, check_travels
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Progress", "Row", "Sweep", "sweep"]
+__all__ = ["Progress", "Row", "Sweep", "check_table_name", "sweep"]
 
 Fixtures = Fixture | str | os.PathLike[str] | Sequence[Fixture | str | os.PathLike[str]]
 
@@ -88,8 +90,8 @@ def sweep(
         ranges: what draws and trials choose from, by setting: "LOW:HIGH" or "LOW:HIGH:STEP", both ends included, or a list.
             STEP is 1 of whole numbers, 1e-8 of ratios, else the finest decimal place that LOW or HIGH is written with.
         random: number of draws. Draw k depends on `seed`, k and the names in `ranges` alone, on every machine.
-        trials: settings that Optuna asks for (the extra `optuna`), in batches of `batch`, told in order: the number of workers changes
-            nothing. Its samplers compute with floats of their own.
+        trials: settings that Optuna asks for (the extra `optuna`), in batches of `batch`, told in order: the number of workers
+            changes nothing. Its samplers compute with floats of their own.
         objective: the figure that trials are told, a column of the table; of several fixtures the mean. minimise: less is better.
         sampler: of Optuna, with a seed of its own; default: `TPESampler(seed=seed)`.
         workers: threads; default: one a processor. They hold no lock of Python while kernels run.
@@ -127,8 +129,15 @@ def sweep(
         if trials:
             _Trials(work, drawn, trials, batch, objective, minimise, sampler, seed).run()
     names = list(dict.fromkeys(axis.name for axis in (*axes, *drawn)))
-    return Sweep(tuple(work.cells), tuple(work.results[i] for i in range(len(work.cells))), tuple(names),
-                 work.computed, work.hits, kept.damaged if kept else 0)  # fmt: skip
+    return Sweep(
+        cells=tuple(work.cells),
+        results=tuple(work.results[number] for number in range(len(work.cells))),
+        varied=tuple(names),
+        accounts=tuple(data.instruments[0] for data in plan.fixtures),
+        computed=work.computed,
+        hits=work.hits,
+        damaged=kept.damaged if kept else 0,
+    )
 
 
 def _check_types(config: Any, random: Any, trials: Any, batch: Any, seed: Any, workers: Any, objective: Any) -> None:
@@ -344,8 +353,8 @@ class _Work:
     def _take(self, number: int, result: Result) -> None:
         if self.strict and result.error:
             name, _, said = result.error.partition(": ")
-            kind = getattr(errors, name, None)
-            raise (kind if isinstance(kind, type) and name != "InputFault" else GrinderError)(f"{self.cells[number]}: {said or name}")
+            known = {kind: getattr(errors, kind) for kind in errors.__all__ if kind != "InputFault"}
+            raise known.get(name, GrinderError)(f"{self.cells[number]}: {said if name in known else result.error}")
         self.results[number] = result
 
     def _show(self) -> None:
@@ -356,15 +365,23 @@ class _Work:
 class _Trials:
     """Points that Optuna asks for: batches of one size, asked and told in order, so that workers change nothing."""
 
-    def __init__(self, work: _Work, axes: list[Axis], trials: int, batch: int, objective: str, minimise: bool, sampler: Any, seed: int):
+    def __init__(
+        self, work: _Work, axes: list[Axis], trials: int, batch: int, objective: str, minimise: bool, sampler: Any, seed: int
+    ) -> None:
         try:
             import optuna
         except ImportError:
             raise ConfigError("trials needs Optuna, the extra `optuna`: pip install optuna") from None
         if any(axis.count > 2**53 for axis in axes):
             raise ConfigError("a range of trials has over 2**53 values: give it a STEP")
-        self.optuna, self.work, self.axes = optuna, work, axes
-        self.trials, self.batch, self.objective = trials, batch, objective
+        self.work, self.axes, self.trials, self.batch, self.objective = work, axes, trials, batch, objective
+        self.failed = optuna.trial.TrialState.FAIL
+        self.distributions: dict[str, Any] = {
+            axis.name: optuna.distributions.CategoricalDistribution(range(axis.count))
+            if axis.values
+            else optuna.distributions.IntDistribution(0, axis.count - 1)
+            for axis in axes
+        }
         before = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
@@ -373,12 +390,6 @@ class _Trials:
             )
         finally:
             optuna.logging.set_verbosity(before)
-        self.distributions = {
-            axis.name: optuna.distributions.CategoricalDistribution(range(axis.count))
-            if axis.values
-            else optuna.distributions.IntDistribution(0, axis.count - 1)
-            for axis in axes
-        }
 
     def run(self) -> None:
         """Ask, replay, tell."""
@@ -387,8 +398,7 @@ class _Trials:
             numbers = self.work.run([self._point(trial.params) for trial in asked])
             for trial, cells in zip(asked, numbers, strict=True):
                 value = self._value([self.work.results[number] for number in cells])
-                failed = self.optuna.trial.TrialState.FAIL
-                self.study.tell(trial, value) if value is not None else self.study.tell(trial, state=failed)
+                self.study.tell(trial, value, state=self.failed if value is None else None)
 
     def _point(self, numbers: Mapping[str, int]) -> Point:
         return tuple((axis.name, axis.value(numbers[axis.name])) for axis in self.axes)
@@ -423,6 +433,7 @@ class Sweep:
     Args:
         cells, results: what was replayed and what came of it, in the table's order.
         varied: names of the settings that vary.
+        accounts: of each fixture an instrument in whose quote currency its account is kept.
         computed, hits, damaged: cells computed now, cells found in the store, files of it that were not believed; of this call, and
             not part of the table.
     """
@@ -430,6 +441,7 @@ class Sweep:
     cells: tuple[Cell, ...]
     results: tuple[Result, ...]
     varied: tuple[str, ...]
+    accounts: tuple[Instrument, ...]
     computed: int = 0
     hits: int = 0
     damaged: int = 0
@@ -453,8 +465,8 @@ class Sweep:
     def table(self) -> pl.DataFrame:
         """The table: fixture, what varied, digest, error, the figures of `grinder.cells.COLUMNS`, hash of the config.
 
-        Money is in atoms, as metrics are (SPEC 13). A setting of whole numbers is a column of integers, others are text as the config
-        spells it, parts as JSON.
+        Money is in atoms, as metrics are (SPEC 13). A setting of whole numbers is a column of integers, others are text as the
+        config spells it, parts as JSON.
         """
         import polars as pl
 
@@ -483,22 +495,18 @@ class Sweep:
         """
         if figure not in COLUMNS:
             raise ConfigError(f"best of {figure!r}: there is no such figure; there are {', '.join(COLUMNS)}")
-        known = [(result.figures[figure], i) for i, result in enumerate(self.results) if result.figures.get(figure) is not None]
+        found = [(result.figures.get(figure), i) for i, result in enumerate(self.results)]
+        known = [(value, i) for value, i in found if value is not None]
         if not known:
-            raise ConfigError(f"best of {figure}: none of {len(self)} cells has it; ratios need some days, and failed cells have none")
+            raise ConfigError(f"best of {figure}: none of {len(self)} cells has it: ratios need some days, failed cells have none")
         extreme = (min if least else max)(value for value, _ in known)
         return self[next(i for value, i in known if value == extreme)]
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the table as an Arrow IPC file, by its ending also `.parquet` or `.csv`; whole or not at all."""
-        target = Path(path)
-        writers = {".arrow": "write_ipc", ".feather": "write_ipc", ".ipc": "write_ipc", ".parquet": "write_parquet", ".csv": "write_csv"}
-        if target.suffix not in writers:
-            raise ConfigError(f"{target}: a table is written to a file that ends with {', '.join(writers)}")
-        if not target.parent.is_dir():
-            raise ConfigError(f"{target} cannot be written: there is no folder {target.parent}")
+        target = check_table_name(path)
         body = io.BytesIO()
-        getattr(self.table, writers[target.suffix])(body)
+        getattr(self.table, _WRITERS[target.suffix])(body)
         handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -519,36 +527,63 @@ class Sweep:
                          "figures": dict(row.figures)})  # fmt: skip
         return {"cells": rows, "varied": list(self.varied), "computed": self.computed, "found": self.hits, "damaged": self.damaged}
 
+    def best_line(self, figure: str, *, least: bool = False) -> str:
+        """The best cell in a line, for reading; empty where no cell has the figure."""
+        if all(result.figures.get(figure) is None for result in self.results):
+            return f"  no cell has {figure}"
+        row = self.best(figure, least=least)
+        settings = ", ".join(f"{name}={_cell_text(value)}" for name, value in row.settings.items())
+        value, account = row.figures[figure], self.accounts[0]
+        shown = f"{account.money(value, 4)} {account.quote}" if figure in MONEY else str(value)
+        return f"  {'least' if least else 'most'} {figure}: {shown} with {settings or 'the settings given'}"
+
     def __repr__(self) -> str:
         failed = sum(1 for result in self.results if result.error)
-        head = f"Sweep of {len(self)} cells: {self.computed} computed, {self.hits} found in the store"
+        head = f"Sweep of {len(self)} cell{'' if len(self) == 1 else 's'}: {self.computed} computed, {self.hits} found in the store"
         head += f", {failed} failed" if failed else ""
-        head += f", {self.damaged} files of the store damaged and computed again" if self.damaged else ""
-        return "\n".join([head, *_text_of([self[i] for i in range(min(len(self), SHOWN))], self.varied, self.cells),
-                          *([f"  and {len(self) - SHOWN} more: .table has all"] if len(self) > SHOWN else [])])  # fmt: skip
+        head += f"; {self.damaged} damaged files of the store were not believed" if self.damaged else ""
+        rest = [f"  and {len(self) - SHOWN} more: .table has all"] if len(self) > SHOWN else []
+        return "\n".join([head, *self._lines(), *rest])
+
+    def _lines(self) -> Iterator[str]:
+        """Rows for reading, under their heads."""
+        several = len({cell.name for cell in self.cells}) > 1
+        heads = [*(["fixture"] if several else []), *self.varied, "digest", *_TEXT.values()]
+        lines, left = [heads], len(heads) - len(_TEXT)
+        for i in range(min(len(self), SHOWN)):
+            row, account = self[i], self.accounts[self.cells[i].fixture]
+            words = [*([row.fixture] if several else []), *(_cell_text(row.settings[name]) for name in self.varied)]
+            shown = [_figure_text(name, row.figures[name], account) for name in _TEXT] if row.digest else []
+            lines.append([*words, row.digest[:12] or row.error, *shown])
+        widths = [max(len(line[k]) for line in lines if len(line) == len(heads) or k < left - 1) for k in range(len(heads))]
+        for line in lines:
+            words = [text.ljust(w) if k < left else text.rjust(w) for k, (text, w) in enumerate(zip(line, widths, strict=False))]
+            yield ("  " + "  ".join(words)).rstrip()
+
+
+_WRITERS: Final = {".arrow": "write_ipc", ".feather": "write_ipc", ".parquet": "write_parquet", ".csv": "write_csv"}
+
+
+def check_table_name(path: str | os.PathLike[str]) -> Path:
+    """Whether a table can be written there, to be known before hours of work. Raises ConfigError."""
+    target = Path(path)
+    if target.suffix not in _WRITERS:
+        raise ConfigError(f"{target}: a table is written to a file that ends with {', '.join(_WRITERS)}")
+    if not target.parent.is_dir():
+        raise ConfigError(f"{target} cannot be written: there is no folder {target.parent}")
+    return target
 
 
 SHOWN: Final = 20
 """Rows of the text of a sweep."""
-_TEXT: Final = ("fills", "cycles_completed_total", "pnl.total", "total_return", "dd_max")
-
-
-def _text_of(rows: Sequence[Row], varied: Sequence[str], cells: Sequence[Cell]) -> Iterator[str]:
-    """Lines of a table for reading."""
-    several = len({cell.name for cell in cells}) > 1
-    heads = [*(["fixture"] if several else []), *varied, "digest", "fills", "cycles", "PnL", "return", "max drawdown"]
-    lines = [heads]
-    for row in rows:
-        shown = [*([row.fixture] if several else []), *(_cell_text(row.settings[name]) for name in varied)]
-        figures = [row.figures.get(name) for name in _TEXT]
-        lines.append([*shown, *([row.digest[:12], *map(_figure_text, _TEXT, figures)] if row.digest else [row.error])])
-    widths = [max((len(line[i]) for line in lines if len(line) == len(heads)), default=0) for i in range(len(heads))]
-    left = len(heads) - len(_TEXT)
-    for line in lines:
-        cells_ = [text.ljust(w) if i < left else text.rjust(w) for i, (text, w) in enumerate(zip(line, widths, strict=False))]
-        if len(line) < len(heads):  # an error takes the rest of its line
-            cells_[-1] = line[-1]
-        yield ("  " + "  ".join(cells_)).rstrip()
+_TEXT: Final = {
+    "fills": "fills",
+    "cycles_completed_total": "cycles",
+    "pnl.total": "PnL",
+    "total_return": "return",
+    "dd_max": "max drawdown",
+}
+"""Figures of the text, and their heads."""
 
 
 def _cell_text(value: Any) -> str:
@@ -557,11 +592,11 @@ def _cell_text(value: Any) -> str:
     return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else str(value)
 
 
-def _figure_text(name: str, value: Any) -> str:
+def _figure_text(name: str, value: Any, account: Instrument) -> str:
     if value is None:
         return "-"
     if name in ("pnl.total", "dd_max"):
-        return f"{value:,}"
+        return f"{account.money(value, 4)} {account.quote}"
     return f"{value:.4%}" if name == "total_return" else str(value)
 
 

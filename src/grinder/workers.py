@@ -1,7 +1,8 @@
 """Where the cells of a sweep run: threads of this process, any executor of `concurrent.futures`, a cluster of Dask.
 
 Threads share the fixture as it is. Other processes of this machine map its columns from files, written once, so that they share the
-pages; a cluster gets it as one value that every worker is sent once. Each worker keeps what it was given, and takes one cell at a time.
+pages; a cluster gets it as one value that every worker is sent once. Each worker keeps what it was given, and takes one cell at a
+time.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def run_cell(given: Fixture | Shipped, task: Task) -> Result:
     """
     if task.code != _jit.source_hash():
         raise ConfigError(
-            f"a worker runs another source of grinder ({_jit.source_hash()[:12]}) than the sweep ({task.code[:12]}): its cells would not "
-            "be what their keys say; install the same on every worker"
+            f"a worker runs another source of grinder ({_jit.source_hash()[:12]}) than the sweep ({task.code[:12]}): its cells "
+            "would not be what their keys say; install the same on every worker"
         )
     fixture = given.open() if isinstance(given, Shipped) else given
     try:
@@ -104,8 +105,8 @@ def _mapped(folder: Path) -> Fixture:
         state["events"] = Events(*(_column(folder / f"{name}.npy") for name in Events._fields))
     except FileNotFoundError:
         raise DataError(
-            f"a worker finds no {folder}: executors other than threads and Dask need a folder for temporary files that all share; set "
-            "TMPDIR to one"
+            f"a worker finds no {folder}: executors other than threads and Dask need a folder for temporary files that all share; "
+            "set TMPDIR to one"
         ) from None
     made = Fixture.__new__(Fixture)
     made.__setstate__(state)
@@ -148,8 +149,8 @@ class Crew:
             self.executor = executor
         else:
             raise ConfigError(
-                f"executor is a {type(executor).__name__}: pass a concurrent.futures.Executor or a distributed.Client, or leave it out "
-                "for threads"
+                f"executor is a {type(executor).__name__}: pass a concurrent.futures.Executor or a distributed.Client, or leave it "
+                "out for threads"
             )
         self._folder: Path | None = None
         self._given: dict[int, Any] = {}
@@ -208,5 +209,3 @@ def check_travels(policy: Any) -> None:
         raise ConfigError(
             f"policy {name} cannot be sent to another process ({cause(error)}): give it as text, 'FILE.py:FUNCTION', or use threads"
         ) from None
-
-
