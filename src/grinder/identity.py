@@ -108,7 +108,7 @@ class _Walk:
         else:
             raise ConfigError(
                 f"policy {self.name} refers to {where or 'itself'}, a {type(value).__name__}, of which it cannot be told whether "
-                "it is the same next time, so its cells cannot be kept: sweep without a store, or have the policy make it of plain values"
+                "it is the same next time, so its cells cannot be kept: sweep without a store, or have it made of plain values"
             )
 
     def _tell_module(self, module: types.ModuleType) -> None:
