@@ -206,6 +206,9 @@ class _Plan:
 
 # The work
 
+TRIES: Final = 4
+"""Times that a cell is handed to a cluster which loses it."""
+
 
 @dataclass
 class _Bar:
@@ -304,17 +307,22 @@ class _Work:
         """One cell at a time to whoever is free, with a few in hand so that nobody waits."""
         done: SimpleQueue[tuple[int, Future[Result]]] = SimpleQueue()
         under_way: dict[int, Future[Result]] = {}
-        rest = iter(waiting)
+        tries: dict[int, int] = {}
+        rest = list(reversed(waiting))
         try:
-            while True:
-                while len(under_way) < 2 * self.crew.slots and (number := next(rest, None)) is not None:
-                    under_way[number] = self._submit(number)
-                    under_way[number].add_done_callback(lambda future, number=number: done.put((number, future)))  # type: ignore[misc]
-                if not under_way:
-                    return
+            while rest or under_way:
+                while rest and len(under_way) < 2 * self.crew.slots:
+                    number = rest.pop()
+                    future = under_way[number] = self._submit(number)
+                    future.add_done_callback(lambda future, number=number: done.put((number, future)))  # type: ignore[misc]
                 number, future = done.get()
                 del under_way[number]
-                self._finish(number, self._outcome(number, future))
+                tries[number] = tries.get(number, 0) + 1
+                result = self._outcome(number, future, tries[number])
+                if result is None:
+                    rest.append(number)
+                else:
+                    self._finish(number, result)
         finally:
             for future in under_way.values():
                 future.cancel()
@@ -331,12 +339,15 @@ class _Work:
         except Exception as error:
             raise self._lost(cell, error) from error
 
-    def _outcome(self, number: int, future: Future[Result]) -> Result:
+    def _outcome(self, number: int, future: Future[Result], tries: int) -> Result | None:
+        """What came of a cell; None where a cluster lost it, and workers that are left may try again."""
         try:
             return future.result()
         except (GrinderError, MemoryError):
             raise
         except (Exception, CancelledError) as error:
+            if tries < TRIES and self.crew.recovers():
+                return None
             raise self._lost(self.cells[number], error) from error
 
     def _lost(self, cell: Cell, error: BaseException) -> WorkerError:

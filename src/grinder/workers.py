@@ -166,6 +166,11 @@ class Crew:
             self._given[number] = self._give(fixture)
         return self.executor.submit(run_cell, self._given[number], task)
 
+    def recovers(self) -> bool:
+        """Whether workers that were lost may be replaced, as a cluster's are; what it was given is then given anew."""
+        self._given.clear()
+        return self.client is not None
+
     def _give(self, fixture: Fixture) -> Any:
         if self.shares:
             return fixture
