@@ -1,0 +1,142 @@
+"""What a policy is, as a hash: the same for the same, another for whatever may change what it does, and a refusal where nobody knows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import grinder as gr
+from grinder.errors import ConfigError
+from grinder.identity import identity_of
+from grinder.reruns import Source
+
+FACTOR = 3
+
+
+def plain(view, params):
+    return None
+
+
+def made(depth, table=(1, 2)):
+    @gr.policy
+    def inner(view, params, width=2):
+        return depth, table, width
+
+    return inner
+
+
+def uses_global(view, params):
+    return helper(view)
+
+
+def helper(view):
+    return FACTOR
+
+
+class Callable_:
+    def __init__(self, depth):
+        self.depth = depth
+
+    def __call__(self, view, params):
+        return self.depth
+
+
+def of(function, **flags) -> str:
+    return identity_of(gr.policy(function, **flags))
+
+
+def test_the_same_is_the_same():
+    assert identity_of(None) == "built-in"
+    assert of(plain) == of(plain)
+    assert identity_of(made(3)) == identity_of(made(3))
+    assert of(Callable_(3)) == of(Callable_(3))
+    assert of(uses_global) == of(uses_global)
+
+
+def test_flags_closures_defaults_globals_and_attributes_count(monkeypatch):
+    seen = {of(plain), of(plain, on_fill=True), of(plain, gates=False), of(plain, damped=True), of(helper), of(uses_global)}
+    assert len(seen) == 6
+    assert len({identity_of(made(d, t)) for d in (3, 3.0, "3", True, None) for t in ((1, 2), (1, 3), [1, 2], {1: 2}, {1, 2})}) == 25
+    assert len({identity_of(made(np.arange(n, dtype=d))) for n in (3, 4) for d in (np.int64, np.int32)}) == 4
+    assert of(Callable_(3)) != of(Callable_(4))
+    before = of(uses_global)
+    monkeypatch.setitem(uses_global.__globals__, "FACTOR", 4)
+    assert of(uses_global) != before, "a number that a helper reads"
+    monkeypatch.undo()
+    assert of(uses_global) == before
+    monkeypatch.setattr(plain, "__defaults__", (5,))
+    assert of(plain) not in seen
+
+
+def test_a_jitted_policy_is_its_source():
+    @gr.policy(jit=True)
+    def idle(view, params):
+        return None
+
+    assert identity_of(idle) == identity_of(idle)
+
+
+def test_what_refers_to_itself_ends():
+    loop = []
+    loop.append(loop)
+    assert identity_of(made(loop)) != identity_of(made([]))
+
+    def again(view, params):
+        return again
+
+    assert of(again) == of(again)
+
+
+def test_what_cannot_be_told_is_refused(tmp_path):
+    with (tmp_path / "log").open("w") as log, pytest.raises(ConfigError, match="policy inner refers to depth, a TextIOWrapper"):
+        identity_of(made(log))
+    with pytest.raises(ConfigError, match=r"depth\['key'\], a generator.*without a store"):
+        identity_of(made({"key": (i for i in range(3))}))
+
+
+def loaded(folder: Path) -> str:
+    return identity_of(Source(f"{folder / 'grids.py'}:narrow").load())
+
+
+def test_files_and_the_modules_that_they_import_count(tmp_path):
+    (tmp_path / "shapes.py").write_text("import more\nDEPTH = 3\n\n\ndef depth():\n    return DEPTH\n")
+    (tmp_path / "more.py").write_text("")
+    body = "import shapes\nfrom shapes import depth\n\n\ndef narrow(view, params):\n    return shapes.depth(), depth()\n"
+    (tmp_path / "grids.py").write_text(body)
+    first = loaded(tmp_path)
+    assert loaded(tmp_path) == first
+    told = {first}
+    for name, text in (
+        ("shapes.py", "import more\nDEPTH = 4\n\n\ndef depth():\n    return DEPTH\n"),
+        ("more.py", "# another module of theirs\n"),
+        ("grids.py", body + "    # and more\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        told.add(loaded(tmp_path))
+    assert len(told) == 4
+
+
+def test_the_same_in_processes_of_other_hash_seeds(tmp_path):
+    (tmp_path / "grids.py").write_text(
+        "import numpy as np\nimport grinder as gr\nNAMES = {'a', 'b', 'c', 'd'}\nSIZES = {'x': 1, 'y': np.int64(2)}\n\n\n"
+        "@gr.policy(on_fill=True)\ndef narrow(view, params):\n    return NAMES, SIZES, gr.smart(view, params), gr.Regime.RANGE\n"
+    )
+    code = f"from pathlib import Path; from tests.test_identity import loaded; print(loaded(Path({str(tmp_path)!r})))"
+    root = Path(__file__).parents[1]
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=root,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(told) == 1
