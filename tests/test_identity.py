@@ -1,4 +1,4 @@
-"""What a policy is, as a hash: the same for the same, another for whatever may change what it does, and a refusal where nobody knows."""
+"""What a policy is, as a hash: the same for the same, another for what may change what it does, a refusal where nobody knows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def helper(view):
     return FACTOR
 
 
-class Callable_:
+class Held:
     def __init__(self, depth):
         self.depth = depth
 
@@ -54,7 +54,7 @@ def test_the_same_is_the_same():
     assert identity_of(None) == "built-in"
     assert of(plain) == of(plain)
     assert identity_of(made(3)) == identity_of(made(3))
-    assert of(Callable_(3)) == of(Callable_(3))
+    assert of(Held(3)) == of(Held(3))
     assert of(uses_global) == of(uses_global)
 
 
@@ -63,7 +63,7 @@ def test_flags_closures_defaults_globals_and_attributes_count(monkeypatch):
     assert len(seen) == 6
     assert len({identity_of(made(d, t)) for d in (3, 3.0, "3", True, None) for t in ((1, 2), (1, 3), [1, 2], {1: 2}, {1, 2})}) == 25
     assert len({identity_of(made(np.arange(n, dtype=d))) for n in (3, 4) for d in (np.int64, np.int32)}) == 4
-    assert of(Callable_(3)) != of(Callable_(4))
+    assert of(Held(3)) != of(Held(4))
     before = of(uses_global)
     monkeypatch.setitem(uses_global.__globals__, "FACTOR", 4)
     assert of(uses_global) != before, "a number that a helper reads"

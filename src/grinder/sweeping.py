@@ -31,7 +31,7 @@ from grinder.metrics import MONEY
 from grinder.policies.own import Policy, policy as as_policy
 from grinder.reruns import Source
 from grinder.space import Axis, Point, axes_of, grid_points, random_points, settings_at, shown_value
-from grinder.workers import Crew, Task, check_travels
+from grinder.workers import TRIES, Crew, Task, check_travels
 
 if TYPE_CHECKING:
     import polars as pl
@@ -176,7 +176,7 @@ class _Plan:
         self.loaded = loaded if loaded is None or isinstance(loaded, Policy) else as_policy(loaded)
         self.code = _jit.source_hash()
         self.identity = identity_of(self.loaded) if kept else "this sweep's"
-        self._variants: dict[tuple[int, Any], Fixture] = {}
+        self._variants: dict[tuple[int, Any], Fixture | GrinderError] = {}
 
     def cells(self, point: Point) -> list[Cell]:
         """A cell of every fixture."""
@@ -199,15 +199,17 @@ class _Plan:
             return cell.fixture, data
         variant = (cell.fixture, cell.config.max_jump)
         if variant not in self._variants:
-            opened = Fixture.open(data.path, Config(max_jump=cell.config.max_jump))
-            self._variants[variant] = opened
-        return len(self.fixtures) + list(self._variants).index(variant), self._variants[variant]
+            try:
+                self._variants[variant] = Fixture.open(data.path, Config(max_jump=cell.config.max_jump))
+            except GrinderError as error:
+                self._variants[variant] = error
+        found = self._variants[variant]
+        if isinstance(found, GrinderError):
+            raise found
+        return len(self.fixtures) + list(self._variants).index(variant), found
 
 
 # The work
-
-TRIES: Final = 4
-"""Times that a cell is handed to a cluster which loses it."""
 
 
 @dataclass
@@ -298,7 +300,11 @@ class _Work:
         cell = self.cells[number]
         found = Result(error=cell.refused) if cell.config is None else self.store.get(cell.key) if self.store else None
         if found is None:
-            return False
+            try:
+                self.plan.fixture(cell)
+                return False
+            except GrinderError as error:  # data that these settings refuse
+                found = Result(error=cause(error, 2000))
         self.hits += not found.error
         self._take(number, found)
         return True
@@ -308,17 +314,19 @@ class _Work:
         done: SimpleQueue[tuple[int, Future[Result]]] = SimpleQueue()
         under_way: dict[int, Future[Result]] = {}
         tries: dict[int, int] = {}
+        given: dict[int, int] = {}
         rest = list(reversed(waiting))
         try:
             while rest or under_way:
                 while rest and len(under_way) < 2 * self.crew.slots:
                     number = rest.pop()
                     future = under_way[number] = self._submit(number)
+                    given[number] = self.crew.generation
                     future.add_done_callback(lambda future, number=number: done.put((number, future)))  # type: ignore[misc]
                 number, future = done.get()
                 del under_way[number]
                 tries[number] = tries.get(number, 0) + 1
-                result = self._outcome(number, future, tries[number])
+                result = self._outcome(number, future, tries[number], given[number])
                 if result is None:
                     rest.append(number)
                 else:
@@ -339,14 +347,14 @@ class _Work:
         except Exception as error:
             raise self._lost(cell, error) from error
 
-    def _outcome(self, number: int, future: Future[Result], tries: int) -> Result | None:
+    def _outcome(self, number: int, future: Future[Result], tries: int, given: int) -> Result | None:
         """What came of a cell; None where a cluster lost it, and workers that are left may try again."""
         try:
             return future.result()
         except (GrinderError, MemoryError):
             raise
         except (Exception, CancelledError) as error:
-            if tries < TRIES and self.crew.recovers():
+            if tries < TRIES and self.crew.recovers(given):
                 return None
             raise self._lost(self.cells[number], error) from error
 

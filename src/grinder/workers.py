@@ -23,13 +23,13 @@ from grinder import _jit
 from grinder.cells import Result, result_of
 from grinder.config import Config
 from grinder.data.fixture import Fixture
-from grinder.errors import ConfigError, DataError, cause
+from grinder.errors import ConfigError, DataError, WorkerError, cause
 from grinder.policies.own import Policy
 from grinder.records import Events
 from grinder.reruns import Source
 from grinder.session import replay
 
-__all__ = ["Crew", "Task", "run_cell"]
+__all__ = ["TRIES", "Crew", "Shipped", "Task", "check_travels", "run_cell"]
 
 
 class Task(NamedTuple):
@@ -82,6 +82,10 @@ class Shipped(NamedTuple):
             return _OPEN[os.getpid(), self.token]
 
 
+TRIES: Final = 4
+"""Times that a cluster is given a fixture, or a cell, which it loses."""
+PATIENCE: Final = 60
+"""Seconds in which a cluster without workers has to find one."""
 KEPT: Final = 8
 """Fixtures that a process keeps open: an executor may serve many sweeps."""
 _OPEN: dict[tuple[int, str], Fixture] = {}
@@ -152,6 +156,8 @@ class Crew:
                 f"executor is a {type(executor).__name__}: pass a concurrent.futures.Executor or a distributed.Client, or leave it "
                 "out for threads"
             )
+        self.generation = 0
+        """How often fixtures had to be given anew."""
         self._folder: Path | None = None
         self._given: dict[int, Any] = {}
 
@@ -166,22 +172,41 @@ class Crew:
             self._given[number] = self._give(fixture)
         return self.executor.submit(run_cell, self._given[number], task)
 
-    def recovers(self) -> bool:
-        """Whether workers that were lost may be replaced, as a cluster's are; what it was given is then given anew."""
-        self._given.clear()
-        return self.client is not None
+    def recovers(self, generation: int) -> bool:
+        """Whether workers that were lost may be replaced, as a cluster's are; what it was given is then given anew.
+
+        Args:
+            generation: of the crew when the cell that was lost was handed out: one loss gives anew once.
+        """
+        if self.client is None:
+            return False
+        if generation == self.generation:
+            self._given.clear()
+            self.generation += 1
+        return True
 
     def _give(self, fixture: Fixture) -> Any:
         if self.shares:
             return fixture
         if self.client is not None:
-            return self.client.scatter(fixture, broadcast=True, hash=False)
+            return self._scatter(fixture)
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="grinder-sweep-"))
         shipped = _ship(fixture, self._folder / str(len(self._given)))
         with _LOCK:
             _OPEN[os.getpid(), shipped.token] = fixture
         return shipped
+
+    def _scatter(self, fixture: Fixture) -> Any:
+        """Send a fixture to every worker of a cluster; one that is lost meanwhile makes the sending fail, and it is begun again."""
+        for left in reversed(range(TRIES)):
+            try:
+                return self.client.scatter(fixture, broadcast=True, hash=False)
+            except Exception as error:
+                if not left:
+                    raise WorkerError(f"a cluster cannot be sent {fixture.name}: {cause(error)}") from error
+                self.client.wait_for_workers(1, timeout=PATIENCE)
+        raise AssertionError
 
     def close(self) -> None:
         """Let go of what workers were given, and of workers that are this sweep's own."""
