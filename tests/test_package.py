@@ -95,7 +95,7 @@ def test_wheel_in_an_empty_folder(tmp_path):
 
 LAYERS = [
     {"errors", "_jit", "records", "units", "performance", "verdicts", "intake"},
-    {"config", "tape", "data.instrument", "data.expectations"},
+    {"config", "hashing", "tape", "data.instrument", "data.expectations"},
     {"index", "features", "features.book", "features.trend", "features.volatility"},
     {"features.bars", "gates", "regime"},
     {"quiet"},

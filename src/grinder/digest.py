@@ -14,7 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from grinder._jit import JIT
 from grinder.config import canonical_json
+from grinder.hashing import window_links
 from grinder.intake import only
 from grinder.records import FORMAT_VERSION, STAGE_VERSIONS, STAGES, WINDOW
 
@@ -37,7 +39,10 @@ def chain(records: np.ndarray, events: int) -> bytes:
     windows = -(-events // WINDOW)
     if len(records) == 0:  # a stage without a record has the same links in every run
         return _empty_links(windows)
-    body, edges = _counted(records, windows)
+    stops = np.searchsorted(records["event"], np.arange(1, windows + 1) * WINDOW)
+    if JIT:
+        return window_links(records, stops)
+    body, edges = _counted(records, stops)
     link, links = bytes(32), []
     for start, stop in pairwise(edges):
         link = sha256(link + body[start:stop]).digest()
@@ -45,12 +50,12 @@ def chain(records: np.ndarray, events: int) -> bytes:
     return b"".join(links)
 
 
-def _counted(records: np.ndarray, windows: int) -> tuple[bytes, list[int]]:
+def _counted(records: np.ndarray, stops: np.ndarray) -> tuple[bytes, list[int]]:
     """Bytes of the records with each window's count before its own, and where windows begin and end.
 
     So what a link hashes is one slice: a replay makes ten thousand links.
     """
-    stops = np.searchsorted(records["event"], np.arange(1, windows + 1) * WINDOW)
+    windows = len(stops)
     counts, width = np.diff(stops, prepend=0), records.itemsize // 8
     ends = stops * width + np.arange(1, windows + 1)
     at = ends - counts * width - 1
@@ -71,6 +76,27 @@ def _empty_links(windows: int) -> bytes:
         while len(_EMPTY) < windows:
             _EMPTY.append(sha256((_EMPTY[-1] if _EMPTY else bytes(32)) + bytes(8)).digest())
     return b"".join(_EMPTY[:windows])
+
+
+_OF_MARKET: Final = ("input", "bars", "features", "gates")
+"""Stages that show the market and no order: the replays of a sweep have them in common."""
+KEPT: Final = 8
+_KNOWN: dict[tuple[int, bytes], bytes] = {}
+
+
+def _links(stage: str, records: np.ndarray, events: int) -> bytes:
+    """The links of a stage; what runs have in common is kept under a hash of its bytes, which is much sooner made."""
+    if stage not in _OF_MARKET or len(records) == 0:
+        return chain(records, events)
+    name = (events, sha256(f"{stage}\0".encode() + records.tobytes()).digest())
+    links = _KNOWN.get(name)
+    if links is None:
+        links = chain(records, events)
+        with _LOCK:
+            while len(_KNOWN) >= KEPT:
+                del _KNOWN[next(iter(_KNOWN))]
+            _KNOWN[name] = links
+    return links
 
 
 def _prefixes(links: bytes) -> str:
@@ -104,7 +130,7 @@ class Digest:
     @classmethod
     def of(cls, config: str, data: str, events: int, tables: Mapping[str, np.ndarray]) -> Digest:
         """The digest of a run of `events` events, of the records of every stage."""
-        links = {stage: chain(tables[stage], events) for stage in STAGES}
+        links = {stage: _links(stage, tables[stage], events) for stage in STAGES}
         return cls(
             config,
             data,

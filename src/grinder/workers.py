@@ -139,7 +139,7 @@ class Crew:
 
     def __init__(self, executor: Any, workers: int | None) -> None:
         self.own = executor is None
-        self.client = getattr(executor, "_client", None) if type(executor).__name__ == "ClientExecutor" else None
+        self.client: Any = getattr(executor, "_client", None) if type(executor).__name__ == "ClientExecutor" else None
         if callable(getattr(executor, "get_executor", None)) and callable(getattr(executor, "scatter", None)):
             self.client = executor
         if self.own:
