@@ -1,9 +1,9 @@
 """What a sweep costs: set-ticks per second and core, what a second thread gains beside a bare scan, memory per extra worker.
 
-`python benchmarks/sweep.py [MILLIONS] [CELLS]`: one day of generated quotes of one symbol (that of benchmarks/replay.py), `static`,
-as many distinct configs as cells, no store, metrics and table included. Each sweep has a fixture of its own, so that what is
-observed of the market is paid for in each. Seconds are of the clock, and of the processor by all threads of the process: on a machine
-that does other work too, the second is what the sweep costs. Gains are of the clock, threads of the scan and of the sweep in turns.
+`python benchmarks/sweep.py [MILLIONS] [CELLS]`: one day of generated quotes of one symbol (that of benchmarks/replay.py),
+`static`, as many distinct configs as cells, no store, metrics and table included. Each sweep has a fixture of its own, so that what
+is observed of the market is paid for in each. Seconds are of the clock, and of the processor by all threads of the process: on a
+machine that does other work too, the second is what the sweep costs. Gains are of the clock, scan and sweep in turns.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def signatures() -> dict[str, int]:
     """
     modules = [module for name, module in sorted(sys.modules.items()) if name.startswith("grinder.")]
     kernels = {k for module in modules for k in vars(module).values() if isinstance(k, _jit._Kernel)}
-    twins = {k.__dict__["from_python"] for k in kernels if "from_python" in k.__dict__}
+    twins = {vars(k)["_twin"] for k in kernels if "_twin" in vars(k)}
     used = ((f"{k.__module__}.{k.py_func.__qualname__}", len(k.overloads)) for k in kernels | twins)
     return dict(sorted((name.removeprefix("grinder."), count) for name, count in used if count))
 

@@ -17,11 +17,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from threading import RLock
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import llvmlite.binding as llvm
 import numba
@@ -126,6 +127,10 @@ def _widened(kind: types.Type) -> types.Type:
     return types.int64 if isinstance(plain, types.Integer | types.Boolean) else plain
 
 
+_MAKING: Final = RLock()
+"""Held where a compiler is made: numba asks for its cache in a variable of the whole process."""
+
+
 class _Kernel(CPUDispatcher):  # type: ignore[misc]
     """A dispatcher that other kernels call with int64 alone, so that each is compiled once, and Python through a twin.
 
@@ -141,9 +146,15 @@ class _Kernel(CPUDispatcher):  # type: ignore[misc]
     def __call__(self, *args: Any, **kws: Any) -> Any:
         return self.from_python(*args, **kws)
 
-    @cached_property
+    @property
     def from_python(self) -> Any:
-        """The same function, compiled to be called from Python."""
+        """The same function, compiled to be called from Python; made once, whichever thread asks first."""
+        with _MAKING:
+            if "_twin" not in vars(self):
+                self._twin = self._made_twin()
+            return self._twin
+
+    def _made_twin(self) -> Any:
         plain = self.py_func
         twin = FunctionType(plain.__code__, plain.__globals__, plain.__name__, plain.__defaults__, plain.__closure__)
         twin.__qualname__ = f"{plain.__qualname__}.from_python"  # its own file in the cache
@@ -151,15 +162,14 @@ class _Kernel(CPUDispatcher):  # type: ignore[misc]
 
 
 def _compiled(function: Callable[..., Any], *, for_python: bool) -> Any:
-    before = numba_config.CACHE_DIR
-    numba_config.CACHE_DIR = str(cache_directory())
-    try:
-        options = {"no_cfunc_wrapper": True, "no_cpython_wrapper": not for_python, "_nrt": False}
-        compiled = numba.njit(cache=for_python, nogil=True, error_model="python", pipeline_class=KernelCompiler, **options)(
-            function
-        )
-    finally:
-        numba_config.CACHE_DIR = before  # the user's own kernels keep the user's own cache
+    options = {"no_cfunc_wrapper": True, "no_cpython_wrapper": not for_python, "_nrt": False, "pipeline_class": KernelCompiler}
+    with _MAKING:
+        before = numba_config.CACHE_DIR
+        numba_config.CACHE_DIR = str(cache_directory())
+        try:
+            compiled = numba.njit(cache=for_python, nogil=True, error_model="python", **options)(function)
+        finally:
+            numba_config.CACHE_DIR = before  # the user's own kernels keep the user's own cache
     if for_python:
         compiled._cache._cache_file.__class__ = _SealedCacheFile
     return compiled
