@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -85,8 +84,14 @@ def speed(columns: dict[str, np.ndarray], cells: int) -> None:
           f"load of the machine {os.getloadavg()[0]:.1f}")  # fmt: skip
 
 
+def peak() -> int:
+    """Highest resident memory since it was last reset, bytes; Linux tells it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
+
 def memory(quotes: int, cells: int) -> None:
-    """Highest resident memory by number of threads, each in a process of its own."""
+    """Highest resident memory of a sweep by number of threads, each in a process of its own and after a first cell."""
     most = {}
     for threads in (1, 2, 4, 8):
         words = [sys.executable, __file__, "--memory", str(quotes), str(cells), str(threads)]
@@ -99,8 +104,12 @@ def main() -> None:
     """Print all tables."""
     if sys.argv[1:2] == ["--memory"]:
         quotes, cells, threads = map(int, sys.argv[2:])
-        gr.sweep(fresh(day(quotes)), steps(cells), workers=threads)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        data = fresh(day(quotes))
+        gr.sweep(data, steps(1), workers=1)
+        gc.collect()
+        Path("/proc/self/clear_refs").write_text("5")
+        gr.sweep(data, steps(cells), workers=threads)
+        print(peak())
         return
     quotes = int(float(sys.argv[1]) * 1e6) if len(sys.argv) > 1 else 5_000_000
     cells = int(sys.argv[2]) if len(sys.argv) > 2 else 64
