@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 import numpy as np
@@ -99,6 +100,12 @@ def _ratio(value: object) -> Decimal:
 def _exact(value: Fraction) -> Decimal:
     """The one spelling of a value, without spare zeros, exact whatever the thread's decimal context is."""
     return Decimal(units.format_units(value.numerator, Fraction(1, value.denominator)))
+
+
+@lru_cache(maxsize=4096)
+def _known_ratio(value: Decimal) -> int:
+    """A ratio that was checked, in 1e-8; kept, since configs of a sweep differ in few of them."""
+    return units.parse_ratio(value)
 
 
 def _money_or_percent(value: object) -> str:
@@ -398,7 +405,7 @@ class Config(BaseModel):
         row["l2_stale_ns"] = self.l2_stale_ms * units.NS_PER_MS
         row["cancel_latency"] = self.cancel_latency_ms * units.NS_PER_MS
         for field in RATIOS:
-            row[field] = units.parse_ratio(getattr(self, field), field)
+            row[field] = _known_ratio(getattr(self, field))
         row["atr_sma"] = self.atr_method == "sma"
         row["max_leverage"] = units.parse_ratio(self.max_effective_leverage)
         row["crosses"], row["penetration"] = self.fill_model == "cross", self.penetration
@@ -413,8 +420,8 @@ class Config(BaseModel):
         row["select_every_ns"] = self.select_every_ms * units.NS_PER_MS
         for name in ROWS:
             row[f"root_{name}"] = self._root(name)
-            row[f"k_tail_{name}"] = units.parse_ratio(self.k_tail[name], "k_tail")
-            row[f"shock_multiplier_{name}"] = units.parse_ratio(self.shock_multiplier[name], "shock_multiplier")
+            row[f"k_tail_{name}"] = _known_ratio(self.k_tail[name])
+            row[f"shock_multiplier_{name}"] = _known_ratio(self.shock_multiplier[name])
         row["tapered"], row["weighted"] = self.sizing == "tapered", self.allocator == "weighted"
         row["liq_ref"] = units.exact_units(self.liq_ref, atom, "liq_ref")
         for field in ("max_open_orders", "max_open_orders_portfolio", "order_rate", "order_burst", "levels", *COUNTS, *WINDOWS):
@@ -438,7 +445,7 @@ class Config(BaseModel):
             row[field] = units.exact_units(getattr(self, field), atom, field)
         for field in ("spread", "impact", "jump"):
             for severity, limit in zip(SEVERITIES, getattr(self, f"{field}_limits"), strict=True):
-                row[f"{field}_{severity}"] = units.parse_ratio(limit, f"{field}_limits")
+                row[f"{field}_{severity}"] = _known_ratio(limit)
         for severity, limit in zip(SEVERITIES, self.quarantined_limits, strict=True):
             row[f"quarantined_{severity}"] = limit
         row["impact_quote"] = units.exact_units(self.impact_quote, atom, "impact_quote")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import cache
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -86,11 +87,7 @@ class Instrument(BaseModel):
         return self
 
     def _tick_value_exact(self) -> Fraction:
-        sizes = (units.parse_decimal(size) for size in (self.tick_size, self.lot_size, self.contract_size))
-        product = Fraction(1)
-        for size in sizes:
-            product *= size
-        return product
+        return _product(self.tick_size, self.lot_size, self.contract_size)
 
     @property
     def atom(self) -> Fraction:
@@ -116,3 +113,12 @@ class Instrument(BaseModel):
         if places is None or self.quote_decimals <= places:
             return text
         return text[: len(text) - (self.quote_decimals - places)].removesuffix(".")
+
+
+@cache
+def _product(*sizes: str) -> Fraction:
+    """Of decimal texts; kept, since each replay asks for it again and again."""
+    product = Fraction(1)
+    for size in sizes:
+        product *= units.parse_decimal(size)
+    return product
