@@ -94,7 +94,7 @@ def test_wheel_in_an_empty_folder(tmp_path):
 # Arrows point one way (DESIGN 3)
 
 LAYERS = [
-    {"errors", "_jit", "records", "units", "performance", "verdicts", "intake"},
+    {"errors", "_jit", "records", "units", "performance", "verdicts", "intake", "plots", "plots.decimation", "cards", "cards.page"},
     {"config", "hashing", "tape", "data.instrument", "data.expectations"},
     {"index", "features", "features.book", "features.trend", "features.volatility"},
     {"features.bars", "gates", "regime"},
@@ -115,6 +115,7 @@ LAYERS = [
     {"workers"},
     {"sweeping"},
     {"causality", "golden", "plot", "explain", "study", "cli", "pytest_plugin", "__main__", "__init__"}
+    | {"cautions", "cards.spark", "cards.facts", "cards.run", "cards.fixture", "cards.plan"}
     | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides", "bisection"},
 ]
 HEAVY = {

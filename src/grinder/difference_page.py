@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from grinder.errors import ConfigError
+from grinder.cards import page
+from grinder.cards.page import Row, element, escaped, fragment, table
 from grinder.wording import clock
 
 if TYPE_CHECKING:
@@ -21,22 +20,9 @@ __all__ = ["as_html", "as_text", "write_page"]
 EQUAL_SHOWN, UNLIKE_SHOWN = 6, 12
 """Lines of a section that a terminal shows, of those on which both sides are equal and of the others; a page shows them all."""
 _STYLE: Final = """
-.grinder-diff { color-scheme: light dark; color: #1b1b1b; background: #ffffff; font: 14px/1.45 system-ui, sans-serif;
-  padding: 0.5em 1em; }
-.grinder-diff .first { border-left: 4px solid #d55e00; padding: 0.2em 1em; margin: 1em 0; }
-.grinder-diff table { border-collapse: collapse; margin: 0.2em 0 1em; background: none; }
-.grinder-diff caption { text-align: left; font-weight: 600; padding: 0.4em 0; color: inherit; }
-.grinder-diff th, .grinder-diff td { text-align: left; padding: 0.1em 1.2em 0.1em 0; vertical-align: top; color: inherit;
-  background: none; }
-.grinder-diff .unlike td { font-weight: 600; }
-.grinder-diff .same td { color: #6f6f6f; }
-.grinder-diff code { font: 13px/1.4 ui-monospace, monospace; color: inherit; background: none; }
-.grinder-diff .note { color: #555555; }
-@media (prefers-color-scheme: dark) {
-  .grinder-diff { color: #e6e6e6; background: #161616; }
-  .grinder-diff .same td { color: #9a9a9a; }
-  .grinder-diff .note { color: #b0b0b0; }
-}
+.grinder-diff .first{border-left:4px solid var(--down);padding:.2em 1em;margin:1em 0}
+.grinder.grinder-diff .unlike th,.grinder.grinder-diff .unlike td{font-weight:650}
+.grinder.grinder-diff .same th,.grinder.grinder-diff .same td{opacity:.72}
 """
 
 
@@ -132,34 +118,28 @@ def _shown(pairs: Iterable[Pair]) -> tuple[list[Pair], str]:
 
 def as_html(found: Diff) -> str:
     """A fragment with its own style, light and dark."""
-    e = html.escape
-    out = [f"<style>{_STYLE}</style>", '<div class="grinder-diff">', f"<p><b>{e(_title(found))}</b></p>", "<table>"]
-    out += [f"<tr><th>{e(label)}</th><td><code>{e(text)}</code></td></tr>" for label, text in _sides(found)]
-    out.append("</table>")
-    out += [f"<p>{e(text)}</p>" for text in (found.story, found.note) if text]
+    out = [element("h3", escaped(_title(found)))]
+    out.append(table("", [Row((escaped(label), element("code", escaped(text)))) for label, text in _sides(found)]))
+    out += [element("p", escaped(text)) for text in (found.story, found.note) if text]
     for section in _given(found):
         out += _table(found, section)
     if found.first is not None:
-        lines = "<br>".join(f"<code>{e(line)}</code>" for line in _values(found, found.first))
-        out.append(f'<div class="first"><b>first difference</b>: {e(_place(found.first))}<br>{lines}</div>')
+        lines = "<br/>".join(element("code", escaped(line)) for line in _values(found, found.first))
+        text = f"<b>first difference</b>: {escaped(_place(found.first))}<br/>{lines}"
+        out.append(element("div", text, class_="first"))
     for section in found.sections[len(_given(found)) :]:
         out += _table(found, section)
-    return "\n".join([*out, "</div>"])
+    return fragment(out, _STYLE, "grinder-diff")
 
 
 def _table(found: Diff, section: Section) -> list[str]:
-    e = html.escape
-    caption = f"<caption>{e(section.title)}</caption>"
-    note = [f'<p class="note">{e(section.note)}</p>'] if section.note else []
+    note = [element("p", escaped(section.note), class_="faint")] if section.note else []
     if not section.pairs:
-        return [f"<p><b>{e(section.title)}</b></p>", *note]
-    head = f"<tr><th></th><th>{e(found.a.label)}</th><th>{e(found.b.label)}</th></tr>"
+        return [element("p", element("b", escaped(section.title))), *note]
     rows = [
-        f'<tr class="{"unlike" if pair.differs else "same"}"><td>{e(pair.name)}</td><td>{e(pair.a_text)}</td>'
-        f"<td>{e(pair.b_text)}</td></tr>"
-        for pair in section.pairs
+        Row(map(escaped, (pair.name, pair.a_text, pair.b_text)), "unlike" if pair.differs else "same") for pair in section.pairs
     ]
-    return ["<table>", caption, head, *rows, "</table>", *note]
+    return [table(section.title, rows, ("", found.a.label, found.b.label)), *note]
 
 
 def write_page(found: Diff, path: str | os.PathLike[str]) -> Path:
@@ -168,21 +148,4 @@ def write_page(found: Diff, path: str | os.PathLike[str]) -> Path:
     Raises:
         ConfigError: it cannot be written there.
     """
-    target = Path(path)
-    body = (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(_title(found))}</title>\n'
-        "<style>body { margin: 0; } @media (prefers-color-scheme: dark) { body { background: #161616; } }</style>\n"
-        f"</head>\n<body>\n{as_html(found)}\n</body>\n</html>\n"
-    )
-    if not target.parent.is_dir():
-        raise ConfigError(f"{target} cannot be written: there is no folder {target.parent}")
-    handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(body)
-        Path(scratch).chmod(0o644)
-        os.replace(scratch, target)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
-    return target
+    return page.write_page(path, _title(found), as_html(found))

@@ -9,20 +9,31 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from grinder.config import Config
 from grinder.data.expectations import NAMES, wrong_expectation
 from grinder.data.fixture import Fixture, find_fixture, fixture as named_fixture
 from grinder.digest import DIGEST_KEYS, Difference, Digest, first_difference
-from grinder.errors import ConfigError, DataError, DigestMismatch, FixtureNotFound, IntegrityError, Nondeterminism, cause
+from grinder.errors import (
+    ConfigError,
+    DataError,
+    DigestMismatch,
+    FixtureNotFound,
+    GrinderError,
+    IntegrityError,
+    Nondeterminism,
+    cause,
+)
 from grinder.intake import leads_out, only, strict_json, text_of
 from grinder.records import WINDOW, Events, InputKind
 from grinder.run import Run
 from grinder.session import replay
 
 __all__ = [
+    "Standing",
     "Verdict",
     "accept",
     "check_change",
@@ -30,6 +41,7 @@ __all__ = [
     "read_golden",
     "shortfalls",
     "span",
+    "standing",
     "verify",
     "word_for",
     "write_digest",
@@ -131,6 +143,55 @@ def word_for(data: Fixture) -> str:
         pass
     text = str(data.path)
     return shlex.quote(text if os.sep in text else os.path.join(".", text))
+
+
+class Standing(NamedTuple):
+    """How a run stands to its fixture's golden."""
+
+    kind: str
+    """equal; differs; unlike: the golden is of other data, settings or policy; none: there is none"""
+    headline: str
+    text: str
+    """where it differs, or why the two cannot be compared"""
+
+
+def standing(run: Run) -> Standing:
+    """How a run stands to the golden of the fixture that it replayed, or of the one of its name; nothing is replayed."""
+    known = _golden_of(run)
+    if not isinstance(known, Digest):
+        return Standing("none", "no golden", known)
+    if known.value == run.digest.value:
+        return Standing("equal", "equal to its golden", "")
+    why = [] if known.input == run.digest.input else ["other market data"]
+    why += [] if known.config == run.digest.config else [f"other settings{_unlike(run)}"]
+    why += [f"policy {run.provenance['policy']} of one's own"] if "policy" in run.provenance else []
+    why += [] if run.complete else [f"{run.events:,} of {run.total:,} events"]
+    if why:
+        return Standing("unlike", "not what its golden is of", f"This run is of {', '.join(why)}.")
+    first = first_difference(known, run.digest)
+    when = span(run.market, first) if first and run.market is not None else ""
+    return Standing("differs", "NOT equal to its golden", f"Golden is {known.value}. {first}{when}")
+
+
+def _golden_of(run: Run) -> Digest | str:
+    """The golden, or why there is none."""
+    try:
+        folder = run.source[0].path if run.source else find_fixture(run.name)
+        if folder is None:
+            return "" if run.source is None else "The fixture was made in memory."
+        file = folder / GOLDEN
+        return read_digest(file) if file.is_file() else ""
+    except GrinderError as error:
+        return str(error) if isinstance(error, IntegrityError) else ""
+
+
+def _unlike(run: Run) -> str:
+    """Names of settings that are not the fixture's own, where these are known."""
+    if run.source is None:
+        return ""
+    own, mine = Config(**run.source[0].manifest.get("config", {})).changed(), run.config.changed()
+    names = sorted(name for name in own.keys() | mine.keys() if own.get(name) != mine.get(name))
+    return f" ({', '.join(names)})" if names else ""
 
 
 def span(events: Events, difference: Difference) -> str:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import polars as pl
     from matplotlib.axes import Axes
 
+    from grinder.cautions import Caution
     from grinder.data.fixture import Fixture
     from grinder.explain import Explanation, Moment
     from grinder.policies.own import Policy
@@ -224,6 +225,17 @@ class Run:
             f"max drawdown {self.money(s['max_drawdown'])} of {self.money(s['dd_budget'])}",
         ]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from grinder.cards.run import as_html
+
+        return as_html(self)
+
+    def cautions(self) -> tuple[Caution, ...]:
+        """What a careful colleague would say about it: why nothing filled, warm-up, a short sample, the fill model, and so on."""
+        from grinder.cautions import cautions
+
+        return cautions(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Digest, headline numbers and provenance for `--json`: integers and strings only."""

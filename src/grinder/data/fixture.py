@@ -144,6 +144,11 @@ class Fixture:
         start, end = (str(np.datetime64(int(ts), "ns"))[:19] for ts in (self.events.ts[0], self.events.ts[-1]))
         return f"Fixture({self.name!r}: {symbols}; {len(self):,} events, {start} to {end} UTC)"
 
+    def _repr_html_(self) -> str:
+        from grinder.cards.fixture import as_html
+
+        return as_html(self)
+
     @property
     def symbols(self) -> tuple[str, ...]:
         """Symbols in ASCII order; their position is the number that records carry."""

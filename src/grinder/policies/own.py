@@ -211,6 +211,11 @@ class GridPlan(NamedTuple):
     reasons: int = 0
     """a mask of `Reason`; recorded"""
 
+    def _repr_html_(self) -> str:
+        from grinder.cards.plan import as_html
+
+        return as_html(self)
+
 
 class WantedOrder(NamedTuple):
     """One order that a policy wants to rest. `key` is the policy's own name for it, unique by side and role."""

@@ -1,0 +1,1 @@
+"""What runs, fixtures and plans look like in a notebook: one module a noun, the page they share, pictures of integers."""
