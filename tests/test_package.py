@@ -94,7 +94,7 @@ def test_wheel_in_an_empty_folder(tmp_path):
 # Arrows point one way (DESIGN 3)
 
 LAYERS = [
-    {"errors", "_jit", "records", "units", "performance", "verdicts", "intake", "plots", "plots.decimation", "cards", "cards.page"},
+    {"errors", "_jit", "records", "units", "performance", "verdicts", "intake"} | {"plots", "plots.decimation", "cards", "cards.page"},
     {"config", "hashing", "tape", "data.instrument", "data.expectations"},
     {"index", "features", "features.book", "features.trend", "features.volatility"},
     {"features.bars", "gates", "regime"},
@@ -115,6 +115,7 @@ LAYERS = [
     {"workers"},
     {"sweeping"},
     {"causality", "golden", "plot", "explain", "study", "cli", "pytest_plugin", "__main__", "__init__"}
+    | {f"plots.{name}" for name in "frame price regimes inventory equity features cycles depth parting".split()}
     | {"cautions", "cards.spark", "cards.facts", "cards.run", "cards.fixture", "cards.plan"}
     | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides", "bisection"},
 ]
@@ -122,7 +123,8 @@ HEAVY = {
     "pydantic": {"config", "data.instrument"},
     "polars": {"run", "data.fixture", "data.tabular", "sweeping"},
     "pandas": {"run"},
-    "matplotlib": {"plot", "run"},
+    "matplotlib": {"plot", "divergence"}
+    | {f"plots.{name}" for name in "frame price regimes inventory equity features cycles depth parting".split()},
 }
 
 

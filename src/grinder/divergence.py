@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from grinder.records import STAGES, WINDOW
 from grinder.run import Run
 from grinder.session import replay
 from grinder.wording import Words, clock, unit_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Diff", "compare", "diff"]
 
@@ -88,6 +91,12 @@ class Diff:
         from grinder.difference_page import write_page
 
         return write_page(self, path)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Both runs around the first event at which they differ; see `grinder.plots.parting.parting`."""
+        from grinder.plot import parting
+
+        return parting(self, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: integers, strings and truth values, None for what there is not."""

@@ -35,9 +35,11 @@ __all__ = [
     "accounts",
     "completed_cycles",
     "equity_after",
+    "equity_path",
     "fill_mids",
     "largest_drawdown",
     "measure",
+    "regime_path",
     "total_of",
 ]
 
@@ -269,6 +271,26 @@ def largest_drawdown(ledger: np.ndarray) -> int:
     """Largest drawdown of the portfolio at a mark, inside one budget window, atoms."""
     drawdowns = ledger["drawdown"][ledger["symbol"] == NONE]
     return int(drawdowns.max()) if len(drawdowns) else 0
+
+
+# Over time
+
+
+def regime_path(run: Run, s: int) -> tuple[list[int], list[int]]:
+    """When each regime of a symbol began, ns, and which it was; the first begins with the run."""
+    rows = run.regimes.records
+    rows = rows[rows["symbol"] == s]
+    began = int(rows["from"][0]) if len(rows) else int(run.world.symbols[s]["regime"])
+    return [run.first_ts, *rows["ts"].tolist()], [began, *rows["to"].tolist()]
+
+
+def equity_path(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Times and equity of the account in atoms: the start, every mark, the end."""
+    marks = run.ledger.records[run.ledger["symbol"] == NONE]
+    initial = exact_units(run.config.equity, run.instruments[0].atom)
+    end = equity_after(run.world, total_of(accounts(run.world, run.instruments)).value)
+    ts = np.concatenate([[run.first_ts], marks["ts"], [run.last_ts]]).astype(np.int64)
+    return ts, np.concatenate([[initial], marks["equity"], [end]]).astype(np.int64)
 
 
 # Cycles

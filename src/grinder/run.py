@@ -38,11 +38,11 @@ from grinder.records import LADDER_SLOTS, NEVER, STAGES, WORLD_DTYPES, Events, W
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
-    from matplotlib.axes import Axes
 
     from grinder.cautions import Caution
     from grinder.data.fixture import Fixture
     from grinder.explain import Explanation, Moment
+    from grinder.plot import Plots
     from grinder.policies.own import Policy
 
 __all__ = ["Run", "Table", "load"]
@@ -268,11 +268,14 @@ class Run:
 
         return explain_run(self, time, symbol, fixture)
 
-    def plot(self, symbol: str | None = None, ax: Axes | None = None) -> Axes:
-        """Price, ladder and fills of one symbol (default: the first) over time; see `grinder.plot.price`."""
-        from grinder.plot import price
+    @property
+    def plot(self) -> Plots:
+        """Pictures: `run.plot()` is price, ladder and fills of one symbol (default: the first) over time; `run.plot.equity()`,
+        `regimes`, `inventory`, `features`, `cycles` and `depth` are others. Each takes `ax=`.
+        """
+        from grinder.plot import Plots
 
-        return price(self, symbol, ax)
+        return Plots(self)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write everything to one file that `gr.load` reads; whole or not at all."""

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from grinder.cautions import Caution, cautions
-from grinder.metrics import Metrics, accounts, equity_after, total_of
-from grinder.records import NONE, Regime
+from grinder.metrics import Metrics, accounts, equity_path, regime_path, total_of
+from grinder.records import Regime
 from grinder.units import NS_PER_DAY, exact_units
 
 if TYPE_CHECKING:
     from grinder.golden import Standing
     from grinder.run import Run
 
-__all__ = ["Facts", "Figure", "equity_path", "facts_of", "percent", "regime_path", "span_of", "stretch"]
+__all__ = ["Facts", "Figure", "facts_of", "percent", "span_of", "stretch"]
 
 PLACES: Final = 4
 """Decimals of money that are shown, those after them cut off."""
@@ -158,23 +158,6 @@ def _by_symbol(run: Run, metrics: Metrics) -> tuple[tuple[str, ...], ...]:
             )
         )
     return tuple(out)
-
-
-def regime_path(run: Run, s: int) -> tuple[list[int], list[int]]:
-    """When each regime of a symbol began, ns, and which it was; the first begins with the run."""
-    rows = run.regimes.records
-    rows = rows[rows["symbol"] == s]
-    began = int(rows["from"][0]) if len(rows) else int(run.world.symbols[s]["regime"])
-    return [run.first_ts, *rows["ts"].tolist()], [began, *rows["to"].tolist()]
-
-
-def equity_path(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Times and equity of the account in atoms: the start, every mark, the end."""
-    marks = run.ledger.records[run.ledger["symbol"] == NONE]
-    initial = exact_units(run.config.equity, run.instruments[0].atom)
-    end = equity_after(run.world, total_of(accounts(run.world, run.instruments)).value)
-    ts = np.concatenate([[run.first_ts], marks["ts"], [run.last_ts]]).astype(np.int64)
-    return ts, np.concatenate([[initial], marks["equity"], [end]]).astype(np.int64)
 
 
 def _settings(run: Run) -> tuple[tuple[str, str], ...]:
