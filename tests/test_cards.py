@@ -14,6 +14,9 @@ from grinder.cards import spark
 from grinder.cards.facts import facts_of
 from grinder.cards.page import escaped, grouped, signed, write_page
 from grinder.cards.plan import prices
+from grinder.cards.text import as_text
+from grinder.cli import main
+from grinder.golden import write_digest
 from tests.tapes import MIDNIGHT, case
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=y>&amp;\x00\ud800"
@@ -116,13 +119,14 @@ def test_standing_to_the_golden(run, tmp_path):
     assert "no golden" in says(loaded)
     folder = tmp_path / data.name
     folder.mkdir()
-    golden = (data.path / "digest.json").read_text()
-    (folder / "digest.json").write_text(golden.replace(run.digest.value, "0" * 64).replace(run.digest.roots["fills"], "1" * 64))
+    few = gr.policy(lambda view, params: gr.static(view, params)._replace(levels_up=3), gates=False)
+    golden = gr.replay(run.name, None, few)
+    write_digest(folder / "digest.json", golden, "for a test")
     changed = gr.replay(data._replace(path=folder))
     text = says(changed)
     assert "NOT equal to its golden" in text
-    assert "Golden is " + "0" * 64 in text
-    assert "stage fills" in text
+    assert f"Golden is {golden.digest.value}." in text
+    assert "stage plans" in text
     (folder / "digest.json").write_text("{")
     assert "no readable golden" in says(changed)
 
@@ -214,7 +218,8 @@ def test_card_of_a_difference(run):
     found = gr.diff(run, gr.replay(run.name, gr.Config(step="3bp")))
     text = words(parsed(found._repr_html_()))
     assert "a and b are NOT equal" in text
-    assert "first difference : event 1, " in text
+    assert f"first difference : event {found.first.event}, " in text
+    assert f"{found.first.a_text} ({found.first.a:,} {found.first.unit})" in text
 
 
 def test_numbers():
@@ -260,6 +265,27 @@ def test_bars():
     assert 'class="used"' not in spark.bar(0, 2, 6, "x")
     assert 'class="loss" d="M250 1H500V11H250z"' in spark.diverging(-1, 2, 12, "x")
     assert 'class="gain" d="M500 1H1000V11H500z"' in spark.diverging(2, 2, 12, "x")
+
+
+def test_card_in_a_terminal(run, many, capsys, tmp_path):
+    text = as_text(many)
+    for line in (
+        "multisymbol_topk_l1: equal to its golden",
+        "  max drawdown   81.8929 USDT  of 200.0000 budget, 40.9 %",
+        "  [############..................] 40.9 % of the drawdown budget",
+        "  unrealised         -115.2948  inventory              +136.0388",
+        "  net                  +0.2207  net                      +0.2207",
+        "  RANGE            68.1 %  4 d 18:24:11",
+        "  LINKUSDT       -112.5747     49      23  100.0 %     81.73",
+    ):
+        assert line in text.splitlines(), line
+    assert text.isascii()
+    assert main(["replay", run.name, "--card", "--html", str(tmp_path / "card.html")]) == 0
+    assert capsys.readouterr().out == as_text(run) + "\n"
+    assert "  - 7 of 36 fills depend on the fill model" in as_text(run)
+    assert max(map(len, as_text(run).splitlines())) <= 120
+    assert run.digest.value in (tmp_path / "card.html").read_text("utf-8")
+    assert run.to_html(tmp_path / "b.html").read_bytes() == (tmp_path / "card.html").read_bytes()
 
 
 def test_page(tmp_path, run):

@@ -116,7 +116,7 @@ LAYERS = [
     {"sweeping"},
     {"causality", "golden", "plot", "explain", "study", "cli", "pytest_plugin", "__main__", "__init__"}
     | {f"plots.{name}" for name in "frame price regimes inventory equity features cycles depth parting".split()}
-    | {"cautions", "cards.spark", "cards.facts", "cards.run", "cards.fixture", "cards.plan"}
+    | {"cautions", "cards.spark", "cards.facts", "cards.text", "cards.run", "cards.fixture", "cards.plan"}
     | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides", "bisection"},
 ]
 HEAVY = {

@@ -93,6 +93,8 @@ def _add_replay(commands: Any) -> None:
     replay.add_argument("--json", action="store_true", help="print one JSON object")
     replay.add_argument("--metrics", action="store_true", help="print the metrics too, by symbol and of the portfolio")
     replay.add_argument("--plot", metavar="PNG", help="write the plot of price, ladder and fills")
+    replay.add_argument("--card", action="store_true", help="print the whole card: PnL by source, regimes, symbols, cautions")
+    replay.add_argument("--html", metavar="FILE", help="write the card as a page that needs nothing else")
     replay.add_argument("--save", metavar="FILE", help="write the whole run, to be read by gr.load")
     replay.set_defaults(run=_replay)
 
@@ -421,6 +423,7 @@ def _add_new(commands: Any) -> None:
 
 
 def _replay(args: argparse.Namespace) -> int:
+    from grinder.cards.text import as_text
     from grinder.config import Config
     from grinder.data.fixture import fixture
     from grinder.session import replay
@@ -434,11 +437,14 @@ def _replay(args: argparse.Namespace) -> int:
         from grinder.plot import save_png
 
         save_png(run, args.plot)
+    if args.html:
+        run.to_html(args.html)
     metrics = run.metrics() if args.metrics else None
     if args.json:
         _print(run.to_dict() | ({"metrics": metrics.to_dict()} if metrics else {}), args.json)
     else:
-        _print(f"{run}\n{metrics}" if metrics else run, args.json)
+        text = as_text(run) if args.card else str(run)
+        _print(f"{text}\n{metrics}" if metrics else text, args.json)
     return 0
 
 

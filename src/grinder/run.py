@@ -231,6 +231,12 @@ class Run:
 
         return as_html(self)
 
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the card as a page that needs nothing else, whole or not at all; the same run gives the same bytes."""
+        from grinder.cards.page import write_page
+
+        return write_page(path, f"{self.name} {self.digest.value[:12]}", self._repr_html_())
+
     def cautions(self) -> tuple[Caution, ...]:
         """What a careful colleague would say about it: why nothing filled, warm-up, a short sample, the fill model, and so on."""
         from grinder.cautions import cautions

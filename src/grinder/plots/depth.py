@@ -57,7 +57,8 @@ def _draw(run: Run, s: int, k: int, then: int, ax: Axes) -> None:
         there = prices > 0
         total = np.cumsum(sizes[there])
         deepest = max(deepest, int(total.max(initial=0)))
-        x, y = as_price(prices[there], instrument), as_price(total, instrument, size=instrument.lot_size)
+        x = as_price(np.append(prices[there][:1], prices[there]), instrument)
+        y = as_price(np.append(0, total), instrument, size=instrument.lot_size)
         dashes = "solid" if side == BUY else (0, (5, 1.5))
         ax.step(x, y, where="post", color=FILL_COLOR[side], linewidth=1.3, linestyle=dashes, label=name)
         ax.fill_between(x, y, step="post", color=FILL_COLOR[side], alpha=0.18, linewidth=0)
@@ -68,16 +69,18 @@ def _draw(run: Run, s: int, k: int, then: int, ax: Axes) -> None:
     inside = (prices >= left) & (prices <= right)
     for side, marker, name in ((BUY, "^", "own buy orders"), (SELL, "v", "own sell orders")):
         mine = inside & (life.side[resting] == side)
+        if not mine.any():
+            continue
         ax.plot(prices[mine], np.zeros(int(mine.sum())), marker=marker, markersize=7, linestyle="none", color=FILL_COLOR[side],
                 markeredgecolor="white", clip_on=False, zorder=5, label=name)  # fmt: skip
     outside = int((~inside).sum())
     if outside:
         note(ax, f"{outside:,} own orders rest outside this book", "top")
     ax.set_xlim(left, right)
-    ax.set_ylim(0, 1.12 * max(1e-12, float(as_price(np.array([deepest]), instrument, size=instrument.lot_size)[0])))
+    ax.set_ylim(0, 1.18 * max(1e-12, float(as_price(np.array([deepest]), instrument, size=instrument.lot_size)[0])))
     ax.set_xlabel(f"price, {instrument.quote}", fontsize=7.5, color=INK)
     ax.set_ylabel("displayed up to there", fontsize=7.5, color=INK)
-    ax.legend(loc="upper center", ncols=4, fontsize=6.5, framealpha=0.85, edgecolor="none", labelcolor=INK)
+    ax.legend(loc="upper left", ncols=4, fontsize=6.5, framealpha=0.85, edgecolor="none", labelcolor=INK)
     stamp = np.datetime_as_string(np.datetime64(int(run.market.ts[run.market.book_rows[k]]), "ns"), unit="ms").replace("T", " ")
     best = f"{instrument.price(int(book[0][0]))} / {instrument.price(int(book[2][0]))} {instrument.quote}"
     title(ax, f"{run.name}   {instrument.symbol}   book", f"{stamp} UTC   best {best}")

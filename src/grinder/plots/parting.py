@@ -13,6 +13,7 @@ from grinder.records import BUY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from grinder.divergence import Diff
     from grinder.run import Run
@@ -21,7 +22,7 @@ __all__ = ["parting"]
 
 A_LOOK: Final = {"color": "#0072b2", "linestyle": "solid"}
 B_LOOK: Final = {"color": "#d55e00", "linestyle": (0, (3, 1.5))}
-AROUND: Final = 30
+AROUND: Final = 100
 """The time shown before and after: so many parts of the run's whole."""
 LEAST: Final = 60 * 1_000_000_000
 
@@ -49,8 +50,9 @@ def parting(found: Diff, ax: Axes | None = None) -> Axes:
     pad = max(LEAST, (a.last_ts - a.first_ts) // AROUND)
     window = (max(a.first_ts, found.first.ts - pad), max(min(max(a.last_ts, b.last_ts), found.first.ts + pad), a.first_ts + 1))
     below: Axes | None = None
+    figure: Figure | None = None
     if ax is None:
-        _, (ax, below) = figure_of([3, 1.2])
+        figure, (ax, below) = figure_of([3, 1.2])
     _draw_price(found, a, b, s, window, ax)
     if below is not None:
         _draw_positions(found, a, b, s, window, below)
@@ -58,6 +60,13 @@ def parting(found: Diff, ax: Axes | None = None) -> Axes:
         at = float(as_days(np.array([found.first.ts]))[0])
         one.axvline(at, color=INK, linewidth=0.9, linestyle=(0, (1, 1.5)), label="first difference")
     draw_time(a, below or ax, window)
+    handles, labels = ax.get_legend_handles_labels()
+    shown = [(handle, label) for handle, label in zip(handles, labels, strict=True) if label != "mid2"]
+    look: dict[str, Any] = {"fontsize": 7, "labelcolor": INK, "frameon": False, "ncols": 6, "handlelength": 2.6}
+    if figure is None:
+        ax.legend(*zip(*shown, strict=True), **look | {"loc": "best", "frameon": True, "ncols": 2, "framealpha": 0.85})
+    else:
+        figure.legend(*zip(*shown, strict=True), loc="outside lower center", **look)
     return ax
 
 
@@ -106,7 +115,6 @@ def _draw_price(found: Diff, a: Run, b: Run, s: int, window: tuple[int, int], ax
     room = max(8, (high - low) * 6 // 10)
     ax.set_ylim(*as_price(np.array([low - room, high + room]), instrument, 2).tolist())
     ax.set_ylabel(f"price, {instrument.quote}", fontsize=7.5, color=INK)
-    ax.legend(loc="upper left", ncols=2, fontsize=6.5, framealpha=0.85, edgecolor="none", labelcolor=INK)
     first = found.first
     values = f"{first.a_text} in {found.a.label}, {first.b_text} in {found.b.label}" if first.kind == "value" else "one side alone"
     text = f"{first.stage}{'.' + first.field if first.field else ''}: {values}"

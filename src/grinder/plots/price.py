@@ -140,12 +140,24 @@ def draw_price(run: Run, s: int, ax: Axes, between: tuple[int, int] | None = Non
     """Everything on the price axis but its time; what the legend is to show."""
     instrument = run.instruments[s]
     frame(ax)
-    life = lives(run, instrument.symbol)
-    shown = [*draw_mid(run, s, ax, between), *_draw_fills(run, s, ax), *_draw_ladder(run, s, life, ax)]
+    fills, life = _seen(run, s, between)
+    shown = [*draw_mid(run, s, ax, between), *_draw_fills(run, s, fills, ax), *_draw_ladder(run, s, life, ax)]
     ax.set_ylabel(f"price ({instrument.quote}, tick {instrument.tick_size})", fontsize=7.5, color=INK)
-    _set_price_range(run, s, life, ax, between)
+    _set_price_range(run, s, fills, life, ax, between)
     _title(run, s, ax)
     return [handle for handle, _ in shown], [label for _, label in shown]
+
+
+def _seen(run: Run, s: int, between: tuple[int, int] | None) -> tuple[np.ndarray, Lives]:
+    """Fills and resting orders of a symbol between two times, with the entries of cycles that were closed between them."""
+    fills, life = run.fills.records, lives(run, run.symbols[s])
+    fills = fills[fills["symbol"] == s]
+    if between is None:
+        return fills, life
+    inside = (fills["ts"] >= between[0]) & (fills["ts"] <= between[1])
+    inside |= (fills["ts"] < between[0]) & (fills["role"] == Role.ENTRY) & np.isin(fills["cycle"], fills["cycle"][inside])
+    there = (life.end >= between[0]) & (life.start <= between[1])
+    return fills[inside], Lives(*(column[there] for column in life))
 
 
 def _draw_ladder(run: Run, s: int, life: Lives, ax: Axes) -> list[tuple[Any, str]]:
@@ -175,7 +187,7 @@ def _draw_ladder(run: Run, s: int, life: Lives, ax: Axes) -> list[tuple[Any, str
     return shown
 
 
-def _draw_fills(run: Run, s: int, ax: Axes) -> list[tuple[Any, str]]:
+def _draw_fills(run: Run, s: int, fills: np.ndarray, ax: Axes) -> list[tuple[Any, str]]:
     """Fills as triangles that stand on their price, and a faint line from the entry to the exit of every completed cycle.
 
     A triangle covers where the mid came from, never the low or high that it went on to.
@@ -184,8 +196,6 @@ def _draw_fills(run: Run, s: int, ax: Axes) -> list[tuple[Any, str]]:
     from matplotlib.lines import Line2D
     from matplotlib.path import Path
 
-    fills = run.fills.records
-    fills = fills[fills["symbol"] == s]
     time, height = as_days(fills["ts"]), as_price(fills["price"], run.instruments[s])
     entry = fills["role"] == Role.ENTRY
     size = thin(len(fills), 200, MARKER, 3.0)
@@ -231,14 +241,10 @@ def _draw_fills(run: Run, s: int, ax: Axes) -> list[tuple[Any, str]]:
     return shown
 
 
-def _set_price_range(run: Run, s: int, life: Lives, ax: Axes, between: tuple[int, int] | None) -> None:
+def _set_price_range(run: Run, s: int, fills: np.ndarray, life: Lives, ax: Axes, between: tuple[int, int] | None) -> None:
     """Show the whole mid, every fill, and the orders that are not far off; count those that are."""
-    rows, fills = mid_extremes(run, s, between), run.fills.records
-    fills = fills[fills["symbol"] == s]
-    if between is not None:
-        fills = fills[(fills["ts"] >= between[0]) & (fills["ts"] <= between[1])]
-        there = (life.end >= between[0]) & (life.start <= between[1])
-        life = Lives(*(column[there] for column in life))
+    rows = mid_extremes(run, s, between)
+    fills = fills if between is None else fills[fills["ts"] >= between[0]]
     seen = [rows[:, 1], rows[:, 2], 2 * fills["price"]]
     if not any(map(len, seen)):
         ax.set_yticks([])
