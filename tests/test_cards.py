@@ -55,7 +55,8 @@ def parsed(html: str) -> ElementTree.Element:
 
 def words(tree: ElementTree.Element) -> str:
     """What a reader sees."""
-    parts = [text for one in tree.iter() if one.tag != "style" for text in (one.text, *(child.tail for child in one)) if text]
+    tree.remove(tree.find("style"))
+    parts = [text for text in tree.itertext() if text]
     return re.sub(r"\s+", " ", " ".join(parts)).replace("\N{MINUS SIGN}", "-")
 
 
@@ -271,7 +272,8 @@ def test_card_in_a_terminal(run, many, capsys, tmp_path):
     text = as_text(many)
     for line in (
         "multisymbol_topk_l1: equal to its golden",
-        "  max drawdown   81.8929 USDT  of 200.0000 budget, 40.9 %",
+        "  net PnL       +0.2207 USDT  0.0022 % of equity",
+        "  max drawdown  81.8929 USDT  of 200.0000 budget, 40.9 %",
         "  [############..................] 40.9 % of the drawdown budget",
         "  unrealised         -115.2948  inventory              +136.0388",
         "  net                  +0.2207  net                      +0.2207",

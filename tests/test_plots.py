@@ -197,7 +197,7 @@ def test_equity(spike):
     same(use, [100_000 * int(a) // int(b) / 1000 for a, b in zip(marks["drawdown"], marks["budget"], strict=True)])
     assert [line.get_ydata()[0] for line in below.lines if line.get_label() in ("warning", "budget")] == [80, 100]
     assert below.get_ylim() == (0, 118), "a budget hardly used looks hardly used"
-    big = gr.replay("impact_spike_l2", gr.Config(equity="1000000")).plot.equity()
+    big = gr.replay("impact_spike_l2", gr.Config(dd_budget_pct="50%")).plot.equity()
     assert "floor of the budget" not in labelled(big)
     assert any("below this view" in text.get_text() for text in big.texts)
 

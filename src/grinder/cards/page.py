@@ -45,6 +45,7 @@ padding:.16em 1.4em .16em 0;color:inherit;background:none;white-space:normal;fon
 .grinder.grinder thead th{{border-top:0;font-size:.92em}}
 .grinder.grinder .n{{text-align:right;white-space:nowrap}}
 .grinder.grinder .sum th,.grinder.grinder .sum td{{font-weight:650;border-top:2px solid var(--rule)}}
+@media (max-width:600px){{.grinder.grinder th,.grinder.grinder td{{padding-right:.7em}}}}
 .grinder details{{margin:.35em 0}}
 .grinder summary{{cursor:pointer}}
 """

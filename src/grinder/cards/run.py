@@ -49,6 +49,7 @@ _STYLE: Final = """
 .grinder-run .pair{display:flex;flex-wrap:wrap;gap:0 3em}
 .grinder.grinder-run td.bar{width:9em;padding-right:0;vertical-align:middle}
 .grinder.grinder-run thead+tbody td.bar{width:18em}
+@media (max-width:600px){.grinder.grinder-run thead+tbody td.bar{width:6em}}
 .grinder-run ul{margin:.2em 0 .4em;padding:0;list-style:none}
 .grinder-run .key{display:flex;flex-wrap:wrap;gap:0 1.6em;margin:.35em 0 .6em}
 .grinder-run .key i{display:inline-block;width:.8em;height:.8em;margin-right:.45em;border:1px solid var(--rule)}

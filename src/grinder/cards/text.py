@@ -34,7 +34,10 @@ def _head(run: Run, facts: Facts) -> list[str]:
 
 def _numbers(facts: Facts) -> list[str]:
     figures = (facts.net, *facts.headline)
-    rows = [(one.name, _grouped(one.text) + (f" {facts.quote}" if k < 2 else ""), one.note) for k, one in enumerate(figures)]
+    net, drawdown, *counts = figures
+    rows = [(net.name, f"{_signed(net.text)} {facts.quote}", net.note)]
+    rows.append((drawdown.name, f"{_grouped(drawdown.text)} {facts.quote}", drawdown.note))
+    rows += [(one.name, _grouped(one.text), one.note) for one in counts]
     used = min(BAR, facts.drawdown * BAR // facts.budget) if facts.budget else 0
     lines = columns(rows, right=(1,))
     bar = f"  [{'#' * used}{'.' * (BAR - used)}] {percent(facts.drawdown, facts.budget)} of the drawdown budget"

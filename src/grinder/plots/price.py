@@ -262,7 +262,8 @@ def _set_price_range(run: Run, s: int, fills: np.ndarray, life: Lives, ax: Axes,
     for count, height, va, where in ((over, 0.99, "top", "above"), (under, 0.01, "bottom", "below")):
         if count:
             text = f"{count:,} resting orders {where} this view"
-            ax.text(0.99, height, text, transform=ax.transAxes, ha="right", va=va, fontsize=6.5, color=FAINT, zorder=5)
+            room = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
+            ax.text(0.99, height, text, transform=ax.transAxes, ha="right", va=va, fontsize=6.5, color=FAINT, zorder=5, bbox=room)
 
 
 def _title(run: Run, s: int, ax: Axes) -> None:

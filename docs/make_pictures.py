@@ -1,0 +1,140 @@
+"""Make the pictures of docs/NOTEBOOK.md and of the README anew, of the fixtures in this checkout: `python docs/make_pictures.py`.
+
+Those of cards are photographs by Chromium; where there is none they are left as they are, and the script says so. The same
+versions of grinder, matplotlib and Chromium give the same pictures.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from PIL import Image, ImageChops
+
+import grinder as gr
+from grinder.cards.page import write_page
+from grinder.plot import save_png
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE / "pictures"
+MAX_BYTES = 150_000
+COLORS = 256
+DPI = 120
+HEIGHT = 2600
+"""Of the window that a card is photographed in: more than any of them has."""
+CARDS = {
+    "card_light": ("run", 900, ""),
+    "card_dark": ("run", 900, "dark"),
+    "card_narrow": ("run", 480, ""),
+    "card_fixture": ("fixture", 900, ""),
+    "card_plan": ("plan", 900, "dark"),
+    "card_difference": ("difference", 900, ""),
+}
+"""Picture -> card, width in pixels, colour scheme."""
+
+
+def plots() -> dict[str, Callable[[], Axes]]:
+    """Picture -> what draws it."""
+    spike, day = gr.replay("impact_spike_l2"), gr.replay("range_day_l1")
+    many, real = gr.replay("multisymbol_topk_l1"), gr.replay("binance_btcusdt_6m")
+    finer = gr.replay("binance_btcusdt_6m", gr.Config(step="3bp"))
+    return {
+        "price": lambda: day.plot(),
+        "price_closer": lambda: day.plot.price(between=("2024-01-03 13:00", "2024-01-03 13:40")),
+        "regimes": lambda: many.plot.regimes("AVAXUSDT"),
+        "inventory": lambda: spike.plot.inventory(),
+        "equity": lambda: many.plot.equity(),
+        "features": lambda: spike.plot.features(),
+        "cycles": lambda: real.plot.cycles(),
+        "depth": lambda: spike.plot.depth("2024-01-07 12:00"),
+        "difference": lambda: gr.diff(real, finer, labels=("2 bp", "3 bp")).plot(),
+    }
+
+
+def cards() -> dict[str, str]:
+    """Card -> its HTML."""
+    day, seen = gr.replay("range_day_l1"), []
+
+    @gr.policy
+    def watched(view, params):  # noqa: ANN001, ANN202
+        plan = gr.smart(view, params)
+        if plan:
+            seen.append(plan)
+        return plan
+
+    gr.replay("range_day_l1", None, watched, until=20_000)
+    return {
+        "run": gr.replay("multisymbol_topk_l1")._repr_html_(),
+        "fixture": gr.fixture("multisymbol_topk_l1")._repr_html_(),
+        "plan": seen[-1]._replace(levels_down=8, levels_up=8)._repr_html_(),
+        "difference": gr.diff(day, gr.replay("range_day_l1", gr.Config(alpha="0.9")))._repr_html_(),
+    }
+
+
+def keep(name: str, image: Image.Image) -> None:
+    """Write a picture with few colours."""
+    few = image.convert("RGB").quantize(COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    body = io.BytesIO()
+    few.save(body, "PNG", optimize=True)
+    if len(body.getvalue()) > MAX_BYTES:
+        raise SystemExit(f"{name}.png has {len(body.getvalue()):,} bytes, more than {MAX_BYTES:,}")
+    (FOLDER / f"{name}.png").write_bytes(body.getvalue())
+    print(f"{name}.png  {image.width} x {image.height}, {len(body.getvalue()):,} bytes")
+
+
+def draw(name: str, plot: Callable[[], Axes]) -> None:
+    """Draw one plot."""
+    body = io.BytesIO()
+    with plt.style.context("default"):
+        figure = plot().figure
+        figure.savefig(body, format="png", dpi=DPI, metadata={"Software": None})
+    plt.close("all")
+    keep(name, Image.open(body))
+
+
+def photograph(chromium: str, name: str, html: str, width: int, scheme: str) -> None:
+    """Photograph one card."""
+    with tempfile.TemporaryDirectory() as scratch:
+        page, shot = write_page(Path(scratch) / "card.html", name, html), Path(scratch) / "shot.png"
+        flags = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            f"--screenshot={shot}",
+            f"--window-size={width},{HEIGHT}",
+        ]
+        flags += ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+        subprocess.run([chromium, *flags, page.as_uri()], check=True, capture_output=True, timeout=300)
+        image = Image.open(shot).convert("RGB")
+    ground = Image.new("RGB", image.size, image.getpixel((0, 0)))
+    left, top, right, bottom = ImageChops.difference(image, ground).getbbox()
+    keep(name, image.crop((0, max(0, top - left), min(image.width, right + left), min(image.height, bottom + left))))
+
+
+def main() -> None:
+    """Make them all."""
+    mpl.use("Agg")
+    FOLDER.mkdir(exist_ok=True)
+    save_png(gr.replay("binance_btcusdt_6m"), HERE / "first_replay.png")
+    for name, plot in plots().items():
+        draw(name, plot)
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        print("there is no chromium here: pictures of cards are left as they are", file=sys.stderr)
+        return
+    made = cards()
+    for name, (card, width, scheme) in CARDS.items():
+        photograph(chromium, name, made[card], width, scheme)
+
+
+if __name__ == "__main__":
+    main()
