@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -21,6 +22,7 @@ from PIL import Image, ImageChops
 
 import grinder as gr
 from grinder.cards.page import write_page
+from grinder.divergence import Diff
 from grinder.plot import save_png
 
 HERE = Path(__file__).resolve().parent
@@ -36,7 +38,7 @@ CARDS = {
     "card_narrow": ("run", 480, ""),
     "card_fixture": ("fixture", 900, ""),
     "card_plan": ("plan", 900, "dark"),
-    "card_difference": ("difference", 900, ""),
+    "card_difference": ("first_difference", 900, ""),
 }
 """Picture -> card, width in pixels, colour scheme."""
 
@@ -75,8 +77,13 @@ def cards() -> dict[str, str]:
         "run": gr.replay("multisymbol_topk_l1")._repr_html_(),
         "fixture": gr.fixture("multisymbol_topk_l1")._repr_html_(),
         "plan": seen[-1]._replace(levels_down=8, levels_up=8)._repr_html_(),
-        "difference": gr.diff(day, gr.replay("range_day_l1", gr.Config(alpha="0.9")))._repr_html_(),
+        "first_difference": beginning(gr.diff(day, gr.replay("range_day_l1", gr.Config(alpha="0.9"))))._repr_html_(),
     }
+
+
+def beginning(found: Diff) -> Diff:
+    """A difference with its first sections alone, whose card fits on a screen."""
+    return replace(found, sections=found.sections[:3])
 
 
 def keep(name: str, image: Image.Image) -> None:

@@ -48,7 +48,7 @@ def parsed(html: str) -> ElementTree.Element:
         assert not [name for name in one.attrib if name.startswith("on") or name in ("href", "src", "style")]
     (style,) = tree.iter("style")
     assert not re.search(r"url\(|@import|expression|</", style.text)
-    assert "prefers-color-scheme:dark" in style.text
+    assert "prefers-color-scheme: dark" in style.text
     assert len(html.encode("utf-8")) < 40_000
     return tree
 
@@ -276,9 +276,9 @@ def test_card_in_a_terminal(run, many, capsys, tmp_path):
         "  max drawdown  81.8929 USDT  of 200.0000 budget, 40.9 %",
         "  [############..................] 40.9 % of the drawdown budget",
         "  unrealised         -115.2948  inventory              +136.0388",
-        "  net                  +0.2207  net                      +0.2207",
+        "  net PnL              +0.2207  net PnL                  +0.2207",
         "  RANGE            68.1 %  4 d 18:24:11",
-        "  LINKUSDT       -112.5747     49      23  100.0 %     81.73",
+        "  LINKUSDT      -112.5747     49      23  100.0 %     81.73",
     ):
         assert line in text.splitlines(), line
     assert text.isascii()

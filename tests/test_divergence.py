@@ -599,8 +599,8 @@ def test_html(tmp_path):
     assert "b&amp;b" in fragment
     assert "<main>" not in fragment
     assert "prefers-color-scheme: dark" in fragment
-    assert '<tr class="unlike"><td>step</td><td>8 bp</td><td>12.2493 bp</td></tr>' in fragment
-    assert fragment.count('<tr class="unlike"><td>order ') == 34, "a page leaves nothing out"
+    assert '<tr class="unlike"><th scope="row">step</th><td>8 bp</td><td>12.2493 bp</td></tr>' in fragment
+    assert fragment.count('<tr class="unlike"><th scope="row">order ') == 34, "a page leaves nothing out"
     opened, closed = ([*re.findall(pattern, fragment)] for pattern in (r"<(\w+)[ >]", r"</(\w+)>"))
     for tag in ("table", "tr", "td", "th", "caption", "div", "p", "b", "code", "style"):
         assert opened.count(tag) == closed.count(tag)

@@ -21,7 +21,7 @@ def test_from_install_to_a_plot_in_five_lines(monkeypatch):
     mpl.use("Agg")
     monkeypatch.chdir(ROOT)
     shell, python = (re.search(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1] for language in ("sh", "python"))
-    lines = [*shell.splitlines(), *python.splitlines()]
+    lines = [line for line in (*shell.splitlines(), *python.splitlines()) if line]
     assert lines[0].startswith("pip install")
     assert len(lines) <= 5
     exec(compile(python, "NOTEBOOK.md", "exec"), {})

@@ -206,7 +206,7 @@ def test_features(spike):
     rows = spike.features.records
     ax = spike.plot.features()
     panels = ax.figure.axes
-    assert [one.get_ylabel().partition("\n")[0] for one in panels] == [
+    assert [one.texts[0].get_text() for one in panels] == [
         "natr", "trend_strength", "efficiency_ratio", "spread_bps", "impact", "depth_imbalance",
     ]  # fmt: skip
     from grinder.records import Feature
@@ -238,7 +238,7 @@ def test_cycles(real):
         same([segment[0][0] for segment in drawn[f"_{name}"].get_segments()], mine["entry_ts"] / DAY)
     same(drawn["open long"].get_xdata(), [real.last_ts / DAY] * 12)
     assert drawn["open long"].get_markerfacecolor() == "white"
-    assert "12 completed, 12 with a profit" in ax.texts[0].get_text()
+    assert "12 completed, 12 with a profit" in " ".join(text.get_text() for text in ax.texts)
 
 
 def test_open_and_completed_cycles_sum_to_the_net():
@@ -308,6 +308,7 @@ def test_parting(real):
     assert drawn["fills of three"].get_markerfacecolor() == "none", "told apart without colour"
     own = plt.subplots()[1]
     assert parting(found, own) is own
+    gr.diff(real, other, labels=("$a_{", "$b^")).plot().figure.canvas.draw()
     with pytest.raises(gr.errors.ConfigError, match="nothing to draw"):
         gr.diff(real, real).plot()
     with pytest.raises(gr.errors.ConfigError, match="nothing to draw"):

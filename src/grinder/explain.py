@@ -6,7 +6,6 @@ the state at any event is got exactly: by replaying the events up to it. Derivat
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -144,12 +143,13 @@ class Explanation:
         return "\n".join(out)
 
     def _repr_html_(self) -> str:
-        out = [f"<p><b>{html.escape(self._title())}</b></p>"]
+        from grinder.cards.page import Row, element, escaped, fragment, table
+
+        out = [element("p", element("b", escaped(self._title())))]
         for section, lines in self.sections:
-            cells = (map(html.escape, (line.name, line.text, line.why)) for line in lines)
-            rows = "".join("<tr>" + "".join(f'<td style="text-align:left">{cell}</td>' for cell in row) + "</tr>" for row in cells)
-            out.append(f"<table><caption><b>{html.escape(section)}</b></caption>{rows}</table>")
-        return "".join(out)
+            rows = [Row(map(escaped, (line.name, line.text, line.why))) for line in lines]
+            out.append(table(section.replace("_", " "), rows))
+        return fragment(out)
 
     def to_dict(self) -> dict[str, Any]:
         """Integers and strings only; each line by section and name."""

@@ -26,7 +26,7 @@ _STYLE: Final = f"""
 .grinder{{{_LIGHT};--rule:rgba(128,128,128,.35);--wash:rgba(128,128,128,.13);color:inherit;background:none;max-width:62em;
 font:13px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
 font-variant-numeric:tabular-nums lining-nums;overflow-wrap:anywhere;overflow-x:auto;padding:.3em 0}}
-@media (prefers-color-scheme:dark){{.grinder{{{_DARK}}}}}
+@media (prefers-color-scheme: dark){{.grinder{{{_DARK}}}}}
 {_THEMED.format("false", "dark")}{{{_DARK}}}
 {_THEMED.format("true", "light")}{{{_LIGHT}}}
 .grinder *{{box-sizing:border-box}}
@@ -130,7 +130,7 @@ def write_page(path: str | os.PathLike[str], title: str, body: str) -> Path:
     whole = (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escaped(title)}</title>\n'
         "<style>:root{color-scheme:light dark}body{margin:1em;color:#1b1b1b;background:#fff}"
-        "@media (prefers-color-scheme:dark){body{color:#e6e6e6;background:#161616}}</style>\n"
+        "@media (prefers-color-scheme: dark){body{color:#e6e6e6;background:#161616}}</style>\n"
         f"</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
     handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")

@@ -6,7 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grinder.plots.frame import FAINT, FILL_COLOR, INK, as_days, draw_time, figure_of, frame, money_of, rank, scaled, thin, title
+from grinder.plots.frame import (
+    FAINT,
+    FILL_COLOR,
+    INK,
+    as_days,
+    draw_time,
+    figure_of,
+    frame,
+    money_of,
+    rank,
+    scaled,
+    thin,
+    title,
+    width_of,
+)
 from grinder.records import BUY, SELL, Role
 
 if TYPE_CHECKING:
@@ -47,7 +61,7 @@ def cycles(run: Run, symbol: str | None = None, ax: Axes | None = None) -> Axes:
     text = f"{len(done):,} completed, {wins:,} with a profit, {run.money(int(done['net'].sum()))}"
     text += f"   {len(net):,} open, {run.money(int(net.sum()))}"
     title(ax, f"{run.name}   {run.symbols[s]}   cycles after fees", text)
-    if len(done) or len(net):
+    if (len(done) or len(net)) and width_of(ax) >= 2:
         ax.legend(loc="best", fontsize=6.5, framealpha=0.85, edgecolor="none", labelcolor=INK)
     return ax
 

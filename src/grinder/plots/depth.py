@@ -8,8 +8,8 @@ import numpy as np
 
 from grinder.data.commands import parsed_time
 from grinder.errors import ConfigError
-from grinder.plots.frame import FILL_COLOR, INK, as_price, figure_of, frame, note, rank, title
-from grinder.plots.price import lives
+from grinder.plots.frame import FILL_COLOR, INK, as_price, figure_of, frame, note, rank, title, width_of
+from grinder.plots.price import LEGEND_FROM, lives
 from grinder.records import BUY, SELL
 
 if TYPE_CHECKING:
@@ -74,13 +74,15 @@ def _draw(run: Run, s: int, k: int, then: int, ax: Axes) -> None:
         ax.plot(prices[mine], np.zeros(int(mine.sum())), marker=marker, markersize=7, linestyle="none", color=FILL_COLOR[side],
                 markeredgecolor="white", clip_on=False, zorder=5, label=name)  # fmt: skip
     outside = int((~inside).sum())
-    if outside:
+    if outside and width_of(ax) >= LEGEND_FROM:
         note(ax, f"{outside:,} own orders rest outside this book", "top")
     ax.set_xlim(left, right)
     ax.set_ylim(0, 1.18 * max(1e-12, float(as_price(np.array([deepest]), instrument, size=instrument.lot_size)[0])))
     ax.set_xlabel(f"price, {instrument.quote}", fontsize=7.5, color=INK)
     ax.set_ylabel("displayed up to there", fontsize=7.5, color=INK)
-    ax.legend(loc="upper left", ncols=4, fontsize=6.5, framealpha=0.85, edgecolor="none", labelcolor=INK)
+    columns = 4 if width_of(ax) >= LEGEND_FROM else 1
+    ax.legend(loc="upper left", ncols=columns, fontsize=6.5, framealpha=0.85, edgecolor="none", labelcolor=INK)
+    ax.locator_params(axis="x", nbins=int(np.clip(1.3 * width_of(ax), 3, 9)))
     stamp = np.datetime_as_string(np.datetime64(int(run.market.ts[run.market.book_rows[k]]), "ns"), unit="ms").replace("T", " ")
     best = f"{instrument.price(int(book[0][0]))} / {instrument.price(int(book[2][0]))} {instrument.quote}"
     title(ax, f"{run.name}   {instrument.symbol}   book", f"{stamp} UTC   best {best}")

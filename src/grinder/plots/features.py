@@ -81,7 +81,10 @@ def _draw(run: Run, rows: np.ndarray, name: str, instrument: Instrument, ax: Axe
         ax.axhline(level, color=INK, linewidth=0.7, linestyle=(0, (4, 2)), label="limit")
     ax.margins(y=0.12)
     ax.locator_params(axis="y", nbins=4)
-    ax.set_ylabel(f"{name}\n{words}".strip(), fontsize=7, color=INK)
+    ax.set_ylabel(words, fontsize=7, color=INK)
+    ax.annotate(
+        name, (1, 1), (0, 2), xycoords="axes fraction", textcoords="offset points", ha="right", va="bottom", fontsize=7, color=INK
+    )
 
 
 def _stretches(there: np.ndarray) -> list[slice]:

@@ -48,6 +48,7 @@ __all__ = [
     "steps_of",
     "thin",
     "title",
+    "width_of",
     "window_of",
 ]
 
@@ -115,9 +116,30 @@ def figure_of(panels: Sequence[float], size: tuple[float, float] = SIZE) -> tupl
 
 
 def title(ax: Axes, head: str, text: str) -> None:
-    """A heading and, under it, a line of facts."""
-    ax.set_title(head, loc="left", fontsize=9.5, fontweight="bold", color=INK, pad=17)
-    ax.annotate(text, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=7.5, color=INK)
+    """A heading and, under it, a line of facts, of each as many parts, which three spaces divide, as there is room for.
+
+    They take no part in the layout but for their height: long words must not make the axes narrow.
+    """
+    ax.set_title(" ", fontsize=9.5, pad=17)
+    for words, above, size, weight in ((head, 17, 9.5, "bold"), (text, 5, 7.5, "normal")):
+        shown = ax.annotate(
+            _fitting(ax, words, size), (0, 1), (0, above), xycoords="axes fraction", textcoords="offset points", fontsize=size,
+            fontweight=weight, color=INK, annotation_clip=False, parse_math=False,
+        )  # fmt: skip
+        shown.set_in_layout(False)
+
+
+def width_of(ax: Axes) -> float:
+    """Inches from left to right of an axes, before its layout."""
+    return float(ax.get_window_extent().width / ax.figure.dpi)
+
+
+def _fitting(ax: Axes, words: str, size: float) -> str:
+    """The first parts of a text that fit over an axes; at least one."""
+    parts, room = words.split("   "), width_of(ax) * 72 / (0.6 * size)
+    while len(parts) > 1 and len("   ".join(parts)) > room:
+        parts.pop()
+    return "   ".join(parts)
 
 
 def note(ax: Axes, text: str, where: str = "bottom") -> None:
@@ -154,7 +176,7 @@ def draw_time(run: Run, ax: Axes, between: tuple[int, int] | None = None) -> Non
     """The time axis, from the run's first event with a price to its last, or between two times."""
     begin, end = span(run) if between is None else between
     found = dates()
-    locator = found.AutoDateLocator(tz="UTC", minticks=4, maxticks=9)
+    locator = found.AutoDateLocator(tz="UTC", minticks=2, maxticks=int(np.clip(1.6 * width_of(ax), 5, 9)))
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(found.ConciseDateFormatter(locator, tz="UTC", show_offset=False))
     pad = max((end - begin) // 100, 0 if end > begin else NS)

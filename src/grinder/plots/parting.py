@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from grinder.errors import ConfigError
-from grinder.plots.frame import INK, as_days, as_price, draw_mid, draw_time, figure_of, frame, mid_extremes, title
-from grinder.plots.price import lives
+from grinder.plots.frame import INK, as_days, as_price, draw_mid, draw_time, figure_of, frame, mid_extremes, title, width_of
+from grinder.plots.price import LEGEND_FROM, lives
 from grinder.records import BUY
 
 if TYPE_CHECKING:
@@ -63,10 +63,14 @@ def parting(found: Diff, ax: Axes | None = None) -> Axes:
     handles, labels = ax.get_legend_handles_labels()
     shown = [(handle, label) for handle, label in zip(handles, labels, strict=True) if label != "mid2"]
     look: dict[str, Any] = {"fontsize": 7, "labelcolor": INK, "frameon": False, "ncols": 6, "handlelength": 2.6}
+    if figure is None and width_of(ax) < LEGEND_FROM:
+        return ax  # it would cover what it is about
     if figure is None:
-        ax.legend(*zip(*shown, strict=True), **look | {"loc": "best", "frameon": True, "ncols": 2, "framealpha": 0.85})
+        made = ax.legend(*zip(*shown, strict=True), **look | {"loc": "best", "frameon": True, "ncols": 2, "framealpha": 0.85})
     else:
-        figure.legend(*zip(*shown, strict=True), loc="outside lower center", **look)
+        made = figure.legend(*zip(*shown, strict=True), loc="outside lower center", **look)
+    for text in made.get_texts():
+        text.set_parse_math(False)  # labels are the user's: a dollar is a dollar
     return ax
 
 

@@ -25,6 +25,8 @@ from grinder.plots.frame import (
     mid_extremes,
     rank,
     thin,
+    title,
+    width_of,
     window_of,
 )
 from grinder.plots.inventory import draw_inventory
@@ -40,6 +42,8 @@ __all__ = ["Lives", "draw_price", "lives", "panels", "price"]
 
 MARKER: Final = 13.0
 """Twice the height in points of a fill's triangle where there are few."""
+LEGEND_FROM: Final = 3.0
+"""Inches of a given axes from which a legend is drawn in it."""
 NEAREST: Final = 5
 """Order prices shown on either side of the mid however far they are."""
 REACH: Final = 0.75
@@ -90,6 +94,8 @@ def price(run: Run, symbol: str | None = None, ax: Axes | None = None, between: 
         return panels(run, s, plt.figure(figsize=SIZE, layout="constrained"), shown)
     handles = draw_price(run, s, ax, shown)
     draw_time(run, ax, shown)
+    if width_of(ax) < LEGEND_FROM:
+        return ax  # it would cover what it is about
     ax.legend(*handles, loc=_emptiest_corner(run, s, ax, shown), fontsize=6.5, framealpha=0.85, edgecolor="none", **legend_style())
     return ax
 
@@ -270,10 +276,9 @@ def _title(run: Run, s: int, ax: Axes) -> None:
     instrument, row = run.instruments[s], run.world.symbols[s]
     net = int(row["cash"]) + int(row["mid2"]) * (instrument.tick_value // 2) * int(row["position"])
     seen = "" if run.complete else f"   first {run.events:,} of {run.total:,} events"
-    ax.set_title(f"{run.name}   {instrument.symbol}", loc="left", fontsize=9.5, fontweight="bold", color=INK, pad=17)
     money = f"{'+' * (net > 0)}{instrument.money(net, 4)} {instrument.quote}"
     text = f"{row['cycles_done']:,} cycles   {row['fills']:,} fills   net PnL {money}   digest {run.digest.value[:12]}{seen}"
-    ax.annotate(text, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", fontsize=7.5, color=INK)
+    title(ax, f"{run.name}   {instrument.symbol}", text)
 
 
 def _emptiest_corner(run: Run, s: int, ax: Axes, between: tuple[int, int] | None) -> Any:
