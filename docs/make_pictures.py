@@ -33,9 +33,9 @@ DPI = 120
 HEIGHT = 2600
 """Of the window that a card is photographed in: more than any of them has."""
 CARDS = {
-    "card_light": ("run", 900, ""),
+    "card_light": ("real", 900, ""),
     "card_dark": ("run", 900, "dark"),
-    "card_narrow": ("run", 480, ""),
+    "card_narrow": ("real", 480, ""),
     "card_fixture": ("fixture", 900, ""),
     "card_plan": ("plan", 900, "dark"),
     "card_difference": ("first_difference", 900, ""),
@@ -74,6 +74,7 @@ def cards() -> dict[str, str]:
 
     gr.replay("range_day_l1", None, watched, until=20_000)
     return {
+        "real": gr.replay("binance_btcusdt_6m")._repr_html_(),
         "run": gr.replay("multisymbol_topk_l1")._repr_html_(),
         "fixture": gr.fixture("multisymbol_topk_l1")._repr_html_(),
         "plan": seen[-1]._replace(levels_down=8, levels_up=8)._repr_html_(),

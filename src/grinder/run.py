@@ -324,13 +324,22 @@ def _umask() -> int:
 def _price_extremes(events: Events, symbols: int) -> np.ndarray:
     rows = [np.zeros((0, 4), np.int64)]
     for s in range(symbols):
-        mine = np.flatnonzero((events.symbol == s) & (events.ask_px > 0))
-        if len(mine):
-            mid2 = events.bid_px[mine] + events.ask_px[mine]
-            starts = np.unique(np.linspace(0, len(mine) - 1, PRICE_STRETCHES).astype(np.int64))
+        ts, mid2 = mids_of(events, s, symbols)
+        if len(ts):
+            starts = np.unique(np.linspace(0, len(ts) - 1, PRICE_STRETCHES).astype(np.int64))
             low, high = np.minimum.reduceat(mid2, starts), np.maximum.reduceat(mid2, starts)
-            rows.append(np.stack([np.full(len(starts), s), events.ts[mine[starts]], low, high], axis=1))
+            rows.append(np.stack([np.full(len(starts), s), ts[starts], low, high], axis=1))
     return np.concatenate(rows)
+
+
+def mids_of(events: Events, s: int, symbols: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times and mid2 of a symbol's events from its first price on, ns and half ticks; prices are 0 before it and never after."""
+    if symbols == 1:
+        first = int(np.argmax(events.ask_px > 0)) if len(events.ts) else 0
+        mine: slice | np.ndarray = slice(first, len(events.ts) if first or (len(events.ts) and events.ask_px[0] > 0) else 0)
+    else:
+        mine = np.flatnonzero((events.symbol == s) & (events.ask_px > 0))
+    return events.ts[mine], events.bid_px[mine] + events.ask_px[mine]
 
 
 def load(path: str | os.PathLike[str]) -> Run:

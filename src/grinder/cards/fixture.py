@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from grinder.cards.page import Row, element, escaped, fragment, grouped, table
 from grinder.cards.spark import line
 from grinder.data.validation import quarantined
 from grinder.records import Stream
+from grinder.run import mids_of
 
 if TYPE_CHECKING:
     from grinder.data.fixture import Fixture
@@ -63,12 +64,8 @@ def _instruments(data: Fixture) -> str:
 def _mids(data: Fixture, s: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Times and mid2 of a symbol's rows that have a price, and how many accepted L1 updates it has."""
     events = data.events
-    rows: Any = slice(None) if len(data.instruments) == 1 else events.symbol == s
-    ts, mid2 = events.ts[rows], events.bid_px[rows] + events.ask_px[rows]
-    kinds = events.kind[rows]
-    updates = (events.fault[rows] == 0) & ((kinds == Stream.QUOTES) | (kinds == Stream.BOOKS))
-    begin = int(np.argmax(mid2 > 0)) if len(mid2) else 0
-    return (ts[begin:], mid2[begin:], int(updates.sum())) if len(mid2) and mid2[begin] else (ts[:0], mid2[:0], 0)
+    updates = (events.fault == 0) & ((events.kind == Stream.QUOTES) | (events.kind == Stream.BOOKS)) & (events.symbol == s)
+    return *mids_of(events, s, len(data.instruments)), int(updates.sum())
 
 
 def _streams(data: Fixture) -> Iterable[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from grinder import plan as ladders
 from grinder.cards.page import Row, element, escaped, fragment, signed, table
-from grinder.plan import lay_levels
 from grinder.records import BUY, LADDER_SLOTS, LEVEL, MAX_LEVELS, PLAN, SELL, Adds, Mode, Reason, Regime
 from grinder.units import BP, MAX_PRICE_TICKS, MICRO, ONE, format_units
 from grinder.wording import named
@@ -51,6 +51,7 @@ def prices(plan: GridPlan) -> tuple[list[int], list[int]]:
     made, ladder = np.zeros(1, PLAN), np.zeros((2, LADDER_SLOTS), LEVEL)
     row = made[0]
     row["center"], row["rung_down"], row["rung_up"], row["last_index"] = plan.center, plan.step, plan.step, LADDER_SLOTS - 1
+    lay_levels: Any = ladders.lay_levels  # a kernel, which numba types
     kept = [lay_levels(row, ladder[i], side, levels[i]) for i, side in enumerate((BUY, SELL))]
     down, up = (ladder[i]["px"][1 : kept[i] + 1].tolist() for i in (0, 1))
     return down, up

@@ -104,5 +104,6 @@ def _draw_use(run: Run, ax: Axes) -> None:
 
 
 def _marks(run: Run) -> np.ndarray:
-    rows: np.ndarray = run.ledger.records
-    return rows[rows["symbol"] == NONE]
+    rows = run.ledger.records
+    marks: np.ndarray = rows[rows["symbol"] == NONE]
+    return marks

@@ -15,6 +15,7 @@ from grinder.data.commands import parsed_time
 from grinder.errors import ConfigError
 from grinder.plots.decimation import columns_of
 from grinder.records import BUY, SELL, Regime
+from grinder.run import mids_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -211,15 +212,13 @@ def mid_extremes(run: Run, s: int, between: tuple[int, int] | None = None) -> np
     under way at its beginning is in it.
     """
     if between is not None and run.market is not None:
-        rows = np.flatnonzero((run.market.symbol == s) & (run.market.ask_px > 0))
-        mid2 = run.market.bid_px[rows] + run.market.ask_px[rows]
-        columns = columns_of(run.market.ts[rows], mid2, *between, POINTS)
+        columns = columns_of(*mids_of(run.market, s, len(run.instruments)), *between, POINTS)
         return np.stack([columns.start, columns.low, columns.high], 1)
     known = run.prices[run.prices[:, 0] == s][:, 1:]
     if between is None:
-        return known
+        return np.asarray(known)
     first, stop = np.searchsorted(known[:, 0], between[0], side="right") - 1, np.searchsorted(known[:, 0], between[1], side="right")
-    return known[max(0, int(first)) : int(stop)]
+    return np.asarray(known[max(0, int(first)) : int(stop)])
 
 
 def draw_mid(run: Run, s: int, ax: Axes, between: tuple[int, int] | None = None) -> list[tuple[Any, str]]:

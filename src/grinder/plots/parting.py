@@ -42,10 +42,9 @@ def parting(found: Diff, ax: Axes | None = None) -> Axes:
     """
     if found.first is None or found.first.kind == "window":
         raise ConfigError("there is no first record that differs, so nothing to draw: compare two runs that are not equal")
-    runs = (found.a.run, found.b.run)
-    if runs[0] is None or runs[1] is None:
+    a, b = found.a.run, found.b.run
+    if a is None or b is None:
         raise ConfigError("a side was saved by another version of grinder, which this one cannot draw: replay both")
-    a, b = runs
     s = a.symbols.index(found.first.symbol) if found.first.symbol in a.symbols else 0
     pad = max(LEAST, (a.last_ts - a.first_ts) // AROUND)
     window = (max(a.first_ts, found.first.ts - pad), max(min(max(a.last_ts, b.last_ts), found.first.ts + pad), a.first_ts + 1))
