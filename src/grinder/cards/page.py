@@ -18,8 +18,12 @@ from grinder.errors import ConfigError
 
 __all__ = ["Row", "element", "escaped", "fragment", "grouped", "signed", "table", "write_page"]
 
-_LIGHT: Final = "--up:#0072b2;--down:#d55e00;--calm:#b8b8b8;--t-up:#56b4e9;--t-down:#e69f00;--thin:#009e73;--toxic:#cc79a7"
-_DARK: Final = "--up:#56b4e9;--down:#f0803c;--calm:#7c7c7c;--t-up:#2f8fc9;--t-down:#e69f00;--thin:#1db48a;--toxic:#d98bb6"
+_LIGHT: Final = (
+    "--up:#0072b2;--down:#d55e00;--calm:#b8b8b8;--t-up:#56b4e9;--t-down:#e69f00;--thin:#009e73;--toxic:#cc79a7;--pause:#f0e442"
+)
+_DARK: Final = (
+    "--up:#56b4e9;--down:#f0803c;--calm:#7c7c7c;--t-up:#2f8fc9;--t-down:#e69f00;--thin:#1db48a;--toxic:#d98bb6;--pause:#d9ce3f"
+)
 _THEMED: Final = "[data-jp-theme-light='{}'] .grinder,body.vscode-{} .grinder"
 # Selectors are doubled to be stronger than a notebook's own for tables.
 _STYLE: Final = f"""

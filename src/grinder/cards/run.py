@@ -28,7 +28,7 @@ _COLORS: Final = {
     Regime.VOL_SHOCK: "var(--down)",
     Regime.THIN_BOOK: "var(--thin)",
     Regime.TOXIC: "var(--toxic)",
-    Regime.PAUSED: "var(--rule)",
+    Regime.PAUSED: "var(--pause)",
     Regime.EMERGENCY: "currentColor",
 }
 _STYLE: Final = """
@@ -50,8 +50,8 @@ _STYLE: Final = """
 .grinder.grinder-run td.bar{width:9em;padding-right:0;vertical-align:middle}
 .grinder.grinder-run thead+tbody td.bar{width:18em}
 @media (max-width:600px){.grinder.grinder-run thead+tbody td.bar{width:6em}}
-.grinder-run ul{margin:.2em 0 .4em;padding:0;list-style:none}
-.grinder-run .key{display:flex;flex-wrap:wrap;gap:0 1.6em;margin:.35em 0 .6em}
+.grinder.grinder-run ul{margin:.2em 0 .4em;padding:0;list-style:none}
+.grinder.grinder-run .key{display:flex;flex-wrap:wrap;gap:0 1.6em;margin:.35em 0 .6em}
 .grinder-run .key i{display:inline-block;width:.8em;height:.8em;margin-right:.45em;border:1px solid var(--rule)}
 .grinder-run .cautions{border-left:3px solid var(--down);padding:.1em 0 .1em .9em;margin:.6em 0}
 .grinder-run .cautions li{margin:.15em 0}
