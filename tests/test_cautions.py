@@ -48,7 +48,7 @@ def changed(run, **tables):
 
 def test_an_unremarkable_run_has_none_but_its_length(day):
     assert list(said(day)) == ["SHORT_SAMPLE"]
-    assert said(day)["SHORT_SAMPLE"].startswith("1 UTC day of data: too short to annualise")
+    assert said(day)["SHORT_SAMPLE"].startswith("23:59:59 of data, in 1 UTC day: too short to annualise")
 
 
 def test_stopped_early(real):
@@ -177,7 +177,7 @@ def test_short_sample():
         hours = np.arange(24 * days)
         return gr.replay(tape(10_000 + 60 * (hours % 2), every=3600 * SECOND), gr.Config(**GRID, max_gap_ms=10_000_000))
 
-    assert said(of(19))["SHORT_SAMPLE"].startswith("19 UTC days of data")
+    assert said(of(19))["SHORT_SAMPLE"].startswith("18 d 23:00:00 of data, in 19 UTC days: too short")
     assert "SHORT_SAMPLE" not in said(of(20))
 
 

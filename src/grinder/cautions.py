@@ -15,6 +15,7 @@ from grinder.metrics import Metrics, accounts, total_of
 from grinder.performance import ANNUAL_FROM
 from grinder.records import BUY, NONE, SELL, Fault, InputKind, IntentKind, Latch, Reason, Regime
 from grinder.units import format_units
+from grinder.wording import stretch
 
 if TYPE_CHECKING:
     from grinder.run import Run
@@ -90,7 +91,10 @@ def _short_sample(run: Run, metrics: Metrics) -> tuple[str, str]:
     if ratios.annualised or run.events == 0:
         return "SHORT_SAMPLE", ""
     days = "1 UTC day" if ratios.days == 1 else f"{ratios.days} UTC days"
-    return "SHORT_SAMPLE", f"{days} of data: too short to annualise, which takes {ANNUAL_FROM}; Sharpe and the like mean little."
+    long = stretch(run.last_ts - run.first_ts)
+    return "SHORT_SAMPLE", (
+        f"{long} of data, in {days}: too short to annualise, which takes {ANNUAL_FROM} days; Sharpe and the like mean little."
+    )
 
 
 def _few_cycles(run: Run) -> tuple[str, str]:

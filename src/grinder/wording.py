@@ -32,9 +32,9 @@ from grinder.records import (
     Stream,
     Toxicity,
 )
-from grinder.units import ONE, format_units
+from grinder.units import NS_PER_DAY, NS_PER_MS, ONE, format_units
 
-__all__ = ["Words", "clock", "money", "named", "unit_of"]
+__all__ = ["Words", "clock", "money", "named", "stretch", "unit_of"]
 
 ATR_UNIT: Final = "1e-8 half ticks"
 _UNITS: Final[dict[str, dict[str, str]]] = {
@@ -209,6 +209,18 @@ def money(instrument: Instrument, atoms: int) -> str:
 def clock(ns: int) -> str:
     """A time in UTC, as exact as it is."""
     return _clock(int(ns))
+
+
+def stretch(ns: int) -> str:
+    """A length of time as h:mm:ss, days before it.
+
+    >>> stretch(90_061 * 10**9)
+    '1 d 1:01:01'
+    """
+    days, rest = divmod(int(ns), NS_PER_DAY)
+    seconds = rest // (NS_PER_MS * 1000)
+    text = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return f"{days:,} d {text}" if days else text
 
 
 def _ratio(show: _Show, column: str, value: int) -> str:

@@ -10,13 +10,13 @@ import numpy as np
 from grinder.cautions import Caution, cautions
 from grinder.metrics import Metrics, accounts, equity_path, regime_path, total_of
 from grinder.records import Regime
-from grinder.units import NS_PER_DAY, exact_units
+from grinder.units import exact_units
 
 if TYPE_CHECKING:
     from grinder.golden import Standing
     from grinder.run import Run
 
-__all__ = ["Facts", "Figure", "facts_of", "percent", "span_of", "stretch"]
+__all__ = ["Facts", "Figure", "facts_of", "percent", "span_of"]
 
 PLACES: Final = 4
 """Decimals of money that are shown, those after them cut off."""
@@ -208,18 +208,6 @@ def span_of(first: int, last: int) -> str:
     unit: Any = "s" if last - first >= 10 * NS or last == first else "ms" if last - first >= NS // 100 else "ns"
     start, end = (str(np.datetime64(ts, "ns").astype(f"datetime64[{unit}]")).replace("T", " ") for ts in (first, last))
     return f"{start} to {end} UTC"
-
-
-def stretch(ns: int) -> str:
-    """A length of time as h:mm:ss, days before it.
-
-    >>> stretch(90_061 * 10**9)
-    '1 d 1:01:01'
-    """
-    days, rest = divmod(ns, NS_PER_DAY)
-    seconds = rest // NS
-    clock = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    return f"{days:,} d {clock}" if days else clock
 
 
 def percent(part: int, whole: int) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from grinder.cards.facts import Facts, Figure, facts_of, percent, stretch
+from grinder.cards.facts import Facts, Figure, facts_of, percent
 from grinder.cards.page import Row, element, escaped, fragment, grouped, signed, table
 from grinder.cards.spark import bar, diverging, line, strip
 from grinder.records import Regime
+from grinder.wording import stretch
 
 if TYPE_CHECKING:
     from grinder.run import Run

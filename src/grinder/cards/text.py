@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from grinder.cards.facts import Facts, facts_of, percent, stretch
+from grinder.cards.facts import Facts, facts_of, percent
 from grinder.cards.page import grouped, signed
+from grinder.wording import stretch
 
 if TYPE_CHECKING:
     from grinder.run import Run
