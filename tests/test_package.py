@@ -94,7 +94,9 @@ def test_wheel_in_an_empty_folder(tmp_path):
 # Arrows point one way (DESIGN 3)
 
 LAYERS = [
-    {"errors", "_jit", "records", "units", "performance", "verdicts", "intake"} | {"plots", "plots.decimation", "cards", "cards.page"},
+    {"records", "_compiler"},
+    {"_bundle"},
+    {"errors", "_jit", "units", "performance", "verdicts", "intake"} | {"plots", "plots.decimation", "cards", "cards.page"},
     {"config", "hashing", "tape", "data.instrument", "data.expectations"},
     {"index", "features", "features.book", "features.trend", "features.volatility"},
     {"features.bars", "gates", "regime"},
