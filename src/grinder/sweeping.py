@@ -106,10 +106,10 @@ def sweep(
             cannot be read. WorkerError: an executor lost its workers; what was finished is in the store.
 
     >>> import grinder as gr
-    >>> found = gr.sweep(gr.fixture("binance_btcusdt_6m").head(2000), {"step": ["5bp", "10bp"], "levels": [2, 4]})
-    >>> found.table["step", "levels", "fills"].rows()[0]
-    ('0.0005', 2, 2)
-    >>> found.best("realized_pnl_total").settings["step"]
+    >>> found = gr.sweep(gr.fixture("range_day_l1").head(20_000), {"step": ["5bp", "10bp"], "policy": ["static"]})
+    >>> found.table["step", "fills"].rows()
+    [('0.0005', 234), ('0.001', 96)]
+    >>> found.best("pnl.total").settings["step"]
     '0.0005'
     """
     _check_types(config, random, trials, batch, seed, workers, objective)
