@@ -1,7 +1,7 @@
 """SHA-256 of many short messages, one after the other, in a kernel: the links of a chain (SPEC 14).
 
 `hashlib` is faster a byte, but a link is mostly a few dozen bytes, of which it spends the time on the call, with Python's lock
-held: threads of a sweep would wait for each other. `tests/test_hashing.py` holds this to `hashlib`.
+held. `tests/test_hashing.py` holds this to `hashlib`.
 """
 
 from __future__ import annotations
