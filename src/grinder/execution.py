@@ -11,7 +11,7 @@ from grinder._jit import kernel
 from grinder.cycle import list_wanted
 from grinder.orders import FAULT_TOO_MANY_ORDERS, coming_px, coming_qty, count_orders, put_order, worst_lots
 from grinder.protection import mode_of
-from grinder.records import FAR, NONE, IntentKind, Mode, OrderState, PolicyKind, Reason, Role
+from grinder.records import BUY, FAR, NONE, SELL, IntentKind, Mode, OrderState, PlanKind, PolicyKind, Reason, Role
 from grinder.units import share_of
 
 __all__ = ["reconcile"]
@@ -21,6 +21,7 @@ _TAKE_PROFIT: Final = int(Role.TAKE_PROFIT)
 _FLATTEN: Final = int(Role.FLATTEN)
 _THROTTLE: Final = int(Mode.THROTTLE)
 _SMART: Final = int(PolicyKind.SMART)
+_GRID: Final = int(PlanKind.GRID)
 _CANCEL: Final = int(IntentKind.CANCEL)
 _AMEND: Final = int(IntentKind.AMEND)
 _PLACE: Final = int(IntentKind.PLACE)
@@ -46,7 +47,7 @@ def reconcile(world, params, instruments, tape, event, ts, s):
     waits = params[0]["policy"] == _SMART and ts - symbol["entries_ts"] < params[0]["throttle_ns"]
     symbol["throttled"] = 1 if waits and mode_of(world.run[0], symbol) == _THROTTLE else 0
     wanted = list_wanted(world, params, instruments, s)
-    _match_wanted(world.orders[s], world.symbols[s]["n_orders"], world.wanted, wanted)
+    _match_wanted(world.orders[s], symbol["n_orders"], world.wanted, wanted, world.plans[s]["kind"] == _GRID)
     _sum_up(world, instruments, s)
     intents = _collect(world, s, wanted)
     _sort(world.intents, intents)
@@ -66,24 +67,79 @@ def _at_rest(world, s):
 
 
 @kernel
-def _match_wanted(orders, n_orders, wants, wanted):
+def _match_wanted(orders, n_orders, wants, wanted, is_ladder):
     """Pair wanted and open orders: take-profits and reduce-only by key; entries by price, then by key."""
     for j in range(n_orders):
         orders[j]["wanted"] = NONE
-    for by_price in (True, False):
-        for w in range(wanted):
-            want = wants[w]
-            if want["order"] == NONE and want["refused"] == 0 and (want["role"] == _ENTRY or not by_price):
-                j = _find_order(orders, n_orders, want, by_price)
-                if j != NONE:
-                    orders[j]["wanted"], want["order"] = w, j
-                    orders[j]["key"] = want["key"]
+    if is_ladder:
+        _match_ladder(orders, n_orders, wants, wanted)
+    else:
+        _match_each(orders, n_orders, wants, wanted, True)
+    _match_each(orders, n_orders, wants, wanted, False)
 
 
 @kernel
-def _find_order(orders, n_orders, want, by_price):
-    """The oldest order not yet paired that `want` matches, or -1."""
-    for j in range(n_orders):
+def _match_ladder(orders, n_orders, wants, wanted):
+    """Entries of a ladder by price: no two are wanted at one, and they stand sorted, so that each order looks for its own."""
+    buys = _end_of_side(wants, 0, wanted, BUY)
+    sells = _end_of_side(wants, buys, wanted, SELL)
+    for j in range(n_orders):  # oldest first
+        order = orders[j]
+        if order["role"] == _ENTRY:
+            low, high = (0, buys) if order["side"] > 0 else (buys, sells)
+            w = _find_price(wants, low, high, order["side"], coming_px(order))
+            if w != NONE and wants[w]["order"] == NONE and wants[w]["refused"] == 0:
+                _pair(orders, j, wants, w)
+
+
+@kernel
+def _end_of_side(wants, first, wanted, side):
+    """Past the last of the entries of one side that begin at `first`."""
+    end = first
+    while end < wanted and wants[end]["role"] == _ENTRY and wants[end]["side"] == side:
+        end += 1
+    return end
+
+
+@kernel
+def _find_price(wants, low, high, side, px):
+    """The entry in [low, high) with this price, or -1; nearest first, so that prices fall on the side of buys."""
+    while low < high:
+        middle = (low + high) // 2
+        if wants[middle]["px"] == px:
+            return middle
+        if (wants[middle]["px"] > px) == (side > 0):
+            low = middle + 1
+        else:
+            high = middle
+    return NONE
+
+
+@kernel
+def _match_each(orders, n_orders, wants, wanted, by_price):
+    """Each want with the oldest order left that it matches. Of a take-profit there is one order at most, so where is no matter."""
+    hint = 0
+    for w in range(wanted):
+        want = wants[w]
+        if want["order"] == NONE and want["refused"] == 0 and (want["role"] == _ENTRY or not by_price):
+            j = _find_order(orders, hint if want["role"] == _TAKE_PROFIT else 0, n_orders, want, by_price)
+            if j == NONE and want["role"] == _TAKE_PROFIT:
+                j = _find_order(orders, 0, hint, want, by_price)
+            if j != NONE:
+                _pair(orders, j, wants, w)
+                hint = j + 1
+
+
+@kernel
+def _pair(orders, j, wants, w):
+    orders[j]["wanted"], wants[w]["order"] = w, j
+    orders[j]["key"] = wants[w]["key"]
+
+
+@kernel
+def _find_order(orders, first, end, want, by_price):
+    """The oldest order of [first, end) not yet paired that `want` matches, or -1."""
+    for j in range(first, end):
         order = orders[j]
         if order["wanted"] == NONE and order["side"] == want["side"] and order["role"] == want["role"]:
             if (coming_px(order) == want["px"]) if by_price else (order["key"] == want["key"]):
