@@ -191,7 +191,8 @@ class _Session:
         count = self.tape.used[0]
         for stage in STAGES:
             if count[stage] or not self.drained[stage]:
-                self.drained[stage].append(getattr(self.tape, stage)[: count[stage]].copy())
+                rows = getattr(self.tape, stage)[: count[stage]]
+                self.drained[stage].append(rows.view("<i8").copy().view(rows.dtype))  # numpy copies records one by one
         self.tape.used.fill(0)
 
     def result(self, stop: int) -> Run:
