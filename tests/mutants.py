@@ -40,7 +40,7 @@ OWN = {SURVIVORS, TESTS / "test_mutants.py", TESTS / "mutations.py", TESTS / "te
 """Of the tests what no verdict depends on."""
 LEAST = 90
 """Percent of a module's mutants to be killed."""
-REFERENCE_CASES, SMART_CASES = 120, 40
+REFERENCE_CASES, SMART_CASES = 80, 24
 SHORT = 160
 """The most events of a tape, give or take some."""
 HEAD = 4096
@@ -49,7 +49,7 @@ HEADS = ("kill_switch_l2", "multisymbol_topk_l1", "vol_shock_l1")
 LONG, FEW = ("tests.test_smart_invariants", "tests.test_session"), 8
 """Modules whose tests take long for one set of parameters, and the most of these."""
 WHOLE = ("reference", "smart", "scenario", "unit", "head")
-KINDS = {"digest": ("digest", "head")}
+KINDS = {"digest": ("unit", "head")}
 """Runs against the reference engine compare records, which no digest goes into."""
 EXAMPLES = 60
 """Of a property test."""
@@ -61,15 +61,24 @@ STUCK = 1800
 UNITS = {
     "tests.test_ledger": "",
     "tests.test_cycle": "",
-    "tests.test_sizing": "",
-    "tests.test_engine": "",
-    "tests.test_policy": "random_tapes every_setting jitted views_are_copies source_hash",
+    "tests.test_fills": "",
+    "tests.test_digest": "",
+    "tests.test_policy": "random_tapes ends_of_the_settings jitted views_are_copies source_hash refused_by_the_name unlike_the_one",
     "tests.test_smart": "random_cases cases_reach stretches same_plans reference_plan",
     "tests.test_smart_invariants": "any_settings heads_of never_narrows",
     "tests.test_session": "",
     "tests.test_reference": "random_cases cases_reach checks_itself hard_cap_refuses",
 }
 """Modules of tests, and parts of names of those that compare what others do, read files, or take long without compiled code."""
+UNITS_OF = {
+    "engine": ("session", "policy"),
+    "ledger": ("ledger", "reference"),
+    "cycle": ("cycle", "policy"),
+    "fills": ("fills", "policy", "reference"),
+    "sizing": ("smart", "smart_invariants"),
+    "digest": ("digest",),
+}
+"""Whose tests a module's mutants run."""
 CUT = ("test_chunks_never_matter", "test_a_policy_in_python_is_cut_likewise")
 """Of tests/test_session.py, which otherwise reads files: threads of what reads them do not live on in a forked process."""
 
@@ -184,8 +193,7 @@ def unit_checks(units: dict[str, str]) -> Iterator[Check]:
                 continue
             for shown, given in itertools.islice(parameters(function), FEW if name in LONG else None):
                 quicken(function)
-                kind = "digest" if name == "tests.test_digest" else "unit"
-                yield Check(kind, f"{name}.{key}{shown}", lambda function=function, given=given: function(**given))
+                yield Check("unit", f"{name}.{key}{shown}", lambda function=function, given=given: function(**given))
 
 
 def quicken(function: Callable[..., Any]) -> None:
@@ -214,16 +222,15 @@ def parameters(function: Callable[..., Any]) -> Iterator[tuple[str, dict[str, An
         yield (f"[{number}]" if sets else "", given)
 
 
-def checks_of(kinds: Iterable[str], reference_cases: int = REFERENCE_CASES, smart_cases: int = SMART_CASES) -> Iterator[Check]:
+def checks_of(modules: Iterable[str], reference_cases: int = REFERENCE_CASES, smart_cases: int = SMART_CASES) -> Iterator[Check]:
+    """Every check that mutants of these modules need."""
+    kinds = {kind for module in modules for kind in KINDS.get(module, WHOLE)}
     yield from tape_checks(kinds, reference_cases, smart_cases)
     if "scenario" in kinds:
         yield from scenario_checks()
-    if "unit" in kinds:
-        yield from unit_checks(UNITS)
-    if "digest" in kinds:
-        yield from unit_checks({"tests.test_digest": ""})
-    if "head" in kinds:
-        yield from head_checks()
+    names = {f"tests.test_{one}" for module in modules for one in UNITS_OF[module]}
+    yield from unit_checks({name: without for name, without in UNITS.items() if name in names})
+    yield from head_checks()
 
 
 # The warm parent
@@ -276,14 +283,16 @@ def with_lines(run: Callable[[], None], reached: dict[str, set[int]]) -> None:
 
 def order(known: Known) -> float:
     """The cheapest first, and of the cheap ones those that look at everything before those that look at one thing."""
-    return known.seconds * {"reference": 1, "smart": 2, "scenario": 10, "unit": 3, "digest": 3, "head": 5}[known.check.kind]
+    return known.seconds * {"reference": 1, "smart": 2, "scenario": 10, "unit": 3, "head": 5}[known.check.kind]
 
 
 def reaching(mutant: Mutant, known: Iterable[Known]) -> list[Known]:
     """Checks that run a mutant's statement."""
     path, kinds = str(path_of(mutant.module)), KINDS.get(mutant.module, WHOLE)
+    units = tuple(f"tests.test_{name}." for name in UNITS_OF[mutant.module])
     lines = set(range(mutant.first, mutant.last + 1))
-    return sorted((one for one in known if one.check.kind in kinds and lines & one.reached[path]), key=order)
+    mine = (one for one in known if one.check.kind in kinds and (one.check.kind != "unit" or one.check.name.startswith(units)))
+    return sorted((one for one in mine if lines & one.reached[path]), key=order)
 
 
 # A mutant's own process
@@ -317,17 +326,18 @@ class Child:
         pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
         forget()
-        if self.mutant is not None:
-            planted(self.mutant).__enter__()
+        with contextlib.nullcontext() if self.mutant is None else planted(self.mutant):
+            os.write(writer, self._tried(writer))
+
+    def _tried(self, writer: int) -> bytes:
         for number, one in enumerate(self.known):
             os.write(writer, f"{number}\n".encode())
             signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE * one.seconds + AT_LEAST)
             try:
                 one.check.run()
             except BaseException as error:  # what pytest.fail raises is no Exception
-                os.write(writer, b"assertion\n" if type(error).__name__ in ("AssertionError", "Failed") else b"error\n")
-                return
-        os.write(writer, b"survived\n")
+                return b"assertion\n" if type(error).__name__ in ("AssertionError", "Failed") else b"error\n"
+        return b"survived\n"
 
     def verdict(self) -> Verdict | None:
         """What it came to, or None while it runs."""
@@ -484,8 +494,7 @@ def main(words: list[str] | None = None) -> int:
     missing = [mutant for mutant in mutants if mutant.name not in log.known]
     if missing:
         warm()
-        kinds = {kind for mutant in missing for kind in KINDS.get(mutant.module, WHOLE)}
-        known = learn(checks_of(kinds), modules)
+        known = learn(checks_of(list(dict.fromkeys(mutant.module for mutant in missing))), modules)
         gc.freeze()  # or else every process copies what the parent holds
         print(f"{len(known)} checks pass, {sum(one.seconds for one in known):.0f} s of them", flush=True)
         for mutant, verdict in verdicts(missing, known, args.jobs):
