@@ -56,7 +56,7 @@ EXAMPLES = 60
 PATIENCE, AT_LEAST = 5, 2.0
 """A check may take so many times its processor time without a mutant, and so many seconds more."""
 MEMORY = 2 << 30
-STUCK = 1800
+STUCK = 3600
 """Seconds after which a process that uses no time is a fault of the lane's own."""
 UNITS = {
     "tests.test_ledger": "",
@@ -108,8 +108,10 @@ class Verdict(NamedTuple):
     """the check that killed it"""
     checks: int
     seconds: float
+    """of a processor"""
 
 
+WORDS = {"reference": "tapes of static", "smart": "tapes of smart", "scenario": "scenarios", "test": "tests", "head": "fixtures"}
 KILLED = {"assertion": "a check's assertion", "error": "an exception", "time": "time"}
 
 
@@ -341,7 +343,7 @@ class Child:
 
     def verdict(self) -> Verdict | None:
         """What it came to, or None while it runs."""
-        done, _ = os.waitpid(self.pid, os.WNOHANG)
+        done, _, used = os.wait4(self.pid, os.WNOHANG)
         while True:
             try:
                 more = os.read(self.reader, 1 << 16)
@@ -361,7 +363,7 @@ class Child:
         how = self.heard.decode().split()[-1] if self.heard else "time"
         how = "time" if how.isdigit() else how
         by = "" if how == "survived" else self.known[self.last()].check.name
-        return Verdict(how, by, self.last() + 1, round(time.monotonic() - self.begin, 2))
+        return Verdict(how, by, self.last() + 1, round(used.ru_utime + used.ru_stime, 2))
 
     def last(self) -> int:
         """The check that it told last."""
@@ -513,7 +515,9 @@ def report(args: argparse.Namespace, found: dict[Mutant, Verdict], seconds: floa
     head = f"seed {args.seed}: {len(found)} mutants, {killed} killed ({percent(killed, len(found))} %), "
     head += f"{len(alive)} survived, {len(open_ones)} not argued"
     spent = sum(verdict.seconds for verdict in found.values()) / 60
-    text = f"{head}; {spent:.0f} minutes of processes.\n\n{tables(found)}"
+    by = Counter(verdict.by.split()[0].split("_")[0].split(".")[-1] for verdict in found.values() if verdict.by)
+    told = ", ".join(f"{WORDS[kind]} {by[kind]}" for kind in WORDS)
+    text = f"{head}; {spent:.0f} minutes of a processor. Killed by: {told}.\n\n{tables(found)}"
     print(f"{text}\n\n{seconds / 60:.1f} minutes")
     for name in open_ones:
         print(f"not argued: {name}")

@@ -6,12 +6,13 @@ import math
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from grinder.config import Config
 from grinder.data.instrument import Instrument
 from grinder.engine import initial_world
-from grinder.ledger import book_fill, book_funding, mark
+from grinder.ledger import FAULT_OUT_OF_RANGE, FAULT_PATHS_DIFFER, book_fill, book_funding, mark
 from grinder.tape import empty_tape
 
 EQUITY = 10_000 * 10**8
@@ -165,3 +166,42 @@ def test_trip_is_the_nearest_mid_that_passes_the_threshold():
         at = EQUITY + before["equity"] - side * (mid2 - trip) * per
         assert peak - at > threshold
         assert peak - (at + per) <= threshold
+
+
+@given(FILLS)
+def test_turnover_and_fills_are_counted(fills):
+    account = Account("2")
+    for number, (side, price, qty) in enumerate(fills, 1):
+        account.fill(side, price, qty)
+        assert account.symbol["fills"] == number
+        assert account.symbol["turnover"] == sum(p * q for _, p, q in fills[:number]) * INSTRUMENT.tick_value
+
+
+def test_turnover_and_cash_at_their_share_of_the_range_are_a_fault():
+    """At 2**62 atoms, shared by the symbols, and not one atom before."""
+    for symbols in (1, 2):
+        share = 2**62 // symbols
+        for field, start, side, fault in (
+            ("turnover", share - 501, 1, 0),
+            ("turnover", share - 500, 1, FAULT_OUT_OF_RANGE),
+            ("cash", share - 501, -1, 0),
+            ("cash", share - 500, -1, FAULT_OUT_OF_RANGE),
+            ("cash", 501 - share, 1, 0),
+            ("cash", 500 - share, 1, FAULT_OUT_OF_RANGE),
+        ):
+            account = Account(tick_value=100)
+            world = account.world._replace(symbols=np.zeros(symbols, account.world.symbols.dtype))
+            world.symbols[0][field] = start
+            book_fill(world, account.rows, 0, side, 1, 5, 0)
+            assert world.run[0]["fault"] == fault, (symbols, field, start)
+
+
+@pytest.mark.parametrize("off", [1, -1])
+def test_a_mark_whose_two_paths_differ_is_a_fault(off):
+    account = Account("2")
+    account.fill(1, 100, 3)
+    account.symbol["mid2"] = 210
+    account.world.run[0]["cash"] += off
+    account.tape.used.fill(0)
+    mark(account.world, account.params, account.rows, account.tape, 0, 0)
+    assert account.world.run[0]["fault"] == FAULT_PATHS_DIFFER
