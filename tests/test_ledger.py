@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from fractions import Fraction
 
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import given, settings, strategies as st
 from grinder.config import Config
 from grinder.data.instrument import Instrument
 from grinder.engine import initial_world
-from grinder.ledger import FAULT_OUT_OF_RANGE, FAULT_PATHS_DIFFER, book_fill, book_funding, mark
+from grinder.ledger import FAULT_OUT_OF_RANGE, FAULT_PATHS_DIFFER, book_fill, book_funding, mark, roll_window
 from grinder.tape import empty_tape
+from tests.oracles.window import Parts
 
 EQUITY = 10_000 * 10**8
 SIDES = st.sampled_from((1, -1))
@@ -26,8 +28,8 @@ settings.load_profile("ledger")
 class Account:
     """One symbol's ledger, filled by hand."""
 
-    def __init__(self, fee_bp: str = "0", tick_value: int | None = None) -> None:
-        self.params, self.rows = Config(maker_fee=f"{fee_bp}bp", quantity="1").params([INSTRUMENT], [(1, 10_000)])
+    def __init__(self, fee_bp: str = "0", tick_value: int | None = None, **given) -> None:
+        self.params, self.rows = Config(maker_fee=f"{fee_bp}bp", quantity="1", **given).params([INSTRUMENT], [(1, 10_000)])
         if tick_value is not None:
             self.rows["tick_value"], self.rows["half_tick_value"] = tick_value, tick_value // 2
         self.world = initial_world(self.params, self.rows, 1_700_000_000_000_000_000)
@@ -205,3 +207,38 @@ def test_a_mark_whose_two_paths_differ_is_a_fault(off):
     account.tape.used.fill(0)
     mark(account.world, account.params, account.rows, account.tape, 0, 0)
     assert account.world.run[0]["fault"] == FAULT_PATHS_DIFFER
+
+
+@pytest.mark.parametrize("window", ["daily", "rolling"])
+@pytest.mark.parametrize("seed", range(4))
+def test_windows_roll_as_parts_do(window, seed):
+    """Peak, drawdown and budget at rolls over one part or many, of marks at random: as the oracle of parts has them (SPEC 7.1)."""
+    r, length, kept = random.Random(seed), 86_400 * 10**9, 0
+    given = {"dd_window": window, "dd_budget_pct": "2%", "max_inventory_notional": "30%"}
+    if window == "rolling":
+        given, length, kept = given | {"dd_window_ms": 24 * 60_000}, 60 * 10**9, 24
+    account = Account(**given)
+    account.fill(1, 1_000, 500)
+    run, value, part = account.world.run[0], INSTRUMENT.tick_value * 500 // 2, 1_700_000_000_000_000_000 // length
+    whole, own = Parts(EQUITY), Parts(0)
+    for _ in range(120):
+        account.symbol["mid2"] = mid2 = r.randint(1_000, 3_000)
+        profit = (mid2 - 2_000) * value
+        if r.random() < 0.6:
+            account.mark(mid2)
+            assert account.symbol["equity"] == profit
+            whole.marked(part, EQUITY + profit)
+            own.marked(part, profit)
+            continue
+        later = part + r.choice((1, 1, 1, 2, 5, 23, 24, 25, 26, 60))
+        account.tape.used.fill(0)
+        account.symbol["settled"] = account.symbol["decide"] = 7
+        roll_window(account.world, account.params, account.rows, account.tape, 0, later * length + r.randrange(length))
+        peak, opened = whole.roll(part, later, EQUITY + profit, kept)
+        assert (run["peak"], run["window_equity"], run["drawdown"]) == (peak, opened, peak - EQUITY - profit)
+        assert (run["budget"], run["max_inventory"]) == (opened * 2 // 100, opened * 30 // 100)
+        peak, _ = own.roll(part, later, profit, kept)
+        assert (account.symbol["peak"], account.symbol["drawdown"]) == (peak, peak - profit)
+        assert (account.symbol["decide"], account.symbol["settled"], account.symbol["cause"]) == (1, 0, 0)
+        assert account.tape.ledger[0]["cause"] & 32
+        part = later
