@@ -6,7 +6,7 @@ tests assert: runs against the reference engine, scenarios, tests of the module,
 All is plain Python: a parent with NUMBA_DISABLE_JIT=1 imports everything, runs every check once and is forked for each mutant.
 
 A survivor has to be argued in tests/mutants_survivors.txt. With `--resume FILE` finished mutants are kept there; a kill stands
-while the package is what it was, a survivor while the tests are too.
+while the package is what it was, and a survivor has only what is new of the checks to live through.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -36,7 +37,7 @@ from tests.reliability import put
 
 TESTS = Path(__file__).resolve().parent
 SURVIVORS = TESTS / "mutants_survivors.txt"
-OWN = {SURVIVORS, TESTS / "test_mutants.py", TESTS / "mutations.py", TESTS / "test_reliability.py"}
+OWN = {SURVIVORS, *(TESTS / f"{name}.py" for name in ("mutants", "mutations", "test_mutants", "test_reliability"))}
 """Of the tests what no verdict depends on."""
 LEAST = 90
 """Percent of a module's mutants to be killed."""
@@ -89,6 +90,8 @@ class Check(NamedTuple):
     kind: str
     name: str
     run: Callable[[], None]
+    text: str = ""
+    """its source, where it is a test"""
 
 
 class Known(NamedTuple):
@@ -97,6 +100,11 @@ class Known(NamedTuple):
     check: Check
     seconds: float
     reached: dict[str, set[int]]
+
+    @property
+    def mark(self) -> str:
+        """What tells it from another, and from itself before it was changed."""
+        return hashlib.sha256(f"{self.check.name} {self.check.text or support_hash()}".encode()).hexdigest()[:10]
 
 
 class Verdict(NamedTuple):
@@ -195,7 +203,8 @@ def unit_checks(units: dict[str, str]) -> Iterator[Check]:
                 continue
             for shown, given in itertools.islice(parameters(function), FEW if name in LONG else None):
                 quicken(function)
-                yield Check("unit", f"{name}.{key}{shown}", lambda function=function, given=given: function(**given))
+                text = inspect.getsource(getattr(getattr(function, "hypothesis", None), "inner_test", function))
+                yield Check("unit", f"{name}.{key}{shown}", lambda function=function, given=given: function(**given), text)
 
 
 def quicken(function: Callable[..., Any]) -> None:
@@ -285,7 +294,7 @@ def with_lines(run: Callable[[], None], reached: dict[str, set[int]]) -> None:
 
 def order(known: Known) -> float:
     """The cheapest first, and of the cheap ones those that look at everything before those that look at one thing."""
-    return known.seconds * {"reference": 1, "smart": 2, "scenario": 10, "unit": 3, "head": 5}[known.check.kind]
+    return known.seconds * {"reference": 1, "smart": 2, "scenario": 10, "unit": 0.5, "head": 5}[known.check.kind]
 
 
 def reaching(mutant: Mutant, known: Iterable[Known]) -> list[Known]:
@@ -377,29 +386,43 @@ def forget() -> None:
     digest._EMPTY.clear()
 
 
-def verdicts(mutants: Iterable[Mutant], known: list[Known], jobs: int) -> Iterator[tuple[Mutant, Verdict]]:
+def verdicts(mutants: Iterable[Mutant], known: list[Known], log: Log, jobs: int) -> Iterator[tuple[Mutant, Verdict]]:
     """What becomes of each mutant, as they end."""
     waiting, running = list(mutants), list[Child]()
     while waiting or running:
         while waiting and len(running) < jobs:
             mutant = waiting.pop(0)
-            running.append(Child(mutant, reaching(mutant, known)))
+            tried = log.tried.get(mutant.name, set())
+            running.append(Child(mutant, [one for one in reaching(mutant, known) if one.mark not in tried]))
         time.sleep(0.01)
         for child in list(running):
             verdict = child.verdict()
             if verdict is not None:
                 running.remove(child)
                 assert child.mutant is not None
+                log.add(child.mutant, verdict, {one.mark for one in child.known})
                 yield child.mutant, verdict
 
 
 # The log, and what is argued
 
 
+@cache
 def tests_hash() -> str:
     """What a survivor's verdict depends on beside the package."""
-    names = {path for path in TESTS.rglob("*") if path.suffix in (".py", ".txt", ".json")} - OWN
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(names))).hexdigest()[:16]
+    return hash_of(path for path in TESTS.rglob("*") if path.suffix in (".py", ".txt", ".json") and path not in OWN)
+
+
+@cache
+def support_hash() -> str:
+    """What a check that is no test of its own depends on: tapes, scenarios, the reference engine."""
+    folders = (TESTS / "scenarios", TESTS / "oracles", TESTS)
+    names = (path for folder in folders for path in folder.glob("*.*") if path.suffix in (".py", ".txt", ".json"))
+    return hash_of(path for path in names if path not in OWN and not path.name.startswith("test_"))
+
+
+def hash_of(paths: Iterable[Path]) -> str:
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(paths))).hexdigest()[:16]
 
 
 class Log:
@@ -410,16 +433,24 @@ class Log:
 
         self.path, self.package, self.tests = path, source_hash()[:16], tests_hash()
         self.known: dict[str, Verdict] = {}
+        self.tried: dict[str, set[str]] = {}
         for line in whole_lines(path) if path and path.exists() else ():
-            if line["package"] == self.package and (line["how"] != "survived" or line["tests"] == self.tests):
+            if line["package"] != self.package:
+                continue
+            if line["how"] != "survived" or line["tests"] == self.tests:
                 self.known[line["name"]] = Verdict(*(line[field] for field in Verdict._fields))
+            self.tried.setdefault(line["name"], set()).update(line.get("tried", ()))
 
-    def add(self, mutant: Mutant, verdict: Verdict) -> None:
+    def add(self, mutant: Mutant, verdict: Verdict, tried: set[str]) -> None:
+        """Keep a verdict; of a survivor also which checks it lived through, now and before."""
+        line: dict[str, Any] = {"name": mutant.name, "package": self.package, "tests": self.tests}
+        if verdict.how == "survived":
+            tried = self.tried.setdefault(mutant.name, set()) | tried
+            verdict, line = verdict._replace(checks=len(tried)), line | {"tried": sorted(tried)}
         self.known[mutant.name] = verdict
         if self.path is not None:
-            line = {"name": mutant.name, "package": self.package, "tests": self.tests} | verdict._asdict()
             with self.path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(json.dumps(line | verdict._asdict()) + "\n")
 
 
 def whole_lines(path: Path) -> list[dict[str, Any]]:
@@ -499,8 +530,7 @@ def main(words: list[str] | None = None) -> int:
         known = learn(checks_of(list(dict.fromkeys(mutant.module for mutant in missing))), modules)
         gc.freeze()  # or else every process copies what the parent holds
         print(f"{len(known)} checks pass, {sum(one.seconds for one in known):.0f} s of them", flush=True)
-        for mutant, verdict in verdicts(missing, known, args.jobs):
-            log.add(mutant, verdict)
+        for mutant, verdict in verdicts(missing, known, log, args.jobs):
             if verdict.how == "survived":
                 print(f"{mutant.name}    [{verdict.checks} checks, {verdict.seconds:.0f} s]", flush=True)
     return report(args, {mutant: log.known[mutant.name] for mutant in mutants}, time.monotonic() - begin)

@@ -190,7 +190,7 @@ def slips(site: Site, function: ast.FunctionDef, words: Words) -> Iterator[tuple
     if isinstance(site.parent, ast.If) and site.field == "test":
         yield from (("condition", ast.Constant(value)) for value in (True, False))
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
-        for other in COMPARISONS.get(type(node.ops[0]), ()):
+        for other in COMPARISONS.get(type(node.ops[0]), ())[-1 if is_of_a_side(node) else 0 :]:
             yield "comparison", ast.Compare(node.left, [other()], node.comparators)
     elif isinstance(node, ast.Constant):
         yield from of_constant(node, site, function, words)
@@ -283,15 +283,20 @@ def is_word(node: ast.AST) -> bool:
 
 
 def of_constant(node: ast.Constant, site: Site, function: ast.FunctionDef, words: Words) -> Iterator[tuple[str, ast.AST]]:
-    """Off by one, but in what picks the only row of an array; the other truth value; outside of kernels another text."""
+    """Off by one, but not in what picks the only row of an array, and of a side only past both; the other truth value; outside of kernels another text."""
     index = isinstance(site.parent, ast.Subscript)
     if isinstance(node.value, bool):
         yield "constant", ast.Constant(not node.value)
     elif isinstance(node.value, int):
         if not (index and ast.unparse(site.parent).endswith(("params[0]", "run[0]", "used[0]"))):
-            yield from (("constant", ast.Constant(node.value + by)) for by in (1, -1))
+            yield from (("constant", ast.Constant(node.value + by)) for by in ((1,) if is_of_a_side(site.parent) else (1, -1)))
     elif isinstance(node.value, str) and not is_kernel(function) and not (index and node.value in words.fields):
         yield "text", ast.Constant(f"~{node.value}")
+
+
+def is_of_a_side(node: ast.AST) -> bool:
+    """Whether something is `side > 0`: a side is 1 or -1, so a border moved by one parts them alike."""
+    return isinstance(node, ast.Compare) and ast.unparse(node) == "side > 0"
 
 
 def of_call(node: ast.Call, name: str, words: Words) -> Iterator[tuple[str, ast.AST]]:

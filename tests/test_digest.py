@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import json
 import struct
@@ -195,3 +196,47 @@ def test_differences_of_length_of_settings_and_none():
     assert first_difference(whole, digest_of(records, 12_000, config="e" * 64)).stage == "config"
     assert first_difference(whole, digest_of(records, 12_000, data="e" * 64)).stage == "input"
     assert str(first_difference(whole, digest_of(records, 12_000, data="e" * 64))) == "input differs, no record does"
+
+
+def test_a_difference_says_where():
+    assert str(Difference("fills", 2, ("fills",))) == "stage fills differs first, in window 2 (events 8192 to 12287)"
+    told = "stage orders differs first, in window 0 (events 0 to 4095); also in ledger, alerts"
+    assert str(Difference("orders", 0, ("orders", "ledger", "alerts"))) == told
+
+
+def test_a_difference_without_records_has_no_window_and_one_of_counts_alone_has_its_stage():
+    whole = digest_of(some_records(), 12_000)
+    assert first_difference(whole, digest_of(some_records(), 12_000, config="e" * 64)) == Difference("config", -1, ())
+    assert first_difference(whole, digest_of(some_records(), 12_000, data="e" * 64)) == Difference("input", -1, ())
+    more = dataclasses.replace(whole, counts=whole.counts | {"orders": whole.counts["orders"] + 1})
+    found = first_difference(whole, more)
+    assert (found.stage, found.stages) == ("orders", ("orders",))
+
+
+def test_a_run_without_events_has_roots_of_zeros():
+    digest = digest_of({}, 0)
+    assert set(digest.roots.values()) == {"00" * 32}
+    assert set(digest.links.values()) == {""}
+
+
+def test_what_a_golden_holds():
+    body = digest_of(some_records(), 12_000).to_dict()
+    assert list(body) == ["format", "digest", "config", "input", "events", "stages"]
+    assert (body["format"], body["config"], body["input"], body["events"]) == (1, "c" * 64, "d" * 64, 12_000)
+    for stage, entry in body["stages"].items():
+        links = naive_links(some_records()[stage], 12_000)
+        assert entry == {
+            "version": 1,
+            "count": len(some_records()[stage]),
+            "root": links[-1].hex(),
+            "links": "".join(link[:8].hex() for link in links),
+        }
+
+
+def test_a_refused_golden_says_why():
+    body = digest_of(some_records(), 12_000).to_dict()
+    with pytest.raises(ValueError, match=r"^its digest is not that of its stages: the file was edited or is of another format"):
+        Digest.from_dict(body | {"config": "e" * 64})
+    body["stages"]["bars"]["links"] = body["stages"]["bars"]["links"][16:]
+    with pytest.raises(ValueError, match=r"^the links of stage bars are not those of 12000 events, the last one its root$"):
+        Digest.from_dict(body)

@@ -242,3 +242,13 @@ def test_windows_roll_as_parts_do(window, seed):
         assert (account.symbol["decide"], account.symbol["settled"], account.symbol["cause"]) == (1, 0, 0)
         assert account.tape.ledger[0]["cause"] & 32
         part = later
+
+
+def test_a_window_that_begins_with_a_debt_has_no_budget_and_no_room():
+    account = Account(dd_budget_pct="100%", dd_window="daily")
+    account.fill(1, 2_000, 10**6)
+    account.symbol["mid2"] = 2
+    roll_window(account.world, account.params, account.rows, account.tape, 0, 1_700_100_000_000_000_000)
+    run = account.world.run[0]
+    assert run["window_equity"] < 0
+    assert (run["budget"], run["max_inventory"]) == (0, 0)
