@@ -32,7 +32,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from tests.mutations import MODULES, Mutant, candidates, functions_of, kernels, path_of, planted, sample
+from tests.mutations import MODULES, Mutant, candidates, draw, functions_of, kernels, path_of, planted, sample
 from tests.reliability import put
 
 TESTS = Path(__file__).resolve().parent
@@ -64,6 +64,7 @@ UNITS = {
     "tests.test_cycle": "",
     "tests.test_fills": "",
     "tests.test_digest": "",
+    "tests.test_sizing": "",
     "tests.test_policy": "random_tapes ends_of_the_settings jitted views_are_copies source_hash refused_by_the_name unlike_the_one",
     "tests.test_smart": "random_cases cases_reach stretches same_plans reference_plan",
     "tests.test_smart_invariants": "any_settings heads_of never_narrows",
@@ -76,7 +77,7 @@ UNITS_OF = {
     "ledger": ("ledger", "reference"),
     "cycle": ("cycle", "policy"),
     "fills": ("fills", "policy", "reference"),
-    "sizing": ("smart", "smart_invariants"),
+    "sizing": ("sizing", "smart", "smart_invariants"),
     "digest": ("digest",),
 }
 """Whose tests a module's mutants run."""
@@ -524,7 +525,8 @@ def main(words: list[str] | None = None) -> int:
     begin, log = time.monotonic(), Log(args.resume)
     modules = args.module or list(MODULES)
     mutants = [mutant for module in modules for mutant in sample(module, args.per_module, args.seed)]
-    missing = [mutant for mutant in mutants if mutant.name not in log.known]
+    drawn = itertools.zip_longest(*(draw(module, args.per_module, args.seed) for module in modules))
+    missing = [mutant for turn in drawn for mutant in turn if mutant and mutant.name not in log.known]
     if missing:
         warm()
         known = learn(checks_of(list(dict.fromkeys(mutant.module for mutant in missing))), modules)

@@ -283,7 +283,7 @@ def is_word(node: ast.AST) -> bool:
 
 
 def of_constant(node: ast.Constant, site: Site, function: ast.FunctionDef, words: Words) -> Iterator[tuple[str, ast.AST]]:
-    """Off by one, but not in what picks the only row of an array, and of a side only past both; the other truth value; outside of kernels another text."""
+    """Off by one; the other truth value; outside of kernels another text. Not in what picks the only row of an array."""
     index = isinstance(site.parent, ast.Subscript)
     if isinstance(node.value, bool):
         yield "constant", ast.Constant(not node.value)
@@ -393,15 +393,18 @@ def lines_of(statement: ast.AST, node: ast.AST) -> tuple[int, int]:
     return whole.lineno, whole.end_lineno or whole.lineno  # type: ignore[attr-defined]
 
 
-def sample(module: str, count: int, seed: int) -> list[Mutant]:
-    """`count` mutants of a module by seed, in the order of the source: one of each function, the others from all alike."""
-    rng, every = random.Random(f"{seed} {module}"), candidates(module)
-    shuffled = rng.sample(every, len(every))
+def draw(module: str, count: int, seed: int) -> list[Mutant]:
+    """`count` mutants of a module by seed: one of each function, then from all alike."""
+    shuffled = random.Random(f"{seed} {module}").sample(candidates(module), len(candidates(module)))
     one_each: dict[str, Mutant] = {}
     for mutant in shuffled:
         one_each.setdefault(mutant.function, mutant)
-    chosen = list(dict.fromkeys([*one_each.values(), *shuffled]))[: max(count, len(one_each))]
-    return sorted(chosen, key=every.index)
+    return list(dict.fromkeys([*one_each.values(), *shuffled]))[: max(count, len(one_each))]
+
+
+def sample(module: str, count: int, seed: int) -> list[Mutant]:
+    """What is drawn, in the order of the source."""
+    return sorted(draw(module, count, seed), key=candidates(module).index)
 
 
 # Planting

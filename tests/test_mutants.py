@@ -24,7 +24,6 @@ KILLED = {
     "ledger.mark: _put_rows(run, symbols, tape.ledger, tape.used[0], event, ts, causes) -> pass": "assertion",
     "ledger._put_rows: range(len(symbols)) -> range(len(symbols) - 1)": "assertion",
     "digest.Digest.value: 'root' -> '~root'": "assertion",
-    "digest.Digest.value: return sha256(canonical_json(body)).hexdigest() -> return None": "assertion",
 }
 
 
@@ -55,7 +54,7 @@ from tests.mutations import candidates, function_of, planted
 lane.warm()
 def endless():
     while True: pass
-checks = [one for one in lane.checks_of(("ledger", "digest"), 12, 0) if one.kind != "scenario"]
+checks = [one for one in lane.checks_of(("ledger", "digest"), 12, 0) if one.kind in ("reference", "unit")]
 known = lane.learn(checks, ("ledger", "digest"))
 every = {mutant.name: mutant for module in ("ledger", "digest") for mutant in candidates(module)}
 found = {}
