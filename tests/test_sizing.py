@@ -15,7 +15,7 @@ import pytest
 
 from grinder.config import Config
 from grinder.data.instrument import Instrument
-from grinder.records import INPUTS, LEVEL
+from grinder.records import INPUTS, LEVEL, PLAN, Reason
 from grinder.sizing import (
     add_loss,
     farther,
@@ -28,7 +28,9 @@ from grinder.sizing import (
     spread_budget,
     stress_price,
     unit_loss,
+    weigh_side,
 )
+from tests.test_smart_invariants import plan_of
 
 ONE = 100_000_000
 
@@ -156,3 +158,40 @@ def test_scaling_holds_where_products_pass_the_range():
     needed = 2 * 2**20 * qty * 2**20
     assert scale_to(levels, 2, room, 2**20) == needed
     assert levels[1]["qty"] == levels[2]["qty"] == room * qty // needed
+
+
+def test_a_level_has_a_most_that_it_is_worth():
+    """2**56 atoms, from where the exact amount could pass it."""
+    assert notional_of(10**18, 1, 1) == 2**56
+    share = 2**56 // ONE
+    assert notional_of(share + 1, 1, 1) == 2**56
+    assert notional_of(share, 1, 1) == (share - 1) * ONE
+    assert notional_of(5, 6, 1) == 0
+
+
+@pytest.mark.parametrize(("budget", "room"), [(100_000, 90_000), (10_001, 1), (10_000, 0), (9_000, 0), (-5, 0)])
+def test_what_is_noted_of_a_side(budget, room):
+    """`p_stress`, what entries lose there, the budget left after what is held loses, and the worst case: both together."""
+    plan, levels = np.zeros(1, PLAN), levels_of([(99, 2), (98, 4)])
+    plan["center"], plan["levels_down"], plan["width_down"], plan["levels_up"], plan["width_up"] = (
+        100_000_000,
+        2,
+        10 * 10**6,
+        1,
+        2 * ONE,
+    )
+    weigh_side(plan[0], levels, 1, 10, 200, budget, 100, 0)
+    noted = [plan[0][f"{name}_down"] for name in ("stress", "loss", "room", "worst")]
+    loss = (2 * 9 + 4 * 8) * 100
+    assert noted == [90, loss, room, loss + 10_000]
+    weigh_side(plan[0], levels_of([(101, 3)]), -1, -10, 200, budget, 100, 0)
+    noted = [plan[0][f"{name}_up"] for name in ("stress", "loss", "worst")]
+    assert noted == [200, 3 * 99 * 100, 3 * 99 * 100 + 10 * 100 * 100]
+
+
+@pytest.mark.parametrize(("places", "levels"), [(-3, 0), (0, 0), (1, 1), (2, 2), (100, 5)])
+def test_places_bound_the_levels_of_a_side(places, levels):
+    config = Config(policy="smart", levels_min=1, levels_max=5, maker_fee=0, min_edge=0, min_notional=0)
+    plan, buys, _ = plan_of(config, mid2=200_000, tick_value=2, budget=2**40, natr=300_000, places=places)
+    assert int(plan["levels_down"]) == len(buys) == levels
+    assert bool(plan["reasons"] & Reason.MAX_OPEN_ORDERS) == (places < 5)
