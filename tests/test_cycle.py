@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from grinder.config import Config
-from grinder.cycle import take_profit_price
+from grinder.cycle import FAULT_TOO_MANY_CYCLES, FAULT_TOO_MANY_ONCE, entries_fit, open_cycle, take_profit_price
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
-from grinder.records import SlotState
+from grinder.engine import initial_world
+from grinder.records import Adds, PlanKind, SlotState
 from grinder.session import replay
 
 FREE, PENDING, LOCKED, FILLED = (int(state) for state in SlotState)
@@ -70,3 +72,70 @@ def test_completed_cycle_in_the_table():
     assert (cycle["side"], cycle["entry_price"], cycle["exit_price"], cycle["qty"]) == (1, 9_900, 9_999, 100)
     assert cycle["gross"] == 99 * 100 * tick_value
     assert cycle["net"] == cycle["gross"]
+
+
+def filled_world(side, **symbol):
+    """A world whose plan, of a grid, has ONCE on the side of the fill, with fields of its symbol as given; and the fill's cycle."""
+    instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
+    params, rows = Config(quantity="1").params([instrument], [(1, 10_000)])
+    world = initial_world(params, rows, 1_700_000_000_000_000_000)
+    plan = world.plans[0]
+    plan["kind"], plan["tp_step"] = PlanKind.GRID, 10**6
+    plan["adds_down"], plan["adds_up"] = (Adds.ONCE, Adds.FULL) if side > 0 else (Adds.FULL, Adds.ONCE)
+    for name, value in symbol.items():
+        world.symbols[0][name] = value
+    return world, open_cycle(world, 0, side, 5_000, 7, 3)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_an_entry_opens_a_cycle_and_is_remembered_under_once(side):
+    world, cycle = filled_world(side)
+    symbol = world.symbols[0]
+    assert (cycle, symbol["n_cycles"], world.run[0]["next_cycle"], world.run[0]["fault"]) == (0, 1, 1, 0)
+    names = ("id", "side", "px", "qty", "left", "tp_step", "gain", "tp_px")
+    assert [world.cycles[0, 0][name] for name in names] == [0, side, 5_000, 7, 7, 10**6, -3, 5_050 if side > 0 else 4_950]
+    assert (symbol["once_down"], symbol["once_up"]) == ((1, 0) if side > 0 else (0, 1))
+    assert world.once[0, 0 if side > 0 else 1, 0]["px"] == 5_000
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_no_room_for_a_cycle_is_a_fault_and_writes_nothing(side):
+    room = filled_world(side)[0].cycles.shape[1]
+    world, cycle = filled_world(side, n_cycles=room - 1)
+    assert (cycle, world.symbols[0]["n_cycles"], world.run[0]["fault"]) == (0, room, 0)
+    world, cycle = filled_world(side, n_cycles=room)
+    assert (cycle, world.symbols[0]["n_cycles"], world.run[0]["fault"]) == (-1, room, FAULT_TOO_MANY_CYCLES)
+    assert (world.run[0]["next_cycle"], world.cycles["px"].any()) == (0, False)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_no_room_for_what_was_entered_under_once_is_a_fault(side):
+    name = "once_down" if side > 0 else "once_up"
+    room = filled_world(side)[0].once.shape[2]
+    world, _ = filled_world(side, **{name: room - 1})
+    assert (world.symbols[0][name], world.run[0]["fault"]) == (room, 0)
+    world, _ = filled_world(side, **{name: room})
+    assert (world.symbols[0][name], world.run[0]["fault"]) == (room, FAULT_TOO_MANY_ONCE)
+    assert not world.once["px"].any()
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("loss", [0, 1])
+def test_entries_fit_up_to_the_budget(side, loss):
+    """Each side by itself: what is left is the budget less the drawdown, less what is held loses at `p_stress`."""
+    instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
+    params, rows = Config(quantity="1", maker_fee=0).params([instrument], [(1, 10_000)])
+    world = initial_world(params, rows, 1_700_000_000_000_000_000)
+    symbol, plan, value = world.symbols[0], world.plans[0], instrument.tick_value
+    plan["budgeted"], plan["stress_down"], plan["stress_up"] = 1, 4_900, 5_100
+    symbol["mid2"], symbol["position"], symbol["drawdown"] = 10_000, 3 * side, 11
+    symbol["budget"] = 11 + 3 * 100 * value + 5 * 60 * value - loss
+    assert entries_fit(world, params, rows, 0), "nothing is open"
+    order = world.orders[0, 0]
+    symbol["n_orders"], order["role"], order["side"], order["qty"], order["px"] = 1, 0, side, 5, 5_000 - 40 * side
+    assert bool(entries_fit(world, params, rows, 0)) is (loss == 0)
+    symbol["budget"] = 11 + 3 * 100 * value + 1 - 2 * loss
+    order["qty"] = 0
+    assert entries_fit(world, params, rows, 0), "an entry that loses nothing fits where nothing is left"
+    plan["budgeted"], order["qty"] = 0, 5
+    assert entries_fit(world, params, rows, 0)

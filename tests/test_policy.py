@@ -264,6 +264,19 @@ def test_clipped_reduce_only_is_done_until_the_policy_decides_again():
     assert done.orders["to"].tolist() == [OrderState.PENDING, OrderState.CANCELLED]
 
 
+def test_an_order_clipped_to_nothing_is_no_fill():
+    """A policy that asks for fills is not called for it, and is for one that fills."""
+    for role, events in ((Role.REDUCE_ONLY, [0]), (Role.ENTRY, [0, 2])):
+        order, seen = WantedOrder(side=1, key=1, price=9_950, qty=3, role=int(role)), []
+
+        def watch(view, params, seen=seen, order=order):
+            seen.append(view.event)
+            return TargetState([order]) if view.plan < 0 else None
+
+        run(as_policy(watch, on_fill=True, gates=False), [10_000, 10_000, 9_900, 9_910, 9_890], bar_interval_ms=60_000)
+        assert seen == events
+
+
 def test_resume_asks_for_the_same_policy():
     @as_policy
     def first(view, params):

@@ -202,6 +202,23 @@ def test_a_failed_proof_of_the_engine_stops_the_run(monkeypatch):
     assert caught.value.exit_code == 1
 
 
+def test_money_that_does_not_add_up_stops_the_run_at_its_next_mark():
+    """One atom planted in mid-run: the error names the event of the first mark after it."""
+    stopped = 0
+    for seed in range(12):
+        c = case(seed)
+        half = len(c.fixture) // 2
+        marks = [event for event in replay(c.fixture, c.config).ledger["event"].tolist() if event >= half]
+        if not marks:
+            continue
+        planted = replay(c.fixture, c.config, until=half)
+        planted.world.run[0]["cash"] += 1
+        with pytest.raises(LedgerError, match=f"event {marks[0]}: equity from profits and equity from cash differ"):
+            replay(c.fixture, c.config, resume=planted)
+        stopped += 1
+    assert stopped > 4
+
+
 def test_events_are_only_read():
     real = Fixture.open(REAL)
     before = [np.array(column) for column in real.events]
