@@ -65,6 +65,7 @@ UNITS = {
     "tests.test_fills": "",
     "tests.test_digest": "",
     "tests.test_sizing": "",
+    "tests.test_protection": "trend_day random_tapes",
     "tests.test_policy": "random_tapes ends_of_the_settings jitted views_are_copies source_hash refused_by_the_name unlike_the_one",
     "tests.test_smart": "random_cases cases_reach stretches same_plans reference_plan",
     "tests.test_smart_invariants": "any_settings heads_of never_narrows",
@@ -73,10 +74,10 @@ UNITS = {
 }
 """Modules of tests, and parts of names of those that compare what others do, read files, or take long without compiled code."""
 UNITS_OF = {
-    "engine": ("session", "policy"),
+    "engine": ("session", "policy", "protection"),
     "ledger": ("ledger", "reference"),
-    "cycle": ("cycle", "policy"),
-    "fills": ("fills", "policy", "reference"),
+    "cycle": ("cycle", "policy", "protection"),
+    "fills": ("fills", "policy", "protection", "reference"),
     "sizing": ("sizing", "smart", "smart_invariants"),
     "digest": ("digest",),
 }
