@@ -65,7 +65,6 @@ UNITS = {
     "tests.test_fills": "",
     "tests.test_digest": "",
     "tests.test_sizing": "",
-    "tests.test_protection": "trend_day random_tapes",
     "tests.test_policy": "random_tapes ends_of_the_settings jitted views_are_copies source_hash refused_by_the_name unlike_the_one",
     "tests.test_smart": "random_cases cases_reach stretches same_plans reference_plan",
     "tests.test_smart_invariants": "any_settings heads_of never_narrows",
@@ -74,10 +73,10 @@ UNITS = {
 }
 """Modules of tests, and parts of names of those that compare what others do, read files, or take long without compiled code."""
 UNITS_OF = {
-    "engine": ("session", "policy", "protection"),
+    "engine": ("session", "policy"),
     "ledger": ("ledger", "reference"),
-    "cycle": ("cycle", "policy", "protection"),
-    "fills": ("fills", "policy", "protection", "reference"),
+    "cycle": ("cycle", "policy"),
+    "fills": ("fills", "policy", "reference"),
     "sizing": ("sizing", "smart", "smart_invariants"),
     "digest": ("digest",),
 }
@@ -518,6 +517,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--module", choices=MODULES, action="append", help="only this one; may be given again")
     parser.add_argument("--jobs", type=int, default=2, help="processes beside the parent")
     parser.add_argument("--resume", type=Path, help="keep finished mutants here, and do not run those that it has")
+    parser.add_argument("--finished", action="store_true", help="run nothing: tell of those that the log has")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/RELIABILITY.md")
     args = parser.parse_args(words)
     if os.environ.get("NUMBA_DISABLE_JIT") != "1":
@@ -526,8 +526,11 @@ def main(words: list[str] | None = None) -> int:
     begin, log = time.monotonic(), Log(args.resume)
     modules = args.module or list(MODULES)
     mutants = [mutant for module in modules for mutant in sample(module, args.per_module, args.seed)]
+    if args.finished:
+        mutants = [mutant for mutant in mutants if mutant.name in log.known]
+    chosen = set(mutants)
     drawn = itertools.zip_longest(*(draw(module, args.per_module, args.seed) for module in modules))
-    missing = [mutant for turn in drawn for mutant in turn if mutant and mutant.name not in log.known]
+    missing = [mutant for turn in drawn for mutant in turn if mutant in chosen and mutant.name not in log.known]
     if missing:
         warm()
         known = learn(checks_of(list(dict.fromkeys(mutant.module for mutant in missing))), modules)
