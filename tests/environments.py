@@ -2,7 +2,7 @@
 
 `python environments.py EVENTS CASES [THREADS]`: the real fixture's first EVENTS events (0: all), and CASES random tapes, of them a
 third with policy `smart` too and one with a policy in Python. `python environments.py fixtures EVENTS THREADS FOLDER...`: each of
-these fixtures, with its own settings.
+these fixtures, with its own settings, a line each as soon as it is done.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def digest_of(seed: int) -> str:
 
 
 def fixtures(events: int, threads: int, folders: list[str]) -> None:
-    """Print digest and seconds of the replay of each fixture, of its first `events` events (0: all)."""
+    """Print a line with digest and seconds of the replay of each fixture, of its first `events` events (0: all)."""
 
     def one(folder: str) -> tuple[str, float]:
         whole = Fixture.open(folder)
@@ -102,7 +102,8 @@ def fixtures(events: int, threads: int, folders: list[str]) -> None:
         return digest, time.monotonic() - begin
 
     with ThreadPoolExecutor(threads) as pool:
-        print(json.dumps(list(pool.map(one, folders))))
+        for told in pool.map(one, folders):
+            print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 `python -m tests.matrix` prints environments by fixtures, equal or not, and what each took; exit code 1 where one is not.
 What is right is the golden, and of a head (`jit_off`) what this process comes to. `--only tokyo,opt_0` takes some environments;
-`--lane --python /path/to/python` adds interpreters with the packages that they have, and may be repeated.
+`--python /path/to/python` adds an interpreter with the packages that it has, and may be repeated; `--lane --made FOLDER` adds those
+of interpreters.py, which it makes there. One that cannot be made or started is told as not run, and is a failure too.
 """
 
 from __future__ import annotations
@@ -13,22 +14,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from threading import Timer
 
 from grinder.data.fixture import Fixture, fixtures_below
 from grinder.golden import read_golden
 from grinder.session import replay
 from tests.environments import HEAD, LANES, command
+from tests.interpreters import HERE, KINDS, Interpreter, Missing, about
+from tests.reliability import put
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = tuple(fixtures_below(ROOT / "fixtures"))
 ALL = ("one_thread", *LANES)
-VERSIONS = (
-    "import sys, json\nfrom importlib.metadata import version\n"
-    "print(json.dumps(['.'.join(map(str, sys.version_info[:3])), *map(version, ('numba', 'numpy', 'polars'))]))"
-)
+SHOWN = {True: "equal", False: "NOT equal", None: "not run"}
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Column:
     """An environment, and what its process came to."""
 
     name: str
-    equal: dict[str, bool]
-    """by fixture"""
+    equal: dict[str, bool | None]
+    """by fixture; None: it did not run"""
     replays: float
     """seconds of the replays alone"""
     seconds: float
@@ -57,36 +59,63 @@ def expected(folders: Sequence[Path], events: int) -> dict[str, str]:
     return {name: replay(data.head(min(events, len(data)))).digest.value for name, data in opened.items()}
 
 
-def run(name: str, folders: Sequence[Path] = FOLDERS, python: str = sys.executable) -> Column:
-    """Every fixture in one environment."""
+def told(words: Sequence[str], environment: dict[str, str], cwd: Path | None, limit: float) -> Iterator[tuple[str, float]]:
+    """Digest and seconds of each fixture as soon as a process prints them. RuntimeError with its last line where it fails."""
+    late: list[bool] = []
+
+    def end() -> None:
+        late.append(True)
+        process.kill()
+
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=complaints, text=True, cwd=cwd)
+        watch = Timer(limit, end)
+        watch.start()
+        try:
+            for line in process.stdout or ():
+                digest, seconds = json.loads(line)
+                yield digest, seconds
+            process.wait()
+        finally:
+            watch.cancel()
+            process.kill()
+            process.communicate()
+        if process.returncode:
+            complaints.seek(0)
+            said = complaints.read().strip().splitlines() or [f"exit code {process.returncode}"]
+            raise RuntimeError(f"ended after {limit:.0f} s" if late else said[-1])
+
+
+def run(name: str, folders: Sequence[Path] = FOLDERS, interpreter: Interpreter = HERE) -> Column:
+    """Every fixture in one environment, the smallest first."""
     events = HEAD if name == "jit_off" else 0
     right = expected(folders, events)
+    ordered = sorted(folders, key=lambda folder: sum(file.stat().st_size for file in folder.glob("*.parquet")))
     threads = "2" if name == "two_threads" else "1"
-    begin = time.monotonic()
+    equal: dict[str, bool | None] = dict.fromkeys(right)
+    replays, error, begin = 0.0, "", time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        words, environment, cwd = command(
-            name, Path(scratch), "fixtures", str(events), threads, *(str(folder.resolve()) for folder in folders), python=python
-        )
-        environment["PYTHONPATH"] = str(ROOT / "src")
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, cwd=cwd, check=False, timeout=3600)
-    seconds = time.monotonic() - begin
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        return Column(name, dict.fromkeys(right, False), 0.0, seconds, last[0])
-    made = json.loads(done.stdout)
-    equal = {folder.name: digest == right[folder.name] for folder, (digest, _) in zip(folders, made, strict=True)}
-    return Column(name, equal, sum(took for _, took in made), seconds)
+        paths = [str(folder.resolve()) for folder in ordered]
+        words, environment, cwd = command(name, Path(scratch), "fixtures", str(events), threads, *paths)
+        started = [*interpreter.words, *words[1:]]
+        try:
+            made = told(started, environment | interpreter.variables(ROOT / "src"), cwd, interpreter.seconds)
+            for folder, (digest, seconds) in zip(ordered, made, strict=True):
+                equal[folder.name] = digest == right[folder.name]
+                replays += seconds
+                if interpreter is not HERE:
+                    print(f"  {folder.name}: {SHOWN[equal[folder.name]]}, {seconds:.1f} s", file=sys.stderr, flush=True)
+        except (RuntimeError, OSError) as fault:
+            error = str(fault)
+    return Column(name, equal, replays, time.monotonic() - begin, error)
 
 
-def of_python(python: str) -> Column:
-    """Another interpreter with its own packages, in the usual environment; its column is named by their versions."""
-    done = subprocess.run([python, "-c", VERSIONS], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{python}: no interpreter with numba, numpy and polars: {done.stderr.strip().splitlines()[-1]}")
-    have = json.loads(done.stdout)
-    found = run("one_thread", python=python)
-    name = "python {}, numba {}, numpy {}, polars {}".format(*have)
-    return Column(name, found.equal, found.replays, found.seconds, found.error)
+def of_interpreter(make: Callable[[], Interpreter]) -> Column:
+    """Another interpreter in the usual environment; its column is named by what it finds itself to be."""
+    interpreter = make()
+    name = about(interpreter)
+    print(f"{name}:", file=sys.stderr, flush=True)
+    return replace(run("one_thread", interpreter=interpreter), name=name)
 
 
 def table(columns: Sequence[Column]) -> str:
@@ -94,38 +123,81 @@ def table(columns: Sequence[Column]) -> str:
     names = list(columns[0].equal)
     lines = ["| environment | " + " | ".join(names) + " | replays, s | process, s |", "|---" * (len(names) + 3) + "|"]
     for column in columns:
-        shown = ["equal" if column.equal[name] else "NOT equal" for name in names]
+        shown = [SHOWN[column.equal[name]] for name in names]
         label = f"{column.name} ({HEAD:,} events)" if column.name == "jit_off" else column.name
         lines.append(f"| {label} | " + " | ".join(shown) + f" | {column.replays:.1f} | {column.seconds:.0f} |")
     return "\n".join(lines)
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run the matrix; 1 if a digest is not equal anywhere."""
+def summary(columns: Sequence[Column]) -> str:
+    """How many replays were made, and how many of them are equal."""
+    cells = [equal for column in columns for equal in column.equal.values() if equal is not None]
+    return f"{len(columns)} environments, {len(cells)} replays, {sum(cells)} equal, {sum(c.seconds for c in columns):.0f} s in all"
+
+
+def attempt(name: str, make: Callable[[], Column]) -> Column:
+    """A column; where the machine lacks what it needs, one that says what, and that nothing ran."""
+    try:
+        return make()
+    except Missing as lack:
+        return Column(name, dict.fromkeys(folder.name for folder in FOLDERS), 0.0, 0.0, str(lack))
+
+
+def jobs(args: argparse.Namespace) -> list[tuple[str, Callable[[], Column]]]:
+    """What is asked for: a name and what makes its column."""
+    pythons = [sys.executable, *args.python]
+    made = [(name, partial(run, name)) for name in args.only]
+    made += [(path, partial(of_interpreter, partial(Interpreter, (path,)))) for path in args.python]
+    made += [(kind, partial(of_interpreter, partial(KINDS[kind], args.made, pythons))) for kind in args.lane]
+    return made
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    def of(known: Collection[str]) -> Callable[[str], list[str]]:
+        def parse(text: str) -> list[str]:
+            names = text.split(",") if text else []
+            unknown = [name for name in names if name not in known]
+            if unknown:
+                raise argparse.ArgumentTypeError(f"no environment {unknown[0]}; there are {', '.join(known)}")
+            return names
+
+        return parse
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default=",".join(ALL), help="environments, of %(default)s")
-    parser.add_argument("--lane", action="store_true", help="the interpreters named by --python too")
+    parser.add_argument("--only", type=of(ALL), default=list(ALL), metavar="NAMES", help=f"environments, of {','.join(ALL)}")
     parser.add_argument("--python", action="append", default=[], metavar="PATH", help="an interpreter that has what grinder needs")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/RELIABILITY.md")
+    parser.add_argument(
+        "--lane", type=of(KINDS), nargs="?", const=list(KINDS), default=[], metavar="NAMES", help=f"of {','.join(KINDS)}"
+    )
+    parser.add_argument("--made", type=Path, metavar="FOLDER", help="where --lane makes what it needs, and keeps it")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/RELIABILITY.md, if all of it ran")
     args = parser.parse_args(words)
-    names = args.only.split(",") if args.only else []
-    unknown = [name for name in names if name not in ALL]
-    if unknown or args.lane != bool(args.python):
-        parser.error(f"no environment {unknown[0]}; there are {', '.join(ALL)}" if unknown else "--lane and --python go together")
+    if bool(args.lane) != bool(args.made):
+        parser.error("--lane and --made go together")
+    if args.made:
+        args.made = args.made.resolve()
+        if args.made.is_relative_to(ROOT):
+            parser.error(f"--made {args.made}: a folder outside the repository")
+    return args
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the matrix; 1 if a digest is not equal anywhere, or did not run."""
+    args = _arguments(words)
     columns = []
-    for make, what in [*((run, name) for name in names), *((of_python, path) for path in args.python)]:
-        columns.append(make(what))
-        print(f"{columns[-1].name}: {columns[-1].seconds:.0f} s {columns[-1].error}", file=sys.stderr, flush=True)
-    cells = [equal for column in columns for equal in column.equal.values()]
-    head = f"{len(columns)} environments, {len(cells)} replays, {sum(cells)} equal, {sum(c.seconds for c in columns):.0f} s in all"
+    for name, make in jobs(args):
+        columns.append(attempt(name, make))
+        print(f"{columns[-1].name}: {columns[-1].seconds:.0f} s {columns[-1].error}".strip(), file=sys.stderr, flush=True)
+    head = summary(columns)
     print(f"{head}\n\n{table(columns)}")
     for column in columns:
         if column.error:
             print(f"{column.name}: {column.error}")
     if args.write:
-        from tests.reliability import put
-
-        put("matrix", f"{head}.\n\n{table(columns)}")
+        if any(equal is None for column in columns for equal in column.equal.values()):
+            print("docs/RELIABILITY.md is left as it was: not all ran")
+        else:
+            put("matrix", f"{head}.\n\n{table(columns)}")
     return 0 if all(column.passed for column in columns) else 1
 
 
