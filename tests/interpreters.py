@@ -23,6 +23,7 @@ from typing import Final
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements.lock"
+MARK = "made-by-the-matrix"
 SUITE = "bookworm"
 """The Debian whose Python and C library the emulated aarch64 has."""
 CPU = "Nehalem"
@@ -86,6 +87,19 @@ def _made(folder: Path, stamp: str, make: Callable[[Path], object]) -> Path:
         print(f"making {folder.name}", file=sys.stderr, flush=True)
         make(folder)
         mark.write_text(stamp)
+    return folder
+
+
+def workshop(folder: Path) -> Path:
+    """`folder` as the one to make things in. ValueError where it is in the repository, or holds what was not made here."""
+    folder = folder.resolve()
+    if folder.is_relative_to(ROOT):
+        raise ValueError(f"{folder}: a folder outside the repository")
+    if not (folder / MARK).is_file():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"{folder}: a new or empty folder, or one that this lane made; what is in it would be replaced")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).touch()
     return folder
 
 
@@ -209,13 +223,11 @@ KINDS: Mapping[str, Callable[[Path, Sequence[str]], Interpreter]] = MappingProxy
 
 def about(interpreter: Interpreter) -> str:
     """What its row is called: where it is another machine that machine, and the versions; found out by starting it."""
-    done = subprocess.run(
-        [*interpreter.words, "-c", ABOUT],
-        env=os.environ | interpreter.variables(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [*interpreter.words, "-c", ABOUT]
+    try:
+        done = subprocess.run(command, env=os.environ | interpreter.variables(), capture_output=True, text=True, check=False)
+    except OSError as fault:
+        raise Missing(f"{command[0]}: {fault.strerror}") from None
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise Missing(f"no interpreter with numba, numpy and polars: {said[-1]}")

@@ -24,7 +24,7 @@ from grinder.data.fixture import Fixture, fixtures_below
 from grinder.golden import read_golden
 from grinder.session import replay
 from tests.environments import HEAD, LANES, command
-from tests.interpreters import HERE, KINDS, Interpreter, Missing, about
+from tests.interpreters import HERE, KINDS, Interpreter, Missing, about, workshop
 from tests.reliability import put
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -175,9 +175,10 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     if bool(args.lane) != bool(args.made):
         parser.error("--lane and --made go together")
     if args.made:
-        args.made = args.made.resolve()
-        if args.made.is_relative_to(ROOT):
-            parser.error(f"--made {args.made}: a folder outside the repository")
+        try:
+            args.made = workshop(args.made)
+        except (ValueError, OSError) as fault:
+            parser.error(f"--made {fault}")
     return args
 
 

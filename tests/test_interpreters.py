@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import interpreters
-from tests.interpreters import CPU, KINDS, LOCK, Interpreter, Missing, about, lowest, requirements
+from tests.interpreters import CPU, KINDS, LOCK, ROOT, Interpreter, Missing, about, lowest, requirements, workshop
 
 HERE = "{}.{}".format(*sys.version_info[:2])
 
@@ -133,3 +133,22 @@ def test_a_row_is_named_by_what_the_process_finds_and_refused_on_another_machine
     assert about(emulated) == "aarch64 generic under qemu 7: python 3.11.2, numba 1, numpy 2, polars 3"
     with pytest.raises(Missing, match=r"^it is to be x86_64 nehalem and is aarch64 generic$"):
         about(Interpreter(words, machine=("x86_64", "nehalem")))
+
+
+def test_nothing_is_made_in_the_repository_or_among_files_of_one_s_own(tmp_path):
+    with pytest.raises(ValueError, match="made: a folder outside the repository"):
+        workshop(ROOT / "made")
+    own = tmp_path / "own" / "oldest"
+    own.mkdir(parents=True)
+    for folder in (own.parent, Path(__file__)):
+        with pytest.raises(ValueError, match=r"outside the repository$|: a new or empty folder, or one that this lane made"):
+            workshop(folder)
+    made = workshop(tmp_path / "new" / "one")
+    (made / "oldest").mkdir()
+    assert workshop(made) == made.resolve()
+    assert own.is_dir()
+
+
+def test_an_interpreter_that_is_not_there(tmp_path):
+    with pytest.raises(Missing, match=r"nowhere: No such file or directory$"):
+        about(Interpreter((str(tmp_path / "nowhere"),)))
