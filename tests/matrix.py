@@ -3,23 +3,27 @@
 `python -m tests.matrix` prints environments by fixtures, equal or not, and what each took; exit code 1 where one is not.
 What is right is the golden, and of a head (`jit_off`) what this process comes to. `--only tokyo,opt_0` takes some environments;
 `--python /path/to/python` adds an interpreter with the packages that it has, and may be repeated; `--lane --made FOLDER` adds those
-of interpreters.py, which it makes there. One that cannot be made or started is told as not run, and is a failure too.
+of interpreters.py, which it makes there. One that cannot be made or started is told as not run, and is a failure too. With
+`--log FILE` a lane that was ended goes on: what passed with the same source, goldens and packages is taken from the file.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from threading import Timer
 
+from grinder._jit import source_hash
 from grinder.data.fixture import Fixture, fixtures_below
 from grinder.golden import read_golden
 from grinder.session import replay
@@ -143,6 +147,30 @@ def attempt(name: str, make: Callable[[], Column]) -> Column:
         return Column(name, dict.fromkeys(folder.name for folder in FOLDERS), 0.0, 0.0, str(lack))
 
 
+def inputs(folders: Sequence[Path] = FOLDERS) -> str:
+    """SHA-256 of what a column depends on: the source, this lane's own, the goldens, what is installed."""
+    files = [Path(__file__), Path(__file__).with_name("environments.py"), ROOT / "pyproject.toml", ROOT / "requirements.lock"]
+    bodies = [file.read_bytes() for file in (*files, *(folder / "digest.json" for folder in folders))]
+    return sha256(b"\0".join([source_hash().encode(), *(sha256(body).digest() for body in bodies)])).hexdigest()
+
+
+def logged(file: Path | None, key: str) -> dict[str, Column]:
+    """The columns of these inputs in a log, by what was asked for. A line that was cut off counts as not there."""
+    found = {}
+    for line in file.read_text("utf-8").splitlines() if file and file.is_file() else ():
+        with contextlib.suppress(ValueError):
+            told = json.loads(line)
+            if told["key"] == key:
+                found[told["asked"]] = Column(**told["column"])
+    return found
+
+
+def log(file: Path, key: str, asked: str, column: Column) -> None:
+    """Put a column that passed at the end of a log."""
+    with file.open("a", encoding="utf-8") as out:
+        out.write("\n" * bool(out.tell()) + json.dumps({"key": key, "asked": asked, "column": asdict(column)}))
+
+
 def jobs(args: argparse.Namespace) -> list[tuple[str, Callable[[], Column]]]:
     """What is asked for: a name and what makes its column."""
     pythons = [sys.executable, *args.python]
@@ -170,6 +198,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
         "--lane", type=of(KINDS), nargs="?", const=list(KINDS), default=[], metavar="NAMES", help=f"of {','.join(KINDS)}"
     )
     parser.add_argument("--made", type=Path, metavar="FOLDER", help="where --lane makes what it needs, and keeps it")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="what passed is put there, and not run again")
     parser.add_argument("--write", action="store_true", help="put the table into docs/RELIABILITY.md, if all of it ran")
     args = parser.parse_args(words)
     if bool(args.lane) != bool(args.made):
@@ -185,9 +214,12 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> int:
     """Run the matrix; 1 if a digest is not equal anywhere, or did not run."""
     args = _arguments(words)
-    columns = []
+    columns, key = [], inputs() if args.log else ""
+    before = logged(args.log, key)
     for name, make in jobs(args):
-        columns.append(attempt(name, make))
+        columns.append(before.get(name) or attempt(name, make))
+        if args.log and columns[-1].passed and name not in before:
+            log(args.log, key, name, columns[-1])
         print(f"{columns[-1].name}: {columns[-1].seconds:.0f} s {columns[-1].error}".strip(), file=sys.stderr, flush=True)
     head = summary(columns)
     print(f"{head}\n\n{table(columns)}")

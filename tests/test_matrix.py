@@ -161,6 +161,40 @@ def test_all_that_was_asked_for_runs_and_is_written(monkeypatch, tmp_path):
         assert f"\n| {name} | equal | 1.0 | 2 |" in text
 
 
+def test_a_lane_that_was_ended_goes_on(monkeypatch, tmp_path, capsys):
+    asked, bad = [], {"turkish"}
+
+    def made(name, interpreter=None):
+        asked.append(name)
+        return Column(name, {"a": name not in bad}, 1.0, 2.0)
+
+    monkeypatch.setattr(matrix, "run", made)
+    file = tmp_path / "lane.jsonl"
+    words = ["--only", "opt_0,turkish,tokyo", "--log", str(file)]
+    assert main(words) == 1
+    file.write_text(file.read_text()[:-1])  # ended in the midst of a line: tokyo is run again, turkish did not pass
+    asked.clear()
+    bad.clear()
+    capsys.readouterr()
+    assert main(words) == 0
+    assert asked == ["turkish", "tokyo"]
+    assert capsys.readouterr().out.startswith("3 environments, 3 replays, 3 equal, 6 s in all\n")
+    asked.clear()
+    assert main(words) == 0
+    assert not asked
+    monkeypatch.setattr(matrix, "source_hash", lambda: "another")
+    assert main(words) == 0
+    assert asked == ["opt_0", "turkish", "tokyo"]
+
+
+def test_a_log_is_of_one_golden(folder):
+    key = matrix.inputs([folder])
+    assert matrix.inputs([folder]) == key
+    golden = folder / "digest.json"
+    golden.write_text(golden.read_text() + " ")
+    assert matrix.inputs([folder]) != key
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
