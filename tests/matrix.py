@@ -217,9 +217,10 @@ def main(words: list[str] | None = None) -> int:
     columns, key = [], inputs() if args.log else ""
     before = logged(args.log, key)
     for name, make in jobs(args):
-        columns.append(before.get(name) or attempt(name, make))
-        if args.log and columns[-1].passed and name not in before:
-            log(args.log, key, name, columns[-1])
+        asked = " of ".join([name, *args.python]) if name in KINDS else name  # which Python is oldest depends on those given
+        columns.append(before.get(asked) or attempt(name, make))
+        if args.log and columns[-1].passed and asked not in before:
+            log(args.log, key, asked, columns[-1])
         print(f"{columns[-1].name}: {columns[-1].seconds:.0f} s {columns[-1].error}".strip(), file=sys.stderr, flush=True)
     head = summary(columns)
     print(f"{head}\n\n{table(columns)}")

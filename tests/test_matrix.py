@@ -187,6 +187,22 @@ def test_a_lane_that_was_ended_goes_on(monkeypatch, tmp_path, capsys):
     assert asked == ["opt_0", "turkish", "tokyo"]
 
 
+def test_a_log_tells_the_oldest_of_some_interpreters_from_that_of_others(monkeypatch, tmp_path):
+    asked = []
+
+    def kind(_, pythons):
+        asked.append(pythons[1:])
+        return Interpreter(("x",))
+
+    monkeypatch.setattr(matrix, "KINDS", {"oldest": kind})
+    monkeypatch.setattr(matrix, "run", lambda name, interpreter: Column(name, {"a": True}, 1.0, 2.0))
+    monkeypatch.setattr(matrix, "about", lambda interpreter: interpreter.words[0])
+    words = ["--only", "", "--lane", "oldest", "--made", str(tmp_path / "made"), "--log", str(tmp_path / "log")]
+    for more in ([], ["--python", "/a"], ["--python", "/a"], []):
+        assert main([*words, *more]) == 0
+    assert asked == [[], ["/a"]]
+
+
 def test_a_log_is_of_one_golden(folder):
     key = matrix.inputs([folder])
     assert matrix.inputs([folder]) == key
