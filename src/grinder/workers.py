@@ -84,8 +84,10 @@ class Shipped(NamedTuple):
 
 TRIES: Final = 4
 """Times that a cluster is given a fixture, or a cell, which it loses."""
-PATIENCE: Final = 60
+PATIENCE: Final = 30
 """Seconds in which a cluster without workers has to find one."""
+BYTES_A_SECOND: Final = 10_000_000
+"""The slowest way to a cluster that is waited for."""
 KEPT: Final = 8
 """Fixtures that a process keeps open: an executor may serve many sweeps."""
 _OPEN: dict[tuple[int, str], Fixture] = {}
@@ -199,9 +201,14 @@ class Crew:
 
     def _scatter(self, fixture: Fixture) -> Any:
         """Send a fixture to every worker of a cluster; one that is lost meanwhile makes the sending fail, and it is begun again."""
+
+        async def send() -> Any:
+            return await self.client.scatter(fixture, broadcast=True, hash=False, asynchronous=True)
+
+        patience = PATIENCE + sum(column.nbytes for column in fixture.events) // BYTES_A_SECOND
         for left in reversed(range(TRIES)):
             try:
-                return self.client.scatter(fixture, broadcast=True, hash=False)
+                return self.client.sync(send, callback_timeout=patience)  # a worker that dies at the wrong moment is waited for
             except Exception as error:
                 if not left:
                     raise WorkerError(f"a cluster cannot be sent {fixture.name}: {cause(error)}") from error
