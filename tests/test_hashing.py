@@ -9,9 +9,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from grinder import digest
+from grinder._jit import JIT
 from grinder.digest import Digest, chain
 from grinder.hashing import _constants, window_links
 from grinder.records import STAGES, WINDOW, stage_dtype
+
+
+compiled = pytest.mark.skipif(not JIT, reason="without the JIT links are made by hashlib")
 
 
 def kind(width: int) -> np.dtype:
@@ -36,6 +40,7 @@ def drawn(width: int, rows: int, seed: int) -> np.ndarray:
     return out
 
 
+@compiled
 @pytest.mark.parametrize("width", [1, 2, 3, 7, 26])
 def test_every_length_around_a_block(width):
     """One window of 0 to 20 records: the end of the message falls on every place of a block."""
@@ -44,6 +49,7 @@ def test_every_length_around_a_block(width):
         assert window_links(records, np.array([rows])) == told(records, [rows]), rows
 
 
+@compiled
 @given(st.integers(1, 9), st.lists(st.integers(0, 12), min_size=1, max_size=30), st.integers(0, 2**32))
 @settings(max_examples=150)
 def test_windows(width, counts, seed):
@@ -52,6 +58,7 @@ def test_windows(width, counts, seed):
     assert window_links(records, stops) == told(records, stops.tolist())
 
 
+@compiled
 def test_records_of_every_layout():
     records = drawn(4, 60, 1)
     stops = np.array([10, 10, 30])
