@@ -14,7 +14,6 @@ from grinder.digest import Digest, chain
 from grinder.hashing import _constants, window_links
 from grinder.records import STAGES, WINDOW, stage_dtype
 
-
 compiled = pytest.mark.skipif(not JIT, reason="without the JIT links are made by hashlib")
 
 
