@@ -7,7 +7,6 @@ a cell that is kept is never stale, and the same one of another sweep is found a
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from grinder.config import Config, canonical_json
 from grinder.errors import ConfigError
+from grinder.intake import strict_json
 from grinder.metrics import HORIZONS, Pnl
 from grinder.performance import Performance
 from grinder.records import Regime
@@ -177,7 +177,7 @@ def _read(body: bytes, key: str) -> Result:
     """The result in a file of the store. Raises ValueError, KeyError or TypeError where it is not what was written for this key."""
     if len(body) > MAX_BYTES:
         raise ValueError("too long")
-    said = json.loads(body)
+    said = strict_json(body)
     check = said.pop("check")
     if check != _check(said) or said["key"] != key or said["format"] != FORMAT:
         raise ValueError("not what was written")

@@ -88,7 +88,7 @@ def _match_ladder(orders, n_orders, wants, wanted):
         if order["role"] == _ENTRY:
             low, high = (0, buys) if order["side"] > 0 else (buys, sells)
             w = _find_price(wants, low, high, order["side"], coming_px(order))
-            if w != NONE and wants[w]["order"] == NONE and wants[w]["refused"] == 0:
+            if w != NONE and wants[w]["side"] == order["side"] and wants[w]["order"] == NONE and wants[w]["refused"] == 0:
                 _pair(orders, j, wants, w)
 
 
