@@ -64,6 +64,7 @@ UNITS = {
     "tests.test_cycle": "",
     "tests.test_fills": "",
     "tests.test_digest": "",
+    "tests.test_hashing": "every_length windows every_layout chain_of_a_stage",
     "tests.test_sizing": "",
     "tests.test_policy": "random_tapes ends_of_the_settings jitted views_are_copies source_hash refused_by_the_name unlike_the_one",
     "tests.test_smart": "random_cases cases_reach stretches same_plans reference_plan",
@@ -78,7 +79,7 @@ UNITS_OF = {
     "cycle": ("cycle", "policy"),
     "fills": ("fills", "policy", "reference"),
     "sizing": ("sizing", "smart", "smart_invariants"),
-    "digest": ("digest",),
+    "digest": ("digest", "hashing"),
 }
 """Whose tests a module's mutants run."""
 CUT = ("chunks_never_matter", "in_python_is_cut_likewise", "does_not_add_up", "at_random_events")

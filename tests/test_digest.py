@@ -7,11 +7,13 @@ import dataclasses
 import hashlib
 import json
 import struct
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from grinder import digest
 from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.digest import Difference, Digest, chain, first_difference
@@ -240,3 +242,44 @@ def test_a_refused_golden_says_why():
     body["stages"]["bars"]["links"] = body["stages"]["bars"]["links"][16:]
     with pytest.raises(ValueError, match=r"^the links of stage bars are not those of 12000 events, the last one its root$"):
         Digest.from_dict(body)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("events",), True, "^events is True, no int$"),
+        (("digest",), 5, "^digest is 5, no str$"),
+        (("stages", "bars", "count"), "5", "^stages.bars.count is '5', no int$"),
+        (("stages", "bars", "root"), None, "^stages.bars.root is None, no str$"),
+        (("more",), 1, "^unknown key more; there are "),
+        (("stages", "candles"), {}, r"^unknown key stages\.candles; there are "),
+        (("stages", "bars", "more"), 1, r"^unknown key stages\.bars\.more; there are "),
+    ],
+)
+def test_a_stored_digest_has_its_keys_and_no_others(place, value, said):
+    body = digest_of(some_records(), 9000).to_dict()
+    inner = body
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    with pytest.raises((TypeError, ValueError), match=said):
+        Digest.from_dict(body)
+    del inner[place[-1]]
+    if place[-1] not in ("more", "candles"):
+        with pytest.raises(ValueError, match=rf"^no key {'.'.join(place).replace('.', '[.]')}; there are "):
+            Digest.from_dict(body)
+
+
+def test_links_of_the_market_are_made_once():
+    """Replays of a sweep have them in common; what shows an order is made anew each time, and few are kept."""
+    tables = {stage: np.zeros(0, stage_dtype(stage)) for stage in STAGES}
+    tables |= {"bars": np.zeros(3, stage_dtype("bars")), "orders": np.zeros(5, stage_dtype("orders"))}
+    with patch.object(digest, "_KNOWN", {}), patch.object(digest, "chain", wraps=chain) as made:
+        first = Digest.of("c", "d", 9000, tables)
+        assert [len(call.args[0]) for call in made.call_args_list if len(call.args[0])] == [3, 5]
+        made.reset_mock()
+        assert Digest.of("c", "d", 9000, tables) == first
+        assert [len(call.args[0]) for call in made.call_args_list if len(call.args[0])] == [5]
+        for rows in range(1, 2 * digest.KEPT):
+            Digest.of("c", "d", 9000, tables | {"bars": np.zeros(rows, stage_dtype("bars"))})
+        assert len(digest._KNOWN) == digest.KEPT
