@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -140,3 +141,44 @@ def test_the_same_in_processes_of_other_hash_seeds(tmp_path):
         for seed in ("0", "1", "2")
     }
     assert len(told) == 1
+
+
+def test_what_a_decorator_hides_is_told():
+    """`inspect` looks through `functools.wraps`, to the lines of what is wrapped."""
+
+    def sized(qty):
+        def decorate(inner):
+            if qty == 1:
+
+                @functools.wraps(inner)
+                def outer(view, params):
+                    return inner(view, params)._replace(levels_up=1)
+            else:
+
+                @functools.wraps(inner)
+                def outer(view, params):
+                    return inner(view, params)._replace(levels_up=2)
+
+            return outer
+
+        return decorate
+
+    def plain(view, params):
+        return gr.static(view, params)
+
+    one, two = (gr.policy(sized(qty)(plain)) for qty in (1, 2))
+    assert identity_of(one) != identity_of(two)
+
+
+def test_what_a_bound_builtin_holds_is_told():
+    def given(table):
+        get = table.get
+
+        @gr.policy
+        def sized(view, params):
+            return gr.static(view, params)._replace(levels_up=get("n"))
+
+        return sized
+
+    assert identity_of(given({"n": 1})) != identity_of(given({"n": 2}))
+    assert identity_of(given({"n": 1})) == identity_of(given({"n": 1}))

@@ -21,6 +21,7 @@ import pytest
 from numba.core import config as numba_config
 
 import grinder
+import grinder as gr
 from grinder import _jit
 from grinder._jit import kernel, source_hash
 from tests.environments import signatures
@@ -261,6 +262,45 @@ def test_what_python_calls_keeps_its_code_in_the_keyed_cache():
     assert len(kernels) > 200
     assert {k.stats.cache_path for k in kernels} == {None}, "what kernels call is compiled into what is entered"
     assert {k.from_python.stats.cache_path.startswith(str(_jit.cache_directory())) for k in kernels} == {True}
+
+
+@numba.njit
+def read_by_users(events, field_only):
+    total = 0 if field_only else events.ask_px[0]
+    for i in range(len(events.bid_px)):
+        total += events.bid_px[i]
+    return total
+
+
+@needs_jit
+def test_a_users_own_function_may_read_events_and_counts_them_right():
+    """It is compiled with numba's runtime, which gives back each reference that it takes: no more, and no fewer."""
+    events = gr.fixture("range_day_l1").head(1000).events
+    before = [sys.getrefcount(column) for column in events]
+    expected = int(events.bid_px.sum())
+    for _ in range(200):
+        assert read_by_users(events, True) == expected
+        assert read_by_users(events, False) == expected + int(events.ask_px[0])
+    assert [sys.getrefcount(column) for column in events] == before
+
+
+@needs_jit
+def test_a_kernel_that_users_called_still_goes_into_other_kernels():
+    @kernel
+    def leaf(x):
+        return x + 1
+
+    @kernel
+    def middle(x):
+        return leaf(x) * 2
+
+    @kernel
+    def outer(x):
+        return middle(x) + leaf(x)
+
+    calls = numba.njit(lambda x: middle(x) + 0)
+    again = numba.njit(lambda x: middle(x) + leaf(x))
+    assert (calls(3), again(3), outer(3), again(4)) == (8, 12, 12, 15)
 
 
 @numba.njit

@@ -237,6 +237,14 @@ def test_max_jump_is_applied_to_the_data(tmp_path):
 # Errors
 
 
+def test_max_jump_of_a_head_is_of_the_head():
+    head = gr.fixture("range_day_l1").head(3000)
+    found = gr.sweep(head, {"max_jump": ["0.2", "0.3"]})
+    assert found.table["events"].to_list() == [3000, 3000]
+    wide = gr.fixture("range_day_l1", gr.Config(max_jump="0.3")).head(3000)
+    assert found.table["digest"].to_list()[1] == gr.replay(wide).digest.value
+
+
 def test_wrong_settings_are_told_before_anything_runs(data, monkeypatch):
     monkeypatch.setattr(workers, "run_cell", None)
     monkeypatch.setattr(sweeping.Crew, "submit", None)

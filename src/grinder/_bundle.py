@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from numba import typeof, types
 from numba.core import cgutils
 from numba.core.datamodel.registry import register_default
-from numba.core.imputils import lower_getattr_generic
+from numba.core.imputils import impl_ret_borrowed, lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import NativeValue, models, typeof_impl, unbox
 
@@ -61,14 +61,24 @@ class _Fields(AttributeTemplate):  # type: ignore[misc]
 
 
 @lower_getattr_generic(Bundle)  # type: ignore[untyped-decorator]
-def _load_field(_: Any, builder: Any, bundle: Bundle, address: Any, field: str) -> Any:
-    return builder.load(cgutils.gep_inbounds(builder, address, 0, bundle.place(field)))
+def _load_field(context: Any, builder: Any, bundle: Bundle, address: Any, field: str) -> Any:
+    """The array, which a user's function, compiled with numba's runtime, counts as one more reference."""
+    place = bundle.place(field)
+    array = builder.load(cgutils.gep_inbounds(builder, address, 0, place))
+    return impl_ret_borrowed(context, builder, bundle.members[place], array)
 
 
 @unbox(Bundle)  # type: ignore[untyped-decorator]
 def _unbox(bundle: Bundle, value: Any, c: Any) -> NativeValue:
     native = c.unbox(bundle.plain, value)
-    return NativeValue(cgutils.alloca_once_value(c.builder, native.value), cleanup=native.cleanup, is_error=native.is_error)
+
+    def cleanup() -> None:
+        if native.cleanup is not None:
+            native.cleanup()
+        if c.context.enable_nrt:
+            c.context.nrt.decref(c.builder, bundle.plain, native.value)
+
+    return NativeValue(cgutils.alloca_once_value(c.builder, native.value), cleanup=cleanup, is_error=native.is_error)
 
 
 for _kind in (Events, World):

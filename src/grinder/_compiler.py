@@ -40,6 +40,8 @@ _NEEDLESS = (
 class _Called(JITCodeLibrary):  # type: ignore[misc]
     """What only kernels call: code to be linked into what is entered, and never machine code of its own."""
 
+    _whole: Any = None
+
     def add_linking_library(self, library: CodeLibrary) -> None:
         self._linking_libraries.append(library)
 
@@ -52,13 +54,18 @@ class _Called(JITCodeLibrary):  # type: ignore[misc]
 
     def _get_module_for_linking(self) -> Any:
         """For a caller that is not ours and links no more than what it calls: all that this reaches."""
-        if self._shared_module is None:
+        if self._whole is None:
+            whole = self._final_module.clone()
             for library in _reached(self):
                 if not isinstance(library, _Called):
-                    self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+                    whole.link_in(library._get_module_for_linking(), preserve=True)
                 elif library is not self:
-                    self._final_module.link_in(library._final_module, preserve=True)
-        return super()._get_module_for_linking()
+                    whole.link_in(library._final_module, preserve=True)
+            for function in whole.functions:
+                if not function.is_declaration:
+                    function.linkage = "linkonce_odr"
+            self._whole = whole
+        return self._whole
 
 
 class _Entered(JITCodeLibrary):  # type: ignore[misc]

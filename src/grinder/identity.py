@@ -67,7 +67,7 @@ class _Walk:
             return
         self.seen[id(value)] = (len(self.seen), value)  # kept, so that no other gets its id
         if isinstance(value, enum.Enum):
-            self._say("enum", type(value).__qualname__, value.name)
+            self._say("enum", type(value).__qualname__, value.name, repr(value.value))
         elif isinstance(value, types.ModuleType):
             self._tell_module(value)
         elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
@@ -79,7 +79,7 @@ class _Walk:
             self._say("set", *sorted(map(repr, value)))
         elif isinstance(value, Mapping):
             self._say("mapping", len(value))
-            for key in sorted(value, key=repr):
+            for key in value:
                 self.tell(key, value[key], where=f"{where}[{key!r}]")
         else:
             self._tell_code(value, where)
@@ -101,6 +101,7 @@ class _Walk:
                 self._say(value.__module__, _version(value.__module__))
         elif isinstance(value, types.BuiltinFunctionType | np.ufunc):
             self._say("builtin", value.__name__)
+            self._tell(getattr(value, "__self__", None), where)
         elif isinstance(value, Policy):
             self.tell(value.source, value.function, where=where)
         elif _is_own(_file_of(type(value))) and hasattr(value, "__dict__"):
@@ -119,7 +120,9 @@ class _Walk:
             return
         self._say(Path(file).read_bytes())
         for name, value in sorted(vars(module).items()):
-            if isinstance(value, types.ModuleType):
+            if isinstance(value, types.ModuleType | types.FunctionType) or (
+                not name.startswith("__") and isinstance(value, _PLAIN)
+            ):
                 self._say(name)
                 self._tell(value, name)
 
@@ -173,11 +176,12 @@ def _version(module: str) -> str:
 
 
 def _source(function: Callable[..., Any]) -> list[object]:
-    """The lines of a function, and its code where there are none."""
+    """Lines of a function where there are any, and its code: lines are those of the file as it is now, and of what it wraps."""
+    code = ["code", sys.version, *_codes(function.__code__)]
     try:
-        return ["source", inspect.getsource(function)]
+        return ["source", inspect.getsource(function), *code]
     except (OSError, TypeError):  # typed into a console
-        return ["code", sys.version, *_codes(function.__code__)]
+        return code
 
 
 def _codes(code: types.CodeType) -> list[object]:

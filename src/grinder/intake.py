@@ -14,6 +14,7 @@ from typing import Any, Final
 
 __all__ = [
     "MAX_TEXT",
+    "UNPACKED_COLUMNS",
     "UNPACKED_FREE",
     "UNPACKED_RATIO",
     "bomb",
@@ -31,6 +32,8 @@ MAX_TEXT: Final = 1 << 28
 UNPACKED_FREE: Final = 1 << 26
 UNPACKED_RATIO: Final = 100
 """A file may unpack to so many bytes, or to so many times its own size; market data and saved runs come to 13 times theirs."""
+UNPACKED_COLUMNS: Final = 1000
+"""The same of Parquet, whose columns of hardly any change, such as books that seldom move, come to some hundred times."""
 _DEVICES: Final = frozenset(("con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))))
 """Names that Windows keeps for devices, with any ending."""
 
@@ -88,10 +91,10 @@ def text_of(file: Path) -> str:
     return file.read_text("utf-8-sig")
 
 
-def bomb(packed: int, unpacked: int) -> str:
+def bomb(packed: int, unpacked: int, ratio: int = UNPACKED_RATIO) -> str:
     """What is wrong with a file of `packed` bytes that unpacks to so many; empty where nothing is."""
-    most = max(UNPACKED_FREE, UNPACKED_RATIO * packed)
-    return f"it unpacks to more than {UNPACKED_RATIO} times its size and {UNPACKED_FREE:,} bytes" if unpacked > most else ""
+    most = max(UNPACKED_FREE, ratio * packed)
+    return f"it unpacks to more than {ratio} times its size and {UNPACKED_FREE:,} bytes" if unpacked > most else ""
 
 
 def is_plain_name(text: str) -> bool:

@@ -18,6 +18,7 @@ from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from threading import RLock
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -117,8 +118,17 @@ class _Uncompiled(SourceFileLoader):
         return self.source_to_code(self.get_data(self.get_filename(fullname)), self.path)
 
 
+_EXECUTING: Final = RLock()
+"""Held while a file is executed, since it comes and goes in the modules of the whole process."""
+
+
 def _executed(file: Path) -> Any:
     """The module of a file, executed anew with the modules of its own folder that it imports."""
+    with _EXECUTING:
+        return _executed_alone(file)
+
+
+def _executed_alone(file: Path) -> Any:
     known = set(sys.modules)
     name = f"_linted_{file.stem}"
     spec = spec_from_file_location(name, file, loader=_Uncompiled(name, str(file)))

@@ -25,7 +25,7 @@ from grinder.cells import COLUMNS, Cell, Result, Store, key_of
 from grinder.config import Config
 from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.data.instrument import Instrument
-from grinder.errors import ConfigError, GrinderError, WorkerError, cause
+from grinder.errors import ConfigError, DataError, GrinderError, WorkerError, cause
 from grinder.identity import identity_of
 from grinder.metrics import MONEY
 from grinder.policies.own import Policy, policy as as_policy
@@ -200,13 +200,26 @@ class _Plan:
         variant = (cell.fixture, cell.config.max_jump)
         if variant not in self._variants:
             try:
-                self._variants[variant] = Fixture.open(data.path, Config(max_jump=cell.config.max_jump))
+                self._variants[variant] = _opened_as(data, cell.config)
             except GrinderError as error:
                 self._variants[variant] = error
         found = self._variants[variant]
         if isinstance(found, GrinderError):
             raise found
         return len(self.fixtures) + list(self._variants).index(variant), found
+
+
+def _opened_as(data: Fixture, config: Config) -> Fixture:
+    """The same data loaded with another `max_jump`."""
+    assert data.path is not None
+    whole = Fixture.open(data.path, Config(max_jump=config.max_jump))
+    found = whole if len(whole) == len(data) else whole.head(len(data))
+    if found.content != data.content:
+        raise DataError(
+            f"{data.path} is not what {data.name} was made of, so that it cannot be loaded with max_jump {config.max_jump:f}: "
+            "load it so yourself, and sweep each"
+        )
+    return found
 
 
 # The work

@@ -40,7 +40,7 @@ from grinder.data.merging import merge
 from grinder.data.validation import Columns, check_stream
 from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError, cause
 from grinder.index import empty_index, empty_quiet, make_both, make_index
-from grinder.intake import bomb, is_one_name, is_plain_name, leads_out, text_of
+from grinder.intake import UNPACKED_COLUMNS, bomb, is_one_name, is_plain_name, leads_out, text_of
 from grinder.records import FAR, NONE, Events, Stream
 from grinder.units import parse_ratio
 
@@ -524,7 +524,7 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
         rows = whole.select(pl.len()).collect().item()
         if rows != entry["rows"]:
             raise IntegrityError(f"{file}: holds {rows} rows, the manifest says {entry['rows']}; restore the file")
-        if wrong := bomb(file.stat().st_size, 8 * rows * len(names)):
+        if wrong := bomb(file.stat().st_size, 8 * rows * len(names), UNPACKED_COLUMNS):
             raise IntegrityError(f"{file}: {wrong}: no market data do; restore the file")
         out = {name: np.empty(rows, np.int64) for name in names}
         done = 0

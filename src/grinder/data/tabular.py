@@ -19,7 +19,7 @@ from grinder.data.blocks import Block, Progress, blocks_of
 from grinder.data.series import Part, Rules, Series
 from grinder.data.table import Column, Layout, Table, Times, Unit, read_table
 from grinder.errors import ConfigError, InputFault
-from grinder.intake import bomb
+from grinder.intake import UNPACKED_COLUMNS, bomb
 from grinder.records import NONE
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _read_parquet(path: Path, layout: Callable[[list[str]], Layout], times: Time
         rows = whole.select(pl.len()).collect().item()
     made = layout(list(schema))
     made = made._replace(columns=[column for column in made.columns if column.field], header=False)
-    if wrong := bomb(path.stat().st_size, 8 * rows * len(made.columns)):
+    if wrong := bomb(path.stat().st_size, 8 * rows * len(made.columns), UNPACKED_COLUMNS):
         raise InputFault(wrong, file=path, cure="no market data do: write it again")
     shown, texts = [], []
     for name, kind, _, _, _ in made.columns:
