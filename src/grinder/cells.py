@@ -1,7 +1,7 @@
 """A cell of a sweep: one replay, its key, what is kept of it, and the folder that keeps it.
 
-The key is a hash of what a replay depends on: the source of this package, the fixture's content, the config and the policy, of which
-ADR-0039 says what its hash does not tell. So a cell that is kept is not stale, and the same one of another sweep is found again.
+The key is a hash of what a replay depends on: the source of this package, the fixture's content, the config and the policy, of
+which ADR-0039 says what its hash does not tell. So a kept cell is not stale, and the same one of another sweep is found again.
 """
 
 from __future__ import annotations
