@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from hashlib import sha256
 
 import numpy as np
@@ -11,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from grinder import digest
 from grinder._jit import JIT
 from grinder.digest import Digest, chain
-from grinder.hashing import _constants, window_links
+from grinder.hashing import _constants, _swapped, absorb, has_instructions, window_links
 from grinder.records import STAGES, WINDOW, stage_dtype
 
 compiled = pytest.mark.skipif(not JIT, reason="without the JIT links are made by hashlib")
@@ -69,6 +72,34 @@ def test_records_of_every_layout():
     assert window_links(records[::2], np.zeros(0, np.int64)) == b""
 
 
+@compiled
+@given(st.binary(max_size=55))
+@settings(max_examples=200, derandomize=True)
+def test_a_block_without_instructions(message):
+    """What CPUs without them compute, whichever CPU this is."""
+    block = message + b"\x80" + bytes(55 - len(message)) + (8 * len(message)).to_bytes(8, "big")
+    state, constants = (table.copy() for table in _constants())
+    words = np.zeros(64, np.uint32)
+    words[:16] = np.frombuffer(block, ">u4")
+    absorb(state, words, constants)
+    assert state.astype(">u4").tobytes() == sha256(message).digest()
+
+
+@compiled
+def test_instructions_are_those_that_code_is_compiled_for():
+    told = subprocess.run(
+        [sys.executable, "-c", "from grinder.hashing import has_instructions; print(has_instructions())"],
+        env=os.environ | {"NUMBA_CPU_FEATURES": "+sse4.2"}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert told.strip() == "False"
+    assert type(has_instructions()) is bool
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_bytes_of_a_word_the_other_way_round(word):
+    assert _swapped(word) == int.from_bytes(word.to_bytes(4, "little"), "big")
+
+
 def test_constants_are_those_of_the_standard():
     initial, rounds = _constants()
     assert [hex(int(x)) for x in (initial[0], initial[7], rounds[0], rounds[63])] == [
@@ -81,13 +112,16 @@ def test_constants_are_those_of_the_standard():
 
 
 def test_the_chain_of_a_stage_is_the_definition(monkeypatch):
-    """With the kernel and without."""
+    """By a kernel for any length, by one for short links or none, and without a kernel."""
     records = np.zeros(500, stage_dtype("fills"))
     records["event"] = np.sort(np.random.default_rng(1).integers(0, 10 * WINDOW, 500))
     records["price"] = np.arange(500)
     events = 9 * WINDOW + 5
     stops = np.searchsorted(records["event"], np.arange(1, 11) * WINDOW).tolist()
-    assert chain(records, events) == told(records, stops)
+    for instructions, short in ((True, 80), (False, 10_000), (False, 0)):
+        monkeypatch.setattr(digest, "has_instructions", lambda instructions=instructions: instructions)
+        monkeypatch.setattr(digest, "SHORT", short)
+        assert chain(records, events) == told(records, stops)
     monkeypatch.setattr(digest, "JIT", False)
     assert chain(records, events) == told(records, stops)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from grinder._jit import JIT
 from grinder.config import canonical_json
-from grinder.hashing import window_links
+from grinder.hashing import has_instructions, window_links
 from grinder.intake import only
 from grinder.records import FORMAT_VERSION, STAGE_VERSIONS, STAGES, WINDOW
 
@@ -26,7 +26,8 @@ LINK_BYTES = 8
 """Bytes of each link that a golden keeps: enough to locate a difference."""
 _DIGITS = 2 * LINK_BYTES
 SHORT: Final = 80
-"""Bytes a window up to which a kernel is sooner done than `hashlib`: two blocks of the hash, where a call costs three."""
+"""Bytes a window up to which a kernel without instructions for it is sooner done than `hashlib`: two blocks of the hash, where a
+call costs three."""
 DIGEST_KEYS: Final = {"format": int, "digest": str, "config": str, "input": str, "events": int, "stages": dict}
 _ENTRY: Final = {"version": int, "count": int, "root": str, "links": str}
 """Keys of a stored digest, and of each of its stages."""
@@ -42,7 +43,7 @@ def chain(records: np.ndarray, events: int) -> bytes:
     if len(records) == 0:  # a stage without a record has the same links in every run
         return _empty_links(windows)
     stops = np.searchsorted(records["event"], np.arange(1, windows + 1) * WINDOW)
-    if JIT and records.nbytes <= SHORT * windows:
+    if JIT and (has_instructions() or records.nbytes <= SHORT * windows):
         return window_links(records, stops)
     body, edges = _counted(records, stops)
     link, links = bytes(32), []
