@@ -88,7 +88,7 @@ def test_dense_tapes_have_what_the_index_is_for():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_index_against_plain_loops(seed):
-    fixture, _ = dense(seed, events=random.Random(seed).choice((1, 63, 64, 65, 500)))
+    fixture, _ = dense(seed, events=random.Random(seed).choice((1, BLOCK - 1, BLOCK, BLOCK + 1, 500)))
     e, n, symbols = fixture.events, len(fixture), len(fixture.instruments)
     index = empty_index(symbols, n)
     make_index(e, index)

@@ -176,7 +176,7 @@ def test_a_quiet_day_is_passed_over(size, gates, beside):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_extremes_against_plain_loops(seed):
-    fixture, _ = near_limits(seed, random.Random(seed).choice((1, 63, 64, 65, 300)))
+    fixture, _ = near_limits(seed, random.Random(seed).choice((1, BLOCK - 1, BLOCK, BLOCK + 1, 400)))
     e, n, symbols = fixture.events, len(fixture), len(fixture.instruments)
     index, plain, quiet = empty_index(symbols, n), empty_index(symbols, n), empty_quiet(symbols, n)
     make_both(e, index, quiet)

@@ -157,12 +157,9 @@ def _is_shocked(gate, p, history, bars, closing, natrs):
     mean = quantise(total / 3 / history[(bars - 1) % len(history)]["close"], 0, NEVER)
     # The median need not be known: it times `shock_ratio` is reached where it is at most `most`.
     most = mul_div(mean, ONE, p["shock_ratio"]) if mean // p["shock_ratio"] < NEVER // ONE else HIGHEST
-    baseline, at_most, zeros = min(n - 3, p["baseline_bars"]), 0, 0
-    for i in range(n - 3 - baseline, n - 3):
-        natr = natrs[i % len(natrs)]
-        at_most += natr <= most
-        zeros += natr == 0
-    return at_most > (baseline - 1) // 2 >= zeros
+    baseline = min(n - 3, p["baseline_bars"])
+    first, middle = n - 3 - baseline, (baseline - 1) // 2
+    return _at_most(natrs, first, baseline, most) > middle >= _at_most(natrs, first, baseline, 0)
 
 
 @kernel
@@ -171,14 +168,12 @@ def lower_median(ring, first, n):
 
     Bisects the value, so that nothing has to be sorted or kept.
     """
-    start, stop = first % len(ring), first % len(ring) + n
-    wraps, stop = max(0, stop - len(ring)), min(stop, len(ring))
     low, high = 0, 0
-    for i in range(n):
-        high = max(high, ring[(first + i) % len(ring)])
+    for i in range(len(ring)):
+        high = max(high, ring[i])
     while low < high:
         middle = low + (high - low) // 2
-        if _at_most(ring, start, stop, middle) + _at_most(ring, 0, wraps, middle) > (n - 1) // 2:
+        if _at_most(ring, first, n, middle) > (n - 1) // 2:
             high = middle
         else:
             low = middle + 1
@@ -186,10 +181,14 @@ def lower_median(ring, first, n):
 
 
 @kernel
-def _at_most(values, first, stop, limit):
+def _at_most(ring, first, n, limit):
+    """How many of the values `first` to `first + n` of a ring are at most `limit`."""
+    start, size = first % len(ring), len(ring)
     count = 0
-    for i in range(first, stop):
-        count += values[i] <= limit
+    for i in range(start, min(start + n, size)):
+        count += ring[i] <= limit
+    for i in range(start + n - size):
+        count += ring[i] <= limit
     return count
 
 

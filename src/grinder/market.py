@@ -78,7 +78,6 @@ def observe(
     Returns:
         (next row, number of edges). Writes `bars`, `features` and `input` records.
     """
-    run = world.run[0]
     n_edges, i = 0, at
     most = 9 * len(world.market) + 5  # rows that one event can add to a buffer
     while i < stop:
@@ -91,7 +90,7 @@ def observe(
         else:
             calm = _calm_until(world, events, index, i, stop, params[0])
         if calm > i:
-            _fold(world, events, index, run, i, calm, params[0]["bar_ns"])
+            _fold(world, events, index, i, calm)
             i = calm
     for s in range(len(world.market)):
         _keep_l1(world.market[s], events)
@@ -250,24 +249,47 @@ def _calm_until(world, events, index, at, stop, p):
 
 
 @kernel
-def _fold(world, events, index, run, at, stop, bar_ns):
-    """Calm rows [at, stop) enter the open bars: whole blocks by their extremes, the rows around them one by one."""
+def _fold(world, events, index, at, stop):
+    """Calm rows [at, stop) enter the open bars: whole blocks by their extremes, the rows around them one by one.
+
+    Every column of a row is a look at memory that nothing has read lately, so that as few as can be are read.
+    """
+    markets = world.market
     head = min(stop, (at + BLOCK - 1) // BLOCK * BLOCK)
     tail = max(head, stop // BLOCK * BLOCK)
-    _fold_rows(world, events, run, at, head, bar_ns)
-    for s in range(len(world.market)):
-        _fold_blocks(world.market[s], events, index, s, head // BLOCK, tail // BLOCK)
-    _fold_rows(world, events, run, tail, stop, bar_ns)
+    _fold_rows(markets, events, index, at, head)
+    for s in range(len(markets)):
+        _fold_blocks(markets[s], events, index, s, head // BLOCK, tail // BLOCK)
+    _fold_rows(markets, events, index, tail, stop)
+    for s in range(len(markets)):
+        last = markets[s]["last_row"]
+        if last >= at:
+            markets[s]["last_ts"], markets[s]["close"] = events.ts[last], events.bid_px[last] + events.ask_px[last]
 
 
 @kernel
-def _fold_rows(world, events, run, at, stop, bar_ns):
-    # arrays on their own: taking them out of their tuples at every row would count references each time
-    markets, ts, symbol, kind, fault = world.market, events.ts, events.symbol, events.kind, events.fault
+def _fold_rows(markets, events, index, at, stop):
+    """Rows of one block."""
     bid, ask = events.bid_px, events.ask_px
+    if at < stop and len(markets) == 1 and index[0, at // BLOCK]["ticks"] == BLOCK:
+        _fold_ticks(markets[0], bid, ask, at, stop)
+        return
+    symbol, kind, fault = events.symbol, events.kind, events.fault
     for i in range(at, stop):
         if is_tick(kind[i], fault[i]):
-            _tick(run, markets[symbol[i]], ts[i], bid[i] + ask[i], i, bar_ns)
+            _fold_ticks(markets[symbol[i]], bid, ask, i, i + 1)
+
+
+@kernel
+def _fold_ticks(market, bid, ask, at, stop):
+    """Rows that are all accepted L1 updates of one symbol."""
+    bids, asks, low, high = bid[at:stop], ask[at:stop], market["low"], market["high"]
+    for k in range(len(bids)):
+        mid2 = bids[k] + asks[k]
+        low, high = min(low, mid2), max(high, mid2)
+    market["low"], market["high"] = low, high
+    market["ticks"] += stop - at
+    market["last_row"] = stop - 1
 
 
 @kernel
@@ -283,10 +305,10 @@ def _fold_blocks(market, events, index, s, first, end):
             last = b
     if last >= 0:
         i = min(len(events.ts), (last + 1) * BLOCK) - 1
-        while events.symbol[i] != s or not is_tick(events.kind[i], events.fault[i]):
-            i -= 1
-        market["last_ts"], market["last_row"] = events.ts[i], i
-        market["close"] = events.bid_px[i] + events.ask_px[i]
+        if index.shape[0] > 1 or index[s, last]["ticks"] < BLOCK:
+            while events.symbol[i] != s or not is_tick(events.kind[i], events.fault[i]):
+                i -= 1
+        market["last_row"] = i
 
 
 @kernel

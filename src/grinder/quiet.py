@@ -46,6 +46,7 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
     bid, bid_qty, ask, ask_qty = events.bid_px, events.bid_qty, events.ask_px, events.ask_qty
     due = min(run["next_bar_end"], run["next_roll"], run["next_gate"])
     book, window = first_due(events.book_rows, 0, len(events.book_rows), at), at // BLOCK
+    thin = False
     while at < stop:
         b = at // BLOCK
         end = min(stop, (b + 1) * BLOCK)
@@ -67,7 +68,8 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
                 end = _spread_until(symbol, bid, ask, gate, s, at, end)
             if _may_jump(events, index, gate, s, window, b):
                 end = _move_until(events, index, gate, p, base, s, at, end)
-            if end > at and _may_be_thin(index[s, b], quiet[s, b], gate, p, instruments[s], ts[at]):
+            thin = end > at and _may_be_thin(index[s, b], quiet[s, b], gate, p, instruments[s], ts[at])
+            if thin:
                 sure = alone and quiet[s, b]["least_bid"] > 0 and quiet[s, b]["least_ask"] > 0 and quiet[s, b]["lots"] < MANY_LOTS
                 if not sure or not _thin_at_once(ts, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], at, end):
                     end = _thin_until(ts, symbol, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], s, at, end, alone)
@@ -79,7 +81,9 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
                 gate = gates[s]
                 if gate["n_strays"] > 0 or is_fresh(gate, p, ts[at]):
                     _renew(gate, holds[s], world.strays[s], p, ts[last])
-                if _may_be_thin(index[s, b], quiet[s, b], gate, p, instruments[s], ts[at]):
+                if not alone:
+                    thin = _may_be_thin(index[s, b], quiet[s, b], gate, p, instruments[s], ts[at])
+                if thin:
                     if not alone:
                         _thin_until(ts, symbol, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], s, at, end, True)
                 else:
@@ -192,6 +196,10 @@ def _may_jump(events, index, gate, s, window, b):
     lowest, highest = low, high
     for k in range(window, b):
         lowest, highest = min(lowest, index[s, k]["low"]), max(highest, index[s, k]["high"])
+    if window > 0 and index.shape[0] == 1:  # which has the mid before them, and mostly says enough: no row has to be read
+        before = index[s, window - 1]
+        if severity_of_move(gate, max(high - min(lowest, before["low"]), max(highest, before["high"]) - low)) == 0:
+            return False
     if window == 0 or index.shape[0] > 1:  # else the block begins with a row of the symbol
         row = index[s, window - 1]["last"] if window > 0 else -1
         before = events.bid_px[row] + events.ask_px[row] if row >= 0 else gate["mid_then"]

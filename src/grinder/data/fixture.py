@@ -57,7 +57,7 @@ __all__ = [
 
 SCHEMA: Final = 1
 KEPT_INDEX: Final = 1 << 16
-"""Events of a stretch whose index is kept; that is an entry a symbol and 64 events, under a byte an event and symbol."""
+"""Events of a stretch whose index is kept; that is an entry a symbol and 128 events, under a byte an event and symbol."""
 ROW_GROUP: Final = 1 << 18
 """Rows of a Parquet row group: files are read one at a time, so that memory holds the arrays and one group."""
 
