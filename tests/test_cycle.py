@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -13,7 +14,7 @@ from grinder.cycle import FAULT_TOO_MANY_CYCLES, FAULT_TOO_MANY_ONCE, entries_fi
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.engine import initial_world
-from grinder.records import Adds, PlanKind, SlotState
+from grinder.records import SYMBOL, Adds, PlanKind, SlotState
 from grinder.session import replay
 
 FREE, PENDING, LOCKED, FILLED = (int(state) for state in SlotState)
@@ -124,18 +125,15 @@ def test_no_room_for_what_was_entered_under_once_is_a_fault(side):
 def test_entries_fit_up_to_the_budget(side, loss):
     """Each side by itself: what is left is the budget less the drawdown, less what is held loses at `p_stress`."""
     instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
-    params, rows = Config(quantity="1", maker_fee=0).params([instrument], [(1, 10_000)])
-    world = initial_world(params, rows, 1_700_000_000_000_000_000)
-    symbol, plan, value = world.symbols[0], world.plans[0], instrument.tick_value
-    plan["budgeted"], plan["stress_down"], plan["stress_up"] = 1, 4_900, 5_100
+    _, rows = Config(quantity="1", maker_fee=0).params([instrument], [(1, 10_000)])
+    symbol, value = np.zeros(1, SYMBOL)[0], instrument.tick_value
     symbol["mid2"], symbol["position"], symbol["drawdown"] = 10_000, 3 * side, 11
+    symbol["entries_stress_down"], symbol["entries_stress_up"] = 4_900, 5_100
     symbol["budget"] = 11 + 3 * 100 * value + 5 * 60 * value - loss
-    assert entries_fit(world, params, rows, 0), "nothing is open"
-    order = world.orders[0, 0]
-    symbol["n_orders"], order["role"], order["side"], order["qty"], order["px"] = 1, 0, side, 5, 5_000 - 40 * side
-    assert bool(entries_fit(world, params, rows, 0)) is (loss == 0)
-    symbol["budget"] = 11 + 3 * 100 * value + 1 - 2 * loss
-    order["qty"] = 0
-    assert entries_fit(world, params, rows, 0), "an entry that loses nothing fits where nothing is left"
-    plan["budgeted"], order["qty"] = 0, 5
-    assert entries_fit(world, params, rows, 0)
+    assert entries_fit(symbol, rows[0]), "nothing is open"
+    symbol["entries_loss_down" if side > 0 else "entries_loss_up"] = 5 * 60 * value
+    assert bool(entries_fit(symbol, rows[0])) is (loss == 0)
+    symbol["position"] = -3 * side
+    assert entries_fit(symbol, rows[0]), "what is held gains there"
+    symbol["budget"], symbol["entries_loss_down"], symbol["entries_loss_up"] = 0, 0, 0
+    assert entries_fit(symbol, rows[0]), "entries that lose nothing fit where nothing is left"

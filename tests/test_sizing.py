@@ -25,10 +25,11 @@ from grinder.sizing import (
     notional_of,
     rooms,
     scale_to,
+    set_losses,
+    set_room,
     spread_budget,
     stress_price,
     unit_loss,
-    weigh_side,
 )
 from tests.test_smart_invariants import plan_of
 
@@ -180,13 +181,19 @@ def test_what_is_noted_of_a_side(budget, room):
         1,
         2 * ONE,
     )
-    weigh_side(plan[0], levels, 1, 10, 200, budget, 100, 0)
+    ladder = np.array([levels, levels_of([(101, 3), (0, 0)])])
+    set_room(plan[0], ladder[0], 1, 10, 200, budget, 100)
+    set_room(plan[0], ladder[1], -1, 10, 200, budget, 100)
+    set_losses(plan[0], ladder, 10, 200, 100, 0)
     noted = [plan[0][f"{name}_down"] for name in ("stress", "loss", "room", "worst")]
     loss = (2 * 9 + 4 * 8) * 100
     assert noted == [90, loss, room, loss + 10_000]
-    weigh_side(plan[0], levels_of([(101, 3)]), -1, -10, 200, budget, 100, 0)
-    noted = [plan[0][f"{name}_up"] for name in ("stress", "loss", "worst")]
-    assert noted == [200, 3 * 99 * 100, 3 * 99 * 100 + 10 * 100 * 100]
+    noted = [plan[0][f"{name}_up"] for name in ("stress", "loss", "room", "worst")]
+    assert noted == [200, 3 * 99 * 100, max(0, budget), 3 * 99 * 100], "what is held gains there"
+    set_room(plan[0], ladder[1], -1, -10, 200, budget, 100)
+    set_losses(plan[0], ladder, -10, 200, 100, 0)
+    assert plan[0]["worst_up"] == 3 * 99 * 100 + 10 * 100 * 100
+    assert plan[0]["worst_down"] == loss
 
 
 @pytest.mark.parametrize(("places", "levels"), [(-3, 0), (0, 0), (1, 1), (2, 2), (100, 5)])

@@ -119,6 +119,7 @@ def list_wanted(world, params, instruments, s):
     Returns how many there are.
     """
     n = 0
+    world.symbols[s]["entries_loss_down"] = world.symbols[s]["entries_loss_up"] = 0
     run, symbol, plan, cycles, wants = world.run[0], world.symbols[s], world.plans[s], world.cycles[s], world.wanted
     if is_in_emergency(run, symbol, params[0]):
         return _want_flat(run, symbol, params[0], wants)
@@ -210,30 +211,27 @@ def _refuse_over_budget(plan, symbol, wants, first, end, side, tick_value, maker
         for w in range(first, end):
             loss = add_loss(loss, wants[w]["qty"], wants[w]["px"], stress, tick_value, maker_fee)
         if loss <= max(0, symbol["budget"] - symbol["drawdown"] - held):
+            if side > 0:
+                symbol["entries_loss_down"], symbol["entries_stress_down"] = loss, stress
+            else:
+                symbol["entries_loss_up"], symbol["entries_stress_up"] = loss, stress
             return
         end -= 1
         wants[end]["refused"] = _BUDGET
 
 
 @kernel
-def entries_fit(world, params, instruments, s):
+def entries_fit(symbol, instrument):
     """Whether no entry of a symbol is to be refused for its budget at the present mid and drawdown; all that is wanted is open."""
-    plan, symbol, orders, p = world.plans[s], world.symbols[s], world.orders[s], params[0]
-    if plan["budgeted"] == 0:
-        return True
-    for side in (BUY, SELL):
-        stress, n = plan["stress_down"] if side > 0 else plan["stress_up"], 0
-        for j in range(symbol["n_orders"]):
-            if orders[j]["role"] == _ENTRY and orders[j]["side"] == side:
-                stress, n = farther(side, stress, orders[j]["px"]), n + 1
-        loss, tick_value = 0, instruments[s]["tick_value"]
-        for j in range(symbol["n_orders"]):
-            if orders[j]["role"] == _ENTRY and orders[j]["side"] == side:
-                loss = add_loss(loss, orders[j]["qty"], orders[j]["px"], stress, tick_value, p["maker_fee"])
-        held = held_loss(symbol["position"], symbol["mid2"], stress, tick_value)
-        if n > 0 and loss > max(0, symbol["budget"] - symbol["drawdown"] - held):
-            return False
-    return True
+    left, position, mid2, tick_value = (
+        symbol["budget"] - symbol["drawdown"],
+        symbol["position"],
+        symbol["mid2"],
+        instrument["tick_value"],
+    )
+    down = left - held_loss(position, mid2, symbol["entries_stress_down"], tick_value)
+    up = left - held_loss(position, mid2, symbol["entries_stress_up"], tick_value)
+    return symbol["entries_loss_down"] <= max(0, down) and symbol["entries_loss_up"] <= max(0, up)
 
 
 @kernel

@@ -298,7 +298,7 @@ def _finish_step(world, params, instruments, tape, event, ts):
                 return False
             if p["policy"] == _SMART:
                 decide_smart(world, params, instruments, tape, event, ts, s)
-                if symbol["settled"] != 0 and not entries_fit(world, params, instruments, s):
+                if symbol["settled"] != 0 and not entries_fit(symbol, instruments[s]):
                     symbol["settled"] = 0
             elif world.plans[s]["kind"] == _NO_PLAN:  # `static` decides once
                 decide_static(world, params, instruments, tape, event, ts, s)

@@ -48,7 +48,7 @@ def reconcile(world, params, instruments, tape, event, ts, s):
     symbol["throttled"] = 1 if waits and mode_of(world.run[0], symbol) == _THROTTLE else 0
     wanted = list_wanted(world, params, instruments, s)
     _match_wanted(world.orders[s], symbol["n_orders"], world.wanted, wanted, world.plans[s]["kind"] == _GRID)
-    _sum_up(world, instruments, s)
+    _sum_up(world, params, instruments, s)
     intents = _collect(world, s, wanted)
     _sort(world.intents, intents)
     for k in range(intents):
@@ -68,28 +68,53 @@ def _at_rest(world, s):
 
 @kernel
 def _match_wanted(orders, n_orders, wants, wanted, is_ladder):
-    """Pair wanted and open orders: take-profits and reduce-only by key; entries by price, then by key."""
+    """Pair wanted and open orders: entries by price, take-profits by cycle; then what is left by key."""
     for j in range(n_orders):
         orders[j]["wanted"] = NONE
+    left = n_orders - _match_profits(orders, n_orders, wants, wanted)
     if is_ladder:
-        _match_ladder(orders, n_orders, wants, wanted)
+        left -= _match_ladder(orders, n_orders, wants, wanted)
     else:
-        _match_each(orders, n_orders, wants, wanted, True)
-    _match_each(orders, n_orders, wants, wanted, False)
+        left -= _match_each(orders, n_orders, wants, wanted, True)
+    if left > 0:
+        _match_each(orders, n_orders, wants, wanted, False)
+
+
+@kernel
+def _match_profits(orders, n_orders, wants, wanted):
+    """Take-profits: of a cycle there is one order at most, and most stand in the order of their cycles. Returns how many pairs."""
+    pairs, hint, w = 0, n_orders - 1, wanted - 1
+    while w >= 0 and wants[w]["role"] == _TAKE_PROFIT:
+        for k in range(n_orders):
+            j = hint - k if k <= hint else hint - k + n_orders
+            if orders[j]["role"] == _TAKE_PROFIT and orders[j]["key"] == wants[w]["key"]:
+                _pair(orders, j, wants, w)
+                pairs, hint = pairs + 1, j
+                break
+        w -= 1
+    return pairs
 
 
 @kernel
 def _match_ladder(orders, n_orders, wants, wanted):
-    """Entries of a ladder by price: no two are wanted at one, and they stand sorted, so that each order looks for its own."""
+    """Entries of a ladder by price: no two are wanted at one, and they stand sorted, so that each order looks for its own.
+
+    Returns how many pairs.
+    """
     buys = _end_of_side(wants, 0, wanted, BUY)
-    sells = _end_of_side(wants, buys, wanted, SELL)
+    sells, pairs = _end_of_side(wants, buys, wanted, SELL), 0
     for j in range(n_orders):  # oldest first
         order = orders[j]
-        if order["role"] == _ENTRY:
-            low, high = (0, buys) if order["side"] > 0 else (buys, sells)
-            w = _find_price(wants, low, high, order["side"], coming_px(order))
-            if w != NONE and wants[w]["side"] == order["side"] and wants[w]["order"] == NONE and wants[w]["refused"] == 0:
+        low, high = (0, buys) if order["side"] > 0 else (buys, sells)
+        if order["role"] == _ENTRY and low < high:
+            px = coming_px(order)
+            w = low + order["key"] - wants[low]["key"]  # its place under the plan it was sent for, if nothing between is held
+            if w < low or w >= high or wants[w]["px"] != px:
+                w = _find_price(wants, low, high, order["side"], px)
+            if w != NONE and wants[w]["order"] == NONE and wants[w]["refused"] == 0:
                 _pair(orders, j, wants, w)
+                pairs += 1
+    return pairs
 
 
 @kernel
@@ -117,17 +142,16 @@ def _find_price(wants, low, high, side, px):
 
 @kernel
 def _match_each(orders, n_orders, wants, wanted, by_price):
-    """Each want with the oldest order left that it matches. Of a take-profit there is one order at most, so where is no matter."""
-    hint = 0
+    """Each want without an order with the oldest order left that it matches: entries by price, or all by key. Returns how many."""
+    pairs = 0
     for w in range(wanted):
         want = wants[w]
         if want["order"] == NONE and want["refused"] == 0 and (want["role"] == _ENTRY or not by_price):
-            j = _find_order(orders, hint if want["role"] == _TAKE_PROFIT else 0, n_orders, want, by_price)
-            if j == NONE and want["role"] == _TAKE_PROFIT:
-                j = _find_order(orders, 0, hint, want, by_price)
+            j = _find_order(orders, n_orders, want, by_price)
             if j != NONE:
                 _pair(orders, j, wants, w)
-                hint = j + 1
+                pairs += 1
+    return pairs
 
 
 @kernel
@@ -137,9 +161,9 @@ def _pair(orders, j, wants, w):
 
 
 @kernel
-def _find_order(orders, first, end, want, by_price):
-    """The oldest order of [first, end) not yet paired that `want` matches, or -1."""
-    for j in range(first, end):
+def _find_order(orders, n_orders, want, by_price):
+    """The oldest order not yet paired that `want` matches, or -1."""
+    for j in range(n_orders):
         order = orders[j]
         if order["wanted"] == NONE and order["side"] == want["side"] and order["role"] == want["role"]:
             if (coming_px(order) == want["px"]) if by_price else (order["key"] == want["key"]):
@@ -308,6 +332,8 @@ def _tokens(run, p, ts):
     """Tokens in 1e-9 at `ts`: refilled by event time, up to the burst."""
     missing = p["order_burst"] * _TOKEN - run["tokens"]
     elapsed = ts - run["tokens_ts"]
+    if elapsed == 0:
+        return run["tokens"]
     if elapsed > missing // p["order_rate"]:
         return p["order_burst"] * _TOKEN
     return run["tokens"] + elapsed * p["order_rate"]
@@ -317,7 +343,7 @@ def _tokens(run, p, ts):
 
 
 @kernel
-def _sum_up(world, instruments, s):
+def _sum_up(world, params, instruments, s):
     """Fill `world.exposure`: each order counts at its larger quantity and at both its prices while an amend is in flight."""
     exposure, orders = world.exposure[0], world.orders[s]
     exposure["buys"], exposure["sells"], exposure["closing_buys"], exposure["closing_sells"] = 0, 0, 0, 0
@@ -333,6 +359,8 @@ def _sum_up(world, instruments, s):
         if other != s:
             lots = worst_lots(world, other)
             exposure["others"] += world.symbols[other]["mid2"] * instruments[other]["half_tick_value"] * lots
+    exposure["most_lots"] = world.run[0]["max_inventory"] // max(1, world.symbols[s]["mid2"] * instruments[s]["half_tick_value"])
+    exposure["most_gross"] = share_of(max(0, world.run[0]["equity"]), params[0]["max_leverage"])
 
 
 @kernel
@@ -373,11 +401,11 @@ def _refusal(world, params, instruments, ts, s, intent):
     p, run, symbol, instrument, exposure = params[0], world.run[0], world.symbols[s], instruments[s], world.exposure[0]
     side, px, qty = intent["side"], intent["px"], intent["qty"]
     exposed = side * symbol["position"] + _side_lots(exposure, symbol["position"], side) + _more(world, s, intent)
-    if exposed > run["max_inventory"] // (symbol["mid2"] * instrument["half_tick_value"]):
+    if exposed > exposure["most_lots"]:
         return _MAX_INVENTORY
     worst = max(abs(exposed), abs(side * symbol["position"] - _side_lots(exposure, symbol["position"], -side)))
     gross = exposure["others"] + symbol["mid2"] * instrument["half_tick_value"] * worst
-    if gross > share_of(max(0, run["equity"]), p["max_leverage"]):
+    if gross > exposure["most_gross"]:
         return _MAX_LEVERAGE
     if px <= p["min_notional"] // (qty * instrument["tick_value"]) and px * qty * instrument["tick_value"] < p["min_notional"]:
         return _MIN_NOTIONAL

@@ -45,11 +45,10 @@ def apply_due_changes(world, tape, event, ts):
 
 @kernel
 def _apply_symbol(world, tape, event, ts, s, due):
-    """Changes of one symbol that are due exactly at `due`."""
-    symbol = world.symbols[s]
-    j = 0
-    while j < symbol["n_orders"]:
-        order = world.orders[s, j]
+    """Changes of one symbol that are due exactly at `due`; orders that stay keep ascending ids."""
+    symbol, orders, kept = world.symbols[s], world.orders[s], 0
+    for j in range(symbol["n_orders"]):
+        order = orders[j]
         if order["live"] == 0 and order["live_ts"] == due:
             order["live"] = 1
         if order["change"] != _NO_CHANGE and order["change_ts"] == due:
@@ -57,13 +56,15 @@ def _apply_symbol(world, tape, event, ts, s, due):
             state = order_state(order)
             if order["change"] == _CANCEL:
                 put_order(tape, event, ts, s, order["id"], state, _CANCELLED, order["px"], order["qty"], order["live_ts"])
-                remove_order(world, s, j)
                 continue
             order["change"] = _NO_CHANGE
             order["px"], order["qty"] = order["change_px"], order["change_qty"]
             order["live_ts"] = due
             put_order(tape, event, ts, s, order["id"], state, state, order["px"], order["qty"], due)
-        j += 1
+        if kept < j:
+            orders[kept] = order
+        kept += 1
+    symbol["n_orders"] = kept
 
 
 @kernel

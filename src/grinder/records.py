@@ -482,7 +482,7 @@ SYMBOL: Final = _record(
     "paused halted halt_due losses damage over_budget selected throttled entries_ts once_down once_up taken_buy taken_sell "
     "walked walked_ask walked_ask_qty walked_bid walked_bid_qty rate limit "
     "toxic_ts toxic_told books_seen bookless_ts bookless_told "
-    "passes score weight was_selected old_budget"
+    "passes score weight was_selected old_budget entries_loss_down entries_loss_up entries_stress_down entries_stress_up"
 )
 """One symbol: L1, position and money, touch and trip prices, counts, what the event in hand asks of it, whether its open
 orders are the wanted ones (`settled`), its gates and regime, what protects it, and counts of entries filled under ONCE;
@@ -518,10 +518,10 @@ INPUTS: Final = _record(
 """What a `smart` plan is made of (SPEC 7): `impact` -1 is absent; `tp_*`: notional of open take-profits of a side; `places`:
 orders that the limits leave for entries."""
 
-EXPOSURE: Final = _record("buys sells closing_buys closing_sells others lowest_sell highest_buy profits rest")
+EXPOSURE: Final = _record("buys sells closing_buys closing_sells others lowest_sell highest_buy profits rest most_lots most_gross")
 """A symbol's open and in-flight orders, summed up while it is reconciled: lots of entries and take-profits a side, and of
 reduce-only orders; what other symbols may come to hold, atoms; prices that own orders may not cross; how many take profit and how
-many do not."""
+many do not; and the most that a side may come to in lots, and all symbols in atoms."""
 
 LEVEL: Final = _record("px qty")
 SLOT: Final = _record("side index price state")

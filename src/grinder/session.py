@@ -192,13 +192,13 @@ class _Session:
         for stage in STAGES:
             if count[stage] or not self.drained[stage]:
                 rows = getattr(self.tape, stage)[: count[stage]]
-                self.drained[stage].append(rows.view("<i8").copy().view(rows.dtype))  # numpy copies records one by one
+                self.drained[stage].append(rows.view("<i8").copy().view(rows.dtype))  # as in `_joined`
         self.tape.used.fill(0)
 
     def result(self, stop: int) -> Run:
         """The run as of now."""
         self._drain()
-        records = {stage: parts[0] if len(parts) == 1 else np.concatenate(parts) for stage, parts in self.drained.items()}
+        records = {stage: _joined(parts) for stage, parts in self.drained.items()}
         return Run(
             name=self.data.name,
             instruments=self.data.instruments,
@@ -214,6 +214,11 @@ class _Session:
             market=self.data.chunk(0, stop),
             source=(self.data, self.policy),
         )
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Records as numbers: numpy copies records one by one."""
+    return parts[0] if len(parts) == 1 else np.concatenate([part.view("<i8") for part in parts]).view(parts[0].dtype)
 
 
 def _check_resume(run: Run, data: Fixture, settings: Config, policy: Policy | None) -> None:

@@ -33,10 +33,11 @@ __all__ = [
     "notional_of",
     "rooms",
     "scale_to",
+    "set_losses",
+    "set_room",
     "spread_budget",
     "stress_price",
     "unit_loss",
-    "weigh_side",
 ]
 
 _LEVELS_CLAMPED: Final = int(Reason.LEVELS_CLAMPED)
@@ -96,8 +97,8 @@ def levels_loss(levels, n, stress, tick_value, maker_fee):
 
 
 @kernel
-def weigh_side(plan, levels, side, position, mid2, budget, tick_value, maker_fee):
-    """Note what a side of a plan can lose: `p_stress`, the loss of its entries there, the worst case, and the budget left for it.
+def set_room(plan, levels, side, position, mid2, budget, tick_value):
+    """Note a side's `p_stress`, and the budget left for its entries there.
 
     Args:
         budget: the symbol's, less its drawdown; what the open position can lose comes off here.
@@ -105,12 +106,21 @@ def weigh_side(plan, levels, side, position, mid2, budget, tick_value, maker_fee
     n = plan["levels_down"] if side > 0 else plan["levels_up"]
     width = min(ONE, plan["width_down"] if side > 0 else plan["width_up"])
     stress = stress_price(plan["center"], width, side, levels, n)
-    held = held_loss(position, mid2, stress, tick_value)
-    loss, room = levels_loss(levels, n, stress, tick_value, maker_fee), max(0, budget - held)
+    room = max(0, budget - held_loss(position, mid2, stress, tick_value))
     if side > 0:
-        plan["stress_down"], plan["room_down"], plan["loss_down"], plan["worst_down"] = stress, room, loss, loss + held
+        plan["stress_down"], plan["room_down"] = stress, room
     else:
-        plan["stress_up"], plan["room_up"], plan["loss_up"], plan["worst_up"] = stress, room, loss, loss + held
+        plan["stress_up"], plan["room_up"] = stress, room
+
+
+@kernel
+def set_losses(plan, ladder, position, mid2, tick_value, maker_fee):
+    """Note what entries of either side lose at its `p_stress`, and the worst case, which is that and the loss of what is held."""
+    down, up = plan["stress_down"], plan["stress_up"]
+    plan["loss_down"] = levels_loss(ladder[0], plan["levels_down"], down, tick_value, maker_fee)
+    plan["loss_up"] = levels_loss(ladder[1], plan["levels_up"], up, tick_value, maker_fee)
+    plan["worst_down"] = plan["loss_down"] + held_loss(position, mid2, down, tick_value)
+    plan["worst_up"] = plan["loss_up"] + held_loss(position, mid2, up, tick_value)
 
 
 # Sizes
@@ -137,8 +147,9 @@ def fit_levels(inputs, p, plan, levels, side, width, step, places):
     cut = False
     while True:
         n, too_small = _size(inputs, p, plan["center"], levels, side, width, n)
-        reasons |= too_small | _scale(inputs, p, levels, side, n)
-        if not is_too_small(levels, n, p["min_notional"], inputs["tick_value"]):
+        scaled = _scale(inputs, p, levels, side, n)
+        reasons |= too_small | scaled
+        if scaled == 0 or not is_too_small(levels, n, p["min_notional"], inputs["tick_value"]):
             break
         reasons |= _MIN_NOTIONAL
         cut = True
@@ -169,7 +180,7 @@ def unit_loss(p, levels, n, stress):
     for i in range(1, n + 1):
         price = levels[i]["px"]
         term = min(_TERM_LIMIT, -(-abs(price - stress) * ONE // price) + max(0, p["maker_fee"]))
-        loss += mul_div_ceil(term, _weight(p, i, n), ONE)
+        loss += term if p["tapered"] == 0 else mul_div_ceil(term, _weight(p, i, n), ONE)
     return max(1, loss)
 
 
@@ -185,13 +196,14 @@ def spread_budget(budget, p, levels, n, stress, tick_value):
     """Spread a budget over `n` levels, by equal notional (A) or tapered (B)."""
     notional = notional_of(budget, n, unit_loss(p, levels, n, stress))
     for i in range(1, n + 1):
-        levels[i]["qty"] = min(MAX_QTY_LOTS, mul_div_floor(notional, _weight(p, i, n), ONE) // (tick_value * levels[i]["px"]))
+        own = notional if p["tapered"] == 0 else mul_div_floor(notional, _weight(p, i, n), ONE)
+        levels[i]["qty"] = min(MAX_QTY_LOTS, own // (tick_value * levels[i]["px"]))
 
 
 @kernel
 def _weight(p, i, n):
-    """The weight of level `i` of `n`: 1, or falling evenly to `1 / max_weight_ratio` (16.14)."""
-    if p["tapered"] == 0 or n == 1:
+    """The weight of level `i` of `n`, falling evenly from 1 to `1 / max_weight_ratio` (16.14)."""
+    if n == 1:
         return ONE
     least = ONE * ONE // p["max_weight_ratio"]
     return ONE - (ONE - least) * (i - 1) // (n - 1)

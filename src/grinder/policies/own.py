@@ -39,7 +39,7 @@ from grinder.records import (
     World,
 )
 from grinder.regime import IS_WARM
-from grinder.sizing import weigh_side
+from grinder.sizing import set_losses, set_room
 from grinder.tape import Tape
 from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, MICRO, MONEY_LIMIT, ONE
 
@@ -472,8 +472,9 @@ def _lay_out(world, params, instruments, s):
     plan["levels_up"] = lay_levels(plan, world.ladder[last, 1], -1, plan["wanted_up"])
     if plan["budgeted"] != 0:
         left, position, mid2 = symbol["budget"] - symbol["drawdown"], symbol["position"], symbol["mid2"]
-        weigh_side(plan, world.ladder[last, 0], 1, position, mid2, left, tick_value, params[0]["maker_fee"])
-        weigh_side(plan, world.ladder[last, 1], -1, position, mid2, left, tick_value, params[0]["maker_fee"])
+        set_room(plan, world.ladder[last, 0], 1, position, mid2, left, tick_value)
+        set_room(plan, world.ladder[last, 1], -1, position, mid2, left, tick_value)
+        set_losses(plan, world.ladder[last], position, mid2, tick_value, params[0]["maker_fee"])
 
 
 def _items(values: Any, name: str) -> list[Any]:

@@ -13,7 +13,7 @@ from grinder.plan import adopt, take_profit_step, tick_floor
 from grinder.protection import has_adds_off, mode_of, put_alert
 from grinder.records import Adds, Alert, AlertLevel, Feature, PlanKind, Reason, Regime, Role
 from grinder.regime import IS_WARM
-from grinder.sizing import fit_levels, weigh_side
+from grinder.sizing import fit_levels, set_losses, set_room
 from grinder.units import MICRO, ONE, mul_div, mul_div_floor, share_of
 
 __all__ = [
@@ -72,6 +72,13 @@ def plan_grid(inputs, p, plan, ladder):
     Args:
         inputs: INPUTS. p: PARAMS. plan: PLAN, written. ladder: LEVEL (2, LADDER_SLOTS), side 0 down, 1 up, written.
     """
+    _propose(inputs, p, plan, ladder)
+    set_losses(plan, ladder, inputs["position"], inputs["mid2"], inputs["tick_value"], p["maker_fee"])
+
+
+@kernel
+def _propose(inputs, p, plan, ladder):
+    """The plan without what its entries can lose, which nobody asks of one that does not replace the plan in force."""
     regime, natr = inputs["regime"], min(inputs["natr"], NATR_LIMIT)
     x = stress_width(p, regime, natr, l2_penalty(p, inputs["impact"], inputs["depth_short"]))
     step, reasons = step_of(p, regime, natr, inputs["mid2"])
@@ -227,7 +234,7 @@ def _plan_side(inputs, p, plan, levels, side, width, step, places, adds):
     else:
         plan["width_up"], plan["levels_up"], plan["adds_up"], plan["wanted_up"] = width, n, adds, n
     left = inputs["budget"] - inputs["drawdown"]
-    weigh_side(plan, levels, side, inputs["position"], inputs["mid2"], left, inputs["tick_value"], p["maker_fee"])
+    set_room(plan, levels, side, inputs["position"], inputs["mid2"], left, inputs["tick_value"])
     return n, reasons
 
 
@@ -316,10 +323,11 @@ def decide_smart(world, params, instruments, tape, event, ts, s):
         return
     last = len(world.plans) - 1
     gather_inputs(world, params, instruments, s)
-    candidate = world.plans[last]
-    plan_grid(world.inputs[s], params[0], candidate, world.ladder[last])
+    candidate, inputs, ladder = world.plans[last], world.inputs[s], world.ladder[last]
+    _propose(inputs, params[0], candidate, ladder)
     if not replaces(candidate, world.plans[s], params[0]):
         return
+    set_losses(candidate, ladder, inputs["position"], inputs["mid2"], inputs["tick_value"], params[0]["maker_fee"])
     was_too_small = world.plans[s]["reasons"] & _BUDGET_TOO_SMALL
     adopt(world, tape, event, ts, s)
     symbol = world.symbols[s]
