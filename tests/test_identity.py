@@ -124,8 +124,10 @@ def test_files_and_the_modules_that_they_import_count(tmp_path):
 
 def test_the_same_in_processes_of_other_hash_seeds(tmp_path):
     (tmp_path / "grids.py").write_text(
-        "import numpy as np\nimport grinder as gr\nNAMES = {'a', 'b', 'c', 'd'}\nSIZES = {'x': 1, 'y': np.int64(2)}\n\n\n"
-        "@gr.policy(on_fill=True)\ndef narrow(view, params):\n    return NAMES, SIZES, gr.smart(view, params), gr.Regime.RANGE\n"
+        "import numpy as np\nimport grinder as gr\n\n\ndef helper(word):\n    return word in {'x', 'y', 'z', 'w'}\n\n\n"
+        "NAMES = {'a', 'b', 'c', 'd'}\nHELPERS = {helper, len, print, gr.smart}\nSIZES = {'x': 1, 'y': np.int64(2)}\n\n\n"
+        "@gr.policy(on_fill=True)\ndef narrow(view, params):\n"
+        "    return NAMES, HELPERS, SIZES, gr.smart(view, params), gr.Regime.RANGE\n"
     )
     code = f"from pathlib import Path; from tests.test_identity import loaded; print(loaded(Path({str(tmp_path)!r})))"
     root = Path(__file__).parents[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -399,6 +400,53 @@ def test_a_policy_from_a_file_on_threads_and_processes(data, tmp_path):
     changed = gr.sweep(data, GRID, given, store=tmp_path / "s")
     assert changed.hits == 0
     assert changed.table["digest"].to_list() != found.table["digest"].to_list()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("edited", ["grids.py", "depths.py"])
+def test_a_policy_file_that_changes_while_processes_sweep(data, tmp_path, method, edited):
+    """Workers read the file for every cell: cells of the new one are no cells of this sweep."""
+    files = {"grids.py": "from depths import LEVELS\n" + POLICY.format("LEVELS"), "depths.py": "LEVELS = 1\n"}
+    for name, body in files.items():
+        (tmp_path / name).write_text(body)
+    given, store = f"{tmp_path / 'grids.py'}:narrow", tmp_path / "store"
+    grid = GRID | {"levels": [1, 2, 3, 4, 5]}
+    whole = gr.sweep(data, grid, given)
+
+    def edit(progress: Progress):
+        if progress.done == 1:
+            (tmp_path / "new").write_text(files[edited].replace("LEVELS = 1", "LEVELS = 2").replace("=LEVELS)", "=2)"))
+            os.replace(tmp_path / "new", tmp_path / edited)
+
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
+        found = gr.sweep(data, grid, given, executor=pool, store=store, progress=edit)
+        digests, wanted = found.table["digest"].to_list(), whole.table["digest"].to_list()
+        assert digests[0] == wanted[0]
+        assert all(digest in (None, want) for digest, want in zip(digests, wanted, strict=True)), "none of the file as it is now"
+        assert digests.count(None) >= 15 - 3, "one cell was finished, and at most two were in hand"
+        errors = {row.error for row in (found[i] for i in range(15)) if row.error}
+        assert len(errors) == 1
+        said = f"PolicyError: policy {given!r}: {tmp_path / 'grids.py'}, or what it imports, has changed since the sweep began"
+        assert errors.pop().startswith(said)
+        kept = {json.loads(path.read_bytes())["digest"] for path in store.glob("*/*.json")}
+        assert kept == set(digests) - {None}, "nothing of the changed file is kept"
+    other = gr.sweep(data, grid, given, store=store)
+    assert (other.hits, other.computed) == (0, 15), "the file is another now"
+    assert other.table["error"].null_count() == 15
+    (tmp_path / edited).write_text(files[edited])
+    again = gr.sweep(data, grid, given, store=store)
+    assert (again.hits, again.computed) == (len(kept), 15 - len(kept)), "the file is what it was"
+    assert bytes_of(again) == bytes_of(whole)
+
+
+def test_a_policy_that_cannot_be_told_sweeps_on_processes_without_a_store(data, tmp_path):
+    body = "RANGES = [iter([])]\n" + POLICY.format(1).replace("_down=LEVELS", "_down=LEVELS + len(RANGES)")
+    (tmp_path / "grids.py").write_text(body)
+    given = f"{tmp_path / 'grids.py'}:narrow"
+    with ProcessPoolExecutor(1) as pool:
+        assert bytes_of(gr.sweep(data, GRID, given, executor=pool)) == bytes_of(gr.sweep(data, GRID, given))
+        with pytest.raises(ConfigError, match=r"RANGES, a .*_iterator"):
+            gr.sweep(data, GRID, given, executor=pool, store=tmp_path / "store")
 
 
 def test_a_policy_that_returns_nonsense_fails_in_its_row(data):

@@ -14,7 +14,9 @@ import grinder as gr
 from grinder import _jit, workers
 from grinder.data import fixture as fixtures
 from grinder.errors import ConfigError, DataError
+from grinder.identity import identity_of
 from grinder.policies.own import policy
+from grinder.reruns import Source
 from grinder.workers import Crew, Shipped, Task, check_travels, run_cell
 from tests.swings import CONFIG, INSTRUMENT, quotes
 
@@ -59,6 +61,21 @@ def test_memory_and_interrupts_are_not_the_cells():
 def test_a_worker_with_other_code_is_refused():
     with pytest.raises(ConfigError, match="another source of grinder"):
         run_cell(market(), task()._replace(code="0" * 64))
+
+
+def test_a_policy_file_is_the_one_that_the_sweep_began_with(tmp_path):
+    file = tmp_path / "idle.py"
+    file.write_text("def idle(view, params):\n    return None\n")
+    given = f"{file}:idle"
+    began = task(given)._replace(identity=identity_of(Source(given).load()))
+    digest = run_cell(market(), began).digest
+    assert digest == run_cell(market(), began).digest != ""
+    file.write_text("def idle(view, params):\n    return  None\n")
+    changed = run_cell(market(), began)
+    assert changed.digest == ""
+    assert changed.error.startswith(f"PolicyError: policy {given!r}: {file}, or what it imports, has changed since the sweep began")
+    assert changed.error.endswith("start the sweep again, with the same files on every worker; cells of two are not mixed")
+    assert run_cell(market(), began._replace(identity="")).digest == digest, "of one that cannot be told nothing is asked"
 
 
 # Fixtures on their way

@@ -76,13 +76,20 @@ class _Walk:
             self._say(type(value).__qualname__, len(value))
             self.tell(*value, where=where)
         elif isinstance(value, set | frozenset):
-            self._say("set", *sorted(map(repr, value)))
+            self._say("set", *sorted(self._alone(one, where) for one in value))
         elif isinstance(value, Mapping):
             self._say("mapping", len(value))
             for key in value:
                 self.tell(key, value[key], where=f"{where}[{key!r}]")
         else:
             self._tell_code(value, where)
+
+    def _alone(self, value: Any, where: str) -> bytes:
+        """Of one thing among others that have no order."""
+        walk = _Walk(self.name)
+        walk.seen = dict(self.seen)
+        walk.tell(value, where=where)
+        return walk.hash.digest()
 
     def _tell_code(self, value: Any, where: str) -> None:
         if isinstance(value, types.MethodType):
@@ -187,7 +194,10 @@ def _source(function: Callable[..., Any]) -> list[object]:
 def _codes(code: types.CodeType) -> list[object]:
     out: list[object] = [code.co_code, code.co_names, code.co_varnames]
     for constant in code.co_consts:
-        out += _codes(constant) if isinstance(constant, types.CodeType) else [repr(constant)]
+        if isinstance(constant, types.CodeType):
+            out += _codes(constant)
+        else:  # `x in {"a", "b"}` has a frozenset, whose order is the process's
+            out.append(sorted(map(repr, constant)) if isinstance(constant, frozenset) else repr(constant))
     return out
 
 

@@ -23,7 +23,8 @@ from grinder import _jit
 from grinder.cells import Result, result_of
 from grinder.config import Config
 from grinder.data.fixture import Fixture
-from grinder.errors import ConfigError, DataError, WorkerError, cause
+from grinder.errors import ConfigError, DataError, PolicyError, WorkerError, cause
+from grinder.identity import identity_of
 from grinder.policies.own import Policy
 from grinder.records import Events
 from grinder.reruns import Source
@@ -39,6 +40,8 @@ class Task(NamedTuple):
     policy: Policy | Callable[..., Any] | str | None
     code: str
     """source hash of the package that asks"""
+    identity: str = ""
+    """of a policy that is read from its file here, as it was when the sweep began; empty where that could not be told"""
 
 
 def run_cell(given: Fixture | Shipped, task: Task) -> Result:
@@ -54,13 +57,25 @@ def run_cell(given: Fixture | Shipped, task: Task) -> Result:
         )
     fixture = given.open() if isinstance(given, Shipped) else given
     try:
-        policy = task.policy if task.policy is None or callable(task.policy) else Source(task.policy).load()
-        return result_of(replay(fixture, task.config, policy))
+        return result_of(replay(fixture, task.config, _policy_of(task)))
     except MemoryError:
         raise
     except Exception as error:
         said = "; ".join([cause(error, 2000), *getattr(error, "__notes__", ())])
         return Result(error=said)
+
+
+def _policy_of(task: Task) -> Policy | Callable[..., Any] | None:
+    """The policy; one that is read from a file is the one that the sweep began with, or the cell's key would be another's."""
+    if task.policy is None or callable(task.policy):
+        return task.policy
+    policy = Source(task.policy).load()
+    if task.identity and identity_of(policy) != task.identity:
+        raise PolicyError(
+            f"policy {task.policy!r}: {task.policy.rpartition(':')[0]}, or what it imports, has changed since the sweep began, or "
+            "is another on this worker: start the sweep again, with the same files on every worker; cells of two are not mixed"
+        )
+    return policy
 
 
 # A fixture in files
