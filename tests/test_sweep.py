@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import multiprocessing
@@ -10,7 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -505,34 +508,58 @@ def cluster():
 
 
 def count_fixtures() -> None:
-    """In a worker: note every fixture that arrives."""
+    """In a worker: note every fixture that arrives from now on."""
     from grinder.data.fixture import Fixture
 
-    real = Fixture.__setstate__
+    if not hasattr(Fixture, "arrived"):
+        real = Fixture.__setstate__
 
-    def counted(self, state):
-        Fixture.arrived = getattr(Fixture, "arrived", 0) + 1
-        real(self, state)
+        def counted(self, state):
+            Fixture.arrived += 1
+            real(self, state)
 
-    Fixture.__setstate__ = counted
+        Fixture.__setstate__ = counted
+    Fixture.arrived = 0
 
 
 def arrived() -> int:
     from grinder.data.fixture import Fixture
 
-    return getattr(Fixture, "arrived", 0)
+    return getattr(Fixture, "arrived", -1)
+
+
+def held() -> int:
+    """In a worker: fixtures that it was sent and has still."""
+    gc.collect()
+    return len(workers._SENT)
+
+
+def in_time(ask: Callable[[], object], wanted: object) -> object:
+    """What is told in the end, by those that let go of things when they come to it."""
+    limit = time.monotonic() + 30
+    while (told := ask()) != wanted and time.monotonic() < limit:
+        time.sleep(0.05)
+    return told
 
 
 def test_a_cluster_of_processes(cluster, data, whole):
+    """Each worker is sent the fixture once, however often the cluster puts away what it takes for one too many."""
     cluster.run(count_fixtures)
     fresh = market(until=8000)
-    found = gr.sweep(fresh, GRID | {"levels": [1, 2, 3, 4, 5]}, executor=cluster)
-    assert bytes_of(found) == bytes_of(gr.sweep(fresh, GRID | {"levels": [1, 2, 3, 4, 5]}))
-    told = cluster.run(arrived)
-    assert len(told) == 2
-    assert set(told.values()) <= {1, 2}, f"15 cells, and not a cell each: the cluster itself may move a value once more: {told}"
-    assert min(told.values()) == 1
+    grid = GRID | {"levels": [1, 2, 3, 4, 5]}
+    found = gr.sweep(fresh, grid, executor=cluster, progress=lambda _: cluster.amm.run_once())
+    assert bytes_of(found) == bytes_of(gr.sweep(fresh, grid))
+    assert list(cluster.run(arrived).values()) == [1, 1]
+    assert in_time(lambda: list(cluster.run(held).values()), [0, 0]) == [0, 0]
     assert bytes_of(gr.sweep(data, GRID, executor=cluster.get_executor())) == bytes_of(whole)
+
+
+def test_each_of_several_fixtures_is_sent_once(cluster, data):
+    cluster.run(count_fixtures)
+    several = [data, market("short", 5000), market("shorter", 4000)]
+    found = gr.sweep(several, GRID, executor=cluster, progress=lambda _: cluster.amm.run_once())
+    assert bytes_of(found) == bytes_of(gr.sweep(several, GRID))
+    assert list(cluster.run(arrived).values()) == [3, 3]
 
 
 def test_a_cluster_that_loses_a_worker(cluster, data, whole, tmp_path):
@@ -552,6 +579,25 @@ def test_a_cluster_that_loses_a_worker(cluster, data, whole, tmp_path):
 def test_a_cluster_sees_failures(cluster, data):
     grid = {"quantity": ["0.05", "0.001"]}
     assert bytes_of(gr.sweep(data, grid, executor=cluster)) == bytes_of(gr.sweep(data, grid))
+
+
+def test_a_worker_that_joins_is_sent_what_the_others_have(cluster, data):
+    """Its first cells find nothing there and are done again."""
+    before = set(cluster.nthreads())
+
+    def grow(progress: Progress):
+        if progress.done == 1:
+            cluster.run(count_fixtures)
+            cluster.cluster.scale(3)
+            cluster.wait_for_workers(3, timeout=60)
+            cluster.run(count_fixtures, workers=[worker for worker in cluster.nthreads() if worker not in before])
+
+    grid = GRID | {"levels": [1, 2, 3, 4, 5]}
+    found = gr.sweep(data, grid, executor=cluster, progress=grow)
+    assert bytes_of(found) == bytes_of(gr.sweep(data, grid))
+    assert {worker: n for worker, n in cluster.run(arrived).items() if n} == {
+        worker: 1 for worker in cluster.nthreads() if worker not in before
+    }
 
 
 # Optuna

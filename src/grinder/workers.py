@@ -1,8 +1,7 @@
 """Where the cells of a sweep run: threads of this process, any executor of `concurrent.futures`, a cluster of Dask.
 
 Threads share the fixture as it is. Other processes of this machine map its columns from files, written once, so that they share the
-pages; a cluster gets it as one value that every worker is sent once. Each worker keeps what it was given, and takes one cell at a
-time.
+pages; a cluster's workers are sent it, each of them once. Each worker keeps what it was given, and takes one cell at a time.
 """
 
 from __future__ import annotations
@@ -13,9 +12,11 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from grinder.records import Events
 from grinder.reruns import Source
 from grinder.session import replay
 
-__all__ = ["TRIES", "Crew", "Shipped", "Task", "check_travels", "run_cell"]
+__all__ = ["TRIES", "Absent", "Crew", "Sent", "Shipped", "Task", "check_travels", "run_cell"]
 
 
 class Task(NamedTuple):
@@ -44,18 +45,18 @@ class Task(NamedTuple):
     """of a policy that is read from its file here, as it was when the sweep began; empty where that could not be told"""
 
 
-def run_cell(given: Fixture | Shipped, task: Task) -> Result:
+def run_cell(given: Fixture | Shipped | Sent, task: Task) -> Result:
     """Replay one cell. Errors of the cell are its result; running out of memory is the worker's own.
 
     Raises:
-        ConfigError: the worker runs another version of grinder. DataError: it cannot see the fixture.
+        ConfigError: the worker runs another version of grinder. DataError: it cannot see the fixture. Absent: it was not sent it.
     """
     if task.code != _jit.source_hash():
         raise ConfigError(
             f"a worker runs another source of grinder ({_jit.source_hash()[:12]}) than the sweep ({task.code[:12]}): its cells "
             "would not be what their keys say; install the same on every worker"
         )
-    fixture = given.open() if isinstance(given, Shipped) else given
+    fixture = given if isinstance(given, Fixture) else given.open()
     try:
         return result_of(replay(fixture, task.config, _policy_of(task)))
     except MemoryError:
@@ -143,6 +144,50 @@ _HEAD: Final = 128
 """Bytes of a file that holds no row or little more than its head, which cannot be mapped."""
 
 
+# A fixture on its way to a cluster
+
+
+class Sent(NamedTuple):
+    """A fixture that was sent to the workers of a cluster before."""
+
+    token: str
+
+    def open(self) -> Fixture:
+        """The fixture, the same object for every cell of a process."""
+        found = _SENT.get(self.token)
+        if found is None:
+            raise Absent(f"a worker has no fixture {self.token}")
+        return found
+
+
+class Absent(Exception):
+    """A worker was not sent a fixture: it joined later, or ran out of memory and put it away."""
+
+
+class _Parcel:
+    """What is sent: where it arrives, the process knows the fixture for as long as the cluster keeps it there.
+
+    Each worker is sent a parcel of its own. Of a value that several workers hold the cluster drops what it takes for one copy too
+    many, whenever no cell waits for it, and sends it once more for the next cell.
+    """
+
+    def __init__(self, token: str, fixture: Fixture) -> None:
+        self.token, self.fixture = token, fixture
+        _SENT[token] = fixture
+
+    def __reduce__(self) -> tuple[type[_Parcel], tuple[str, Fixture]]:
+        return _Parcel, (self.token, self.fixture)
+
+
+def _has(token: str) -> bool:
+    """Whether this process has a fixture that was sent."""
+    return token in _SENT
+
+
+_SENT: WeakValueDictionary[str, Fixture] = WeakValueDictionary()
+_CREWS = count()
+
+
 # Executors
 
 
@@ -174,9 +219,11 @@ class Crew:
                 "out for threads"
             )
         self.generation = 0
-        """How often fixtures had to be given anew."""
+        """How often workers were lost, or joined."""
         self._folder: Path | None = None
         self._given: dict[int, Any] = {}
+        self._number = next(_CREWS)
+        self._parcels: list[Any] = []
 
     @property
     def shares(self) -> bool:
@@ -186,14 +233,14 @@ class Crew:
     def submit(self, number: int, fixture: Fixture, task: Task) -> Future[Result]:
         """Hand a cell out."""
         if number not in self._given:
-            self._given[number] = self._give(fixture)
+            self._given[number] = self._give(number, fixture)
         return self.executor.submit(run_cell, self._given[number], task)
 
     def recovers(self, generation: int) -> bool:
-        """Whether workers that were lost may be replaced, as a cluster's are; what it was given is then given anew.
+        """Whether workers that were lost may be replaced, as a cluster's are; those that have not what the others have get it then.
 
         Args:
-            generation: of the crew when the cell that was lost was handed out: one loss gives anew once.
+            generation: of the crew when the cell that was lost was handed out: one loss is looked into once.
         """
         if self.client is None:
             return False
@@ -202,11 +249,11 @@ class Crew:
             self.generation += 1
         return True
 
-    def _give(self, fixture: Fixture) -> Any:
+    def _give(self, number: int, fixture: Fixture) -> Any:
         if self.shares:
             return fixture
         if self.client is not None:
-            return self._scatter(fixture)
+            return self._send(fixture, f"{self.client.id}-{self._number}-{number}")
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="grinder-sweep-"))
         shipped = _ship(fixture, self._folder / str(len(self._given)))
@@ -214,16 +261,28 @@ class Crew:
             _OPEN[os.getpid(), shipped.token] = fixture
         return shipped
 
-    def _scatter(self, fixture: Fixture) -> Any:
-        """Send a fixture to every worker of a cluster; one that is lost meanwhile makes the sending fail, and it is begun again."""
+    def _send(self, fixture: Fixture, token: str) -> Sent:
+        """Send a fixture to the workers of a cluster that have not got it; where one is lost meanwhile it is begun again."""
 
-        async def send() -> Any:
-            return await self.client.scatter(fixture, broadcast=True, hash=False, asynchronous=True)
+        async def send() -> None:
+            told = await self.client.run(_has, token, on_error="ignore", asynchronous=True)
+            failed: Exception | None = None if told else TimeoutError("no worker answers")
+            for worker in [worker for worker, has in told.items() if not has]:
+                try:
+                    parcel = await self.client.scatter(_Parcel(token, fixture), workers=[worker], hash=False, asynchronous=True)
+                except Exception as error:  # it is paused, or gone
+                    failed = error
+                else:
+                    self._parcels.append(parcel)
+                    told[worker] = True
+            if failed and not any(told.values()):
+                raise failed
 
-        patience = PATIENCE + sum(column.nbytes for column in fixture.events) // BYTES_A_SECOND
+        patience = PATIENCE + sum(column.nbytes for column in fixture.events) * self.slots // BYTES_A_SECOND
         for left in reversed(range(TRIES)):
             try:
-                return self.client.sync(send, callback_timeout=patience)  # a worker that dies at the wrong moment is waited for
+                self.client.sync(send, callback_timeout=patience)  # a worker that dies at the wrong moment is waited for
+                return Sent(token)
             except Exception as error:
                 if not left:
                     raise WorkerError(f"a cluster cannot be sent {fixture.name}: {cause(error)}") from error
@@ -239,6 +298,7 @@ class Crew:
                 with _LOCK:
                     _OPEN.pop((os.getpid(), given.token), None)
         self._given.clear()
+        self._parcels.clear()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
