@@ -96,7 +96,8 @@ def test_wheel_in_an_empty_folder(tmp_path):
 LAYERS = [
     {"records", "_compiler"},
     {"_bundle"},
-    {"errors", "_jit", "units", "performance", "verdicts", "intake"} | {"plots", "plots.decimation", "cards", "cards.page"},
+    {"errors", "_jit", "units", "performance", "verdicts", "intake", "outfile"}
+    | {"plots", "plots.decimation", "cards", "cards.page"},
     {"config", "hashing", "tape", "data.instrument", "data.expectations"},
     {"index", "features", "features.book", "features.trend", "features.volatility"},
     {"features.bars", "gates", "regime"},

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from grinder.config import Config, canonical_json
 from grinder.errors import ConfigError
 from grinder.intake import strict_json
 from grinder.metrics import HORIZONS, Pnl
+from grinder.outfile import write_whole
 from grinder.performance import Performance
 from grinder.records import Regime
 from grinder.run import Run
@@ -148,19 +148,12 @@ class Store:
             return
         target = self._file(key)
         target.parent.mkdir(exist_ok=True)
-        body = _written(key, result)
-        handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{key}-")
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(body)
-            os.replace(scratch, target)
+            write_whole(target, _written(key, result))
         except FileNotFoundError:  # another process has finished the same cell, and cleared away what it took for left behind
             if not target.exists():
                 raise
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
-        for left in target.parent.glob(f".{key}-*"):  # by a process that was killed
+        for left in target.parent.glob(f".{key}*"):  # by a process that was killed
             left.unlink(missing_ok=True)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from grinder.errors import (
     cause,
 )
 from grinder.intake import leads_out, only, strict_json, text_of
+from grinder.outfile import write_whole
 from grinder.records import WINDOW, Events, InputKind
 from grinder.run import Run
 from grinder.session import replay
@@ -310,12 +310,4 @@ def accept(name: Fixture | str | os.PathLike[str], reason: str) -> tuple[Digest 
 
 
 def _write(file: Path, body: Mapping[str, Any]) -> None:
-    handle, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            opened.write(json.dumps(body, indent=1, sort_keys=True) + "\n")
-        Path(scratch).chmod(0o644)
-        os.replace(scratch, file)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+    write_whole(file, (json.dumps(body, indent=1, sort_keys=True) + "\n").encode())

@@ -10,11 +10,11 @@ from __future__ import annotations
 import io
 import os
 import pathlib
-import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from grinder.errors import ConfigError
+from grinder.outfile import write_whole
 from grinder.plots.cycles import cycles
 from grinder.plots.depth import depth
 from grinder.plots.equity import equity
@@ -114,15 +114,7 @@ def save_png(run: Run, path: str | os.PathLike[str], symbol: str | None = None) 
         panels(run, s, figure)
         figure.savefig(image, format="png", dpi=DPI, metadata={"Software": None})
     target = pathlib.Path(path)
-    scratch = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
     try:
-        with scratch.open("xb") as file:
-            file.write(image.getbuffer())
-        scratch.replace(target)
+        return write_whole(target, image.getvalue())
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise ConfigError(f"the plot cannot be written to {target}: {error.strerror}") from None
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
-    return target

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from grinder.metrics import (
     measure,
     total_of,
 )
+from grinder.outfile import write_whole
 from grinder.records import LADDER_SLOTS, NEVER, STAGES, WORLD_DTYPES, Events, World, stage_dtype, world_shapes
 
 if TYPE_CHECKING:
@@ -303,22 +303,7 @@ class Run:
         arrays |= {"prices": self.prices, "fill_mids": self.fill_mids, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
         if not target.parent.is_dir() or "\0" in target.name:
             raise ConfigError(f"{target} cannot be written: there is no folder {target.parent}, or this is no name of a file")
-        handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **arrays)
-            Path(scratch).chmod(0o666 & ~_umask())
-            os.replace(scratch, target)
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
-        return target
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        return write_whole(target, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
 
 def _price_extremes(events: Events, symbols: int) -> np.ndarray:

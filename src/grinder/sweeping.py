@@ -11,7 +11,6 @@ import json
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, DataError, GrinderError, WorkerError, cause
 from grinder.identity import identity_of
 from grinder.metrics import MONEY
+from grinder.outfile import write_whole
 from grinder.policies.own import Policy, policy as as_policy
 from grinder.reruns import Source
 from grinder.space import Axis, Point, axes_of, grid_points, random_points, settings_at, shown_value
@@ -549,16 +549,7 @@ class Sweep:
         target = check_table_name(path)
         body = io.BytesIO()
         getattr(self.table, _WRITERS[target.suffix])(body)
-        handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(body.getvalue())
-            Path(scratch).chmod(0o644)
-            os.replace(scratch, target)
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
-        return target
+        return write_whole(target, body.getvalue())
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: the rows; all but `cells` is of this call."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import html
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from grinder.errors import ConfigError
+from grinder.outfile import write_whole
 
 __all__ = ["Row", "element", "escaped", "fragment", "grouped", "signed", "table", "write_page"]
 
@@ -137,13 +137,4 @@ def write_page(path: str | os.PathLike[str], title: str, body: str) -> Path:
         "@media (prefers-color-scheme: dark){body{color:#e6e6e6;background:#161616}}</style>\n"
         f"</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
-    handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(whole)
-        Path(scratch).chmod(0o644)
-        os.replace(scratch, target)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
-    return target
+    return write_whole(target, whole.encode())
