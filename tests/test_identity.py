@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import functools
+import importlib
 import os
+import py_compile
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +125,30 @@ def test_files_and_the_modules_that_they_import_count(tmp_path):
     assert len(told) == 4
 
 
+@pytest.mark.parametrize("name", ["shapes.py", "pack/__init__.py", "pack/deep.py"])
+def test_the_modules_beside_a_file_are_read_and_not_what_python_kept_of_them(tmp_path, name):
+    """Python takes what it compiled for a file's that has the same size within the same second."""
+    files = {"shapes.py": "DEPTH = 1\n", "pack/__init__.py": "DEPTH = 1\n", "pack/deep.py": "DEPTH = 1\n"}
+    (tmp_path / "pack").mkdir()
+    for each, body in files.items():
+        (tmp_path / each).write_text(body)
+        os.utime(tmp_path / each, (10**9, 10**9))
+        py_compile.compile(str(tmp_path / each), doraise=True)
+    head = "import pack\nimport pack.deep\nimport shapes\n"
+    (tmp_path / "grids.py").write_text(
+        f"{head}\n\ndef narrow(view, params):\n    return shapes.DEPTH + pack.DEPTH + pack.deep.DEPTH\n"
+    )
+    policy, told = Source(f"{tmp_path / 'grids.py'}:narrow").load(), loaded(tmp_path)
+    assert policy.function(None, None) == 3
+    (tmp_path / name).write_text("DEPTH = 5\n")
+    os.utime(tmp_path / name, (10**9, 10**9))
+    finders = list(sys.meta_path)
+    assert Source(f"{tmp_path / 'grids.py'}:narrow").load().function(None, None) == 7
+    assert sys.meta_path == finders
+    assert loaded(tmp_path) != told
+    assert not {"pack", "pack.deep", "shapes"} & set(sys.modules)
+
+
 def test_the_same_in_processes_of_other_hash_seeds(tmp_path):
     (tmp_path / "grids.py").write_text(
         "import numpy as np\nimport grinder as gr\n\n\ndef helper(word):\n    return word in {'x', 'y', 'z', 'w'}\n\n\n"
@@ -184,3 +211,129 @@ def test_what_a_bound_builtin_holds_is_told():
 
     assert identity_of(given({"n": 1})) != identity_of(given({"n": 2}))
     assert identity_of(given({"n": 1})) == identity_of(given({"n": 1}))
+
+
+def test_what_a_function_imports_inside_itself_is_told(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "inner_pack").mkdir()
+    files = {
+        "inner_depths.py": "DEPTH = {}\n",
+        "inner_pack/__init__.py": "",
+        "inner_pack/shape.py": "def shape():\n    import inner_late\n    return {}\n",
+        "inner_late.py": "LATE = {}\n",
+    }
+    (tmp_path / "inner_grids.py").write_text(
+        "def narrow(view, params):\n    import inner_depths\n    def deeper():\n        from inner_pack import shape\n"
+        "        import no_such_module\n        return shape.shape()\n    return inner_depths.DEPTH, deeper()\n"
+    )
+
+    def put(edited: str) -> str:
+        for name, body in files.items():
+            (tmp_path / name).write_text(body.format(2 if name == edited else 1))
+        for name in [name for name in sys.modules if name.startswith("inner_")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        told = [identity_of(Source(f"{tmp_path / 'inner_grids.py'}:narrow").load()) for _ in range(2)]
+        assert told[0] == told[1], "before and after the first import"
+        return told[0]
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    told = [put(edited) for edited in ("", "inner_depths.py", "inner_pack/shape.py", "inner_late.py", "")]
+    assert len(set(told)) == 4
+    assert told[0] == told[-1]
+    for name in [name for name in sys.modules if name.startswith("inner_")]:
+        del sys.modules[name]
+
+
+def kinds(factor):
+    """Values of the user's own kinds of built-in ones, alike but for what they do."""
+
+    class Table(dict):
+        def half(self):
+            return self["n"] // factor
+
+    class Ticks(int):
+        @property
+        def half(self):
+            return self // factor
+
+    class Row(tuple):
+        def half(self):
+            return self[0] // factor
+
+    class Names(frozenset):
+        def half(self):
+            return len(self) // factor
+
+    class Depth(enum.Enum):
+        DEEP = 4
+
+        def half(self):
+            return self.value // factor
+
+    class Column(np.ndarray):
+        def half(self):
+            return self // factor
+
+    class Cached:
+        @functools.cached_property
+        def half(self):
+            return 1 // factor
+
+    class Kind(type):
+        @property
+        def half(cls):
+            return 1 // factor
+
+    class Made(metaclass=Kind):
+        pass
+
+    class Slotted:
+        __slots__ = ("half",)
+
+        def __init__(self):
+            self.half = factor
+
+    class Below(Slotted):
+        pass
+
+    return [
+        Table(n=1),
+        Ticks(3),
+        Row((1, 2)),
+        Names({1, 2}),
+        Depth.DEEP,
+        np.arange(3).view(Column),
+        Cached(),
+        Made,
+        Made(),
+        Slotted(),
+        Below(),
+    ]
+
+
+@pytest.mark.parametrize("which", range(11))
+def test_what_ones_own_kinds_of_built_in_values_can_do_is_told(which):
+    told = [identity_of(made(kinds(factor)[which])) for factor in (2, 3, 2)]
+    assert told[0] == told[2] != told[1]
+
+
+def test_values_of_ones_own_kinds_are_told_too():
+    class Table(dict):
+        pass
+
+    class Ticks(int):
+        pass
+
+    class Noted(list):
+        pass
+
+    noted = Noted([1])
+    noted.depth = 3
+    told = [identity_of(made(value)) for value in (Table(n=1), Table(n=2), {"n": 1}, Ticks(1), Ticks(2), 1, Noted([1]), noted)]
+    assert len(set(told)) == 8
+
+
+def test_sets_of_what_has_no_order_are_told_alike():
+    told = [identity_of(made({helper, plain, gr.smart})), identity_of(made({gr.smart, plain, helper}))]
+    assert told[0] == told[1] != identity_of(made({helper, gr.smart}))

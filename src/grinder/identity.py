@@ -2,10 +2,17 @@
 
 Two functions with the same lines need not do the same: a closure, a default or a global of the module may differ. A store of
 finished cells that looked at the lines alone would answer with another policy's results.
+
+Told: closures, defaults, globals that a function names, modules that it imports wherever in it, classes with their bases, metaclass
+and members, and the values of the user's own kinds, of built-in ones too. Of an installed package its version is told. Not told,
+because it is found out only when it runs: what is imported by a computed name, attributes looked up by one, what `exec` executes,
+files, the environment, settings of a library; and the file of a module says what it does, though the module was imported before an
+edit: only `FILE.py:FUNCTION` and the modules beside it are looked at anew for every cell.
 """
 
 from __future__ import annotations
 
+import dis
 import enum
 import hashlib
 import inspect
@@ -15,6 +22,7 @@ import types
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,9 +42,12 @@ def identity_of(policy: Policy | None) -> str:
     """
     if policy is None:
         return "built-in"
-    walk = _Walk(policy.name)
-    walk.tell(policy.source, policy.function, policy.on_fill, policy.gates, policy.damped)
-    return walk.hash.hexdigest()
+    while True:
+        known = len(sys.modules)
+        walk = _Walk(policy.name)
+        walk.tell(policy.source, policy.function, policy.on_fill, policy.gates, policy.damped)
+        if len(sys.modules) == known:
+            return walk.hash.hexdigest()  # else a module that functions import has come, and stands in its package from now on
 
 
 _PLAIN: Final = bool | int | float | str | bytes | Decimal | Fraction | np.generic
@@ -59,15 +70,45 @@ class _Walk:
 
     def _tell(self, value: Any, where: str) -> None:
         value = getattr(value, "py_func", value)  # of a compiled function
-        if value is None or (isinstance(value, _PLAIN) and not isinstance(value, enum.Enum)):
+        own = _is_written(type(value))
+        if value is None or (isinstance(value, _PLAIN) and not (own or isinstance(value, enum.Enum))):
             self._say(type(value).__name__, repr(value))
             return
         if id(value) in self.seen:
             self._say("again", self.seen[id(value)][0])
             return
         self.seen[id(value)] = (len(self.seen), value)  # kept, so that no other gets its id
+        if not own or isinstance(value, type | types.FunctionType):
+            self._tell_value(value, where)
+        else:
+            self._tell_own(value, where)
+
+    def _tell_own(self, value: Any, where: str) -> None:
+        """Of a kind that the user wrote: what it is, and what it can do."""
+        if isinstance(value, enum.Enum):
+            self._say("enum", type(value).__qualname__, value.name)
+            self.tell(value.value, where=where)
+            self._tell_members(type(value), where, functions=True)
+            return
+        whole = isinstance(value, _PLAIN | tuple | list | set | frozenset | Mapping | np.ndarray)
+        if whole:
+            self._tell_value(value, where)
+        slots = {
+            name: getattr(value, name)
+            for kind in type(value).__mro__
+            for name, member in vars(kind).items()
+            if isinstance(member, types.MemberDescriptorType) and hasattr(value, name)
+        }
+        if not (whole or slots or hasattr(value, "__dict__")):
+            self._refuse(value, where)
+        self.tell(type(value), slots, getattr(value, "__dict__", None), where=where)
+
+    def _tell_value(self, value: Any, where: str) -> None:
         if isinstance(value, enum.Enum):
             self._say("enum", type(value).__qualname__, value.name, repr(value.value))
+        elif isinstance(value, _PLAIN):
+            plain: Any = next(kind for kind in type(value).__mro__ if not _is_written(kind))
+            self._say(type(value).__qualname__, plain.__repr__(value))
         elif isinstance(value, types.ModuleType):
             self._tell_module(value)
         elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
@@ -102,8 +143,10 @@ class _Walk:
                 self._say(value.__module__, _version(value.__module__))
         elif isinstance(value, type):
             self._say("class", value.__qualname__)
-            if _is_own(_file_of(value)):
+            if _is_written(value):
                 self._tell_members(value, where)
+                if _is_written(type(value)):
+                    self._tell(type(value), where)
             else:
                 self._say(value.__module__, _version(value.__module__))
         elif isinstance(value, types.BuiltinFunctionType | np.ufunc):
@@ -111,13 +154,14 @@ class _Walk:
             self._tell(getattr(value, "__self__", None), where)
         elif isinstance(value, Policy):
             self.tell(value.source, value.function, where=where)
-        elif _is_own(_file_of(type(value))) and hasattr(value, "__dict__"):
-            self.tell(type(value), vars(value), where=where)
         else:
-            raise ConfigError(
-                f"policy {self.name} refers to {where or 'itself'}, a {type(value).__name__}, of which it cannot be told whether "
-                "it is the same next time, so its cells cannot be kept: sweep without a store, or have it made of plain values"
-            )
+            self._refuse(value, where)
+
+    def _refuse(self, value: Any, where: str) -> None:
+        raise ConfigError(
+            f"policy {self.name} refers to {where or 'itself'}, a {type(value).__name__}, of which it cannot be told whether "
+            "it is the same next time, so its cells cannot be kept: sweep without a store, or have it made of plain values"
+        )
 
     def _tell_module(self, module: types.ModuleType) -> None:
         file = getattr(module, "__file__", None)
@@ -147,21 +191,64 @@ class _Walk:
             if name in function.__globals__:
                 self._say(name)
                 self._tell(function.__globals__[name], name)
+        for name, parts in sorted(_imported(function.__code__)):
+            self._say("import", name, *parts)
+            self._tell_import(name, parts, function.__globals__.get("__package__"))
 
-    def _tell_members(self, kind: type, where: str) -> None:
+    def _tell_import(self, name: str, parts: tuple[str, ...], package: str | None) -> None:
+        """A module that a function imports when it runs, and those of its parts that are modules."""
+        module = _module(name, package)
+        self._tell(module, name)
+        for part in parts:
+            if module is not None and hasattr(module, "__path__") and not hasattr(module, part):
+                self._tell(_module(f"{module.__name__}.{part}", None), part)
+            elif isinstance(found := getattr(module, part, None), types.ModuleType | types.FunctionType | type):
+                self._tell(found, part)
+
+    def _tell_members(self, kind: type, where: str, functions: bool = False) -> None:
         for base in kind.__mro__:
-            if _is_own(_file_of(base)):
+            if _is_written(base):
+                self._say(base.__qualname__)
                 for name, member in sorted(vars(base).items()):
-                    inner = getattr(member, "fget", getattr(member, "__func__", member))
-                    if isinstance(inner, types.FunctionType) or not (name.startswith("__") or inspect.isdatadescriptor(member)):
+                    inner = getattr(member, "fget", getattr(member, "func", getattr(member, "__func__", member)))
+                    if isinstance(inner, types.FunctionType) or not (
+                        functions or name.startswith("__") or inspect.isdatadescriptor(member)
+                    ):
                         self._say(name)
                         self._tell(inner, f"{where}.{name}")
 
 
+def _is_written(kind: type) -> bool:
+    """Whether a class is one that the user writes."""
+    return kind.__module__ != "builtins" and _is_own(_file_of(kind))
+
+
+def _module(name: str, package: str | None) -> types.ModuleType | None:
+    """What an import would give; it is imported, so that it is told alike before and after the first that runs."""
+    try:
+        return import_module(name, package)
+    except Exception:  # the policy says it when it runs, or minds nothing
+        return None
+
+
+def _imported(code: types.CodeType) -> set[tuple[str, tuple[str, ...]]]:
+    """Modules that a function, and functions inside it, import: their names, with a dot a level, and what is taken from each."""
+    out: set[tuple[str, tuple[str, ...]]] = set()
+    before: list[Any] = [0, None]  # level and names, which are pushed first
+    for step in dis.get_instructions(code):
+        if step.opname == "IMPORT_NAME":
+            out.add(("." * before[-2] + step.argval, tuple(before[-1] or ())))
+        elif step.opname != "EXTENDED_ARG":
+            before = [before[-1], step.argval]
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            out |= _imported(constant)
+    return out
+
+
 def _is_own(file: str) -> bool:
     """Whether a file is one that the user writes: not of Python, not of an installed package. Of grinder the sweep's key tells."""
-    path = Path(file).resolve()
-    return bool(file) and not any(path.is_relative_to(place) for place in _LIBRARIES)
+    return bool(file) and not any(Path(file).resolve().is_relative_to(place) for place in _LIBRARIES)
 
 
 _LIBRARIES: Final = tuple(

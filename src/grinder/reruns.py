@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace as changed
 from importlib import import_module
-from importlib.machinery import SourceFileLoader
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from threading import RLock
@@ -118,6 +119,22 @@ class _Uncompiled(SourceFileLoader):
         return self.source_to_code(self.get_data(self.get_filename(fullname)), self.path)
 
 
+class _Beside(MetaPathFinder):
+    """Finds the modules of a folder as Python does, and has them looked at likewise."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
+        found = PathFinder.find_spec(fullname, path, target)
+        if found is None or not isinstance(found.loader, SourceFileLoader):
+            return None
+        if not Path(found.loader.path).resolve().is_relative_to(self.folder):
+            return None
+        found.loader = _Uncompiled(found.loader.name, found.loader.path)
+        return found
+
+
 _EXECUTING: Final = RLock()
 """Held while a file is executed, since it comes and goes in the modules of the whole process."""
 
@@ -137,11 +154,14 @@ def _executed_alone(file: Path) -> Any:
     module = module_from_spec(spec)
     sys.modules[spec.name] = module  # which dataclasses and pickle ask for
     sys.path.insert(0, str(file.parent))
+    beside = _Beside(file.parent)
+    sys.meta_path.insert(0, beside)
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # for what it imports, likewise
     try:
         spec.loader.exec_module(module)
     finally:
         sys.dont_write_bytecode = writes
+        sys.meta_path.remove(beside)
         sys.path.remove(str(file.parent))
         for name in set(sys.modules) - known:
             origin = getattr(sys.modules[name], "__file__", None)

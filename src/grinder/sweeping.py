@@ -461,7 +461,9 @@ class Row(NamedTuple):
     settings: dict[str, Any]
     """what varied, in the config's own spelling"""
     config: Config | None
-    """all settings, to replay it again: `gr.replay(row.fixture, row.config)`; None where they do not go together"""
+    """all settings; None where they do not go together. `gr.replay(data, row.config, policy)` is this cell again, with the policy
+    and the data that the sweep was given: as a `Fixture`, since the name finds neither a head of one nor what was made in memory,
+    and loaded with this `max_jump`."""
     digest: str
     figures: Mapping[str, Any]
     """by the names of the table"""
