@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import json
@@ -282,6 +283,58 @@ def test_a_users_own_function_may_read_events_and_counts_them_right():
         assert read_by_users(events, True) == expected
         assert read_by_users(events, False) == expected + int(events.ask_px[0])
     assert [sys.getrefcount(column) for column in events] == before
+
+
+@numba.njit
+def read_by_place(events):
+    ts, bid = events[0], events[3]
+    last = events[-1]
+    return len(events), ts[0] + len(last), bid.sum(), bid
+
+
+@numba.njit
+def read_by_a_variable(events, i):
+    return events[i]
+
+
+@numba.njit
+def read_all(events):
+    total = 0
+    for column in events:
+        total += len(column)
+    return total
+
+
+@numba.njit
+def read_beyond(events):
+    return events[99]
+
+
+@needs_jit
+def test_users_read_events_by_place_and_count_them():
+    data = gr.fixture("range_day_l1").head(1000)
+    events = data.events
+    before = [sys.getrefcount(column) for column in events]
+    for _ in range(200):
+        length, number, total, column = read_by_place(events)
+        assert (length, number, total) == (len(events), int(events[0][0]) + len(events[-1]), int(events[3].sum()))
+        assert np.array_equal(column, events[3])
+        assert not column.flags.writeable
+    kept = read_by_place(events)[3]
+    del column
+    gc.collect()
+    assert np.array_equal(kept, events[3]), "an array that outlives the call"
+    del kept
+    assert [sys.getrefcount(column) for column in events] == before
+
+
+@needs_jit
+@pytest.mark.parametrize("function", [lambda events: read_by_a_variable(events, 1), read_all, read_beyond])
+def test_what_users_cannot_do_with_events_says_what_they_can(function):
+    events = gr.fixture("range_day_l1").head(1000).events
+    wanted = r"Events has \d+ fields, and no \[99\]" if function is read_beyond else r"name a field, such as \.ts \(of ts, "
+    with pytest.raises(numba.TypingError, match=wanted):
+        function(events)
 
 
 @needs_jit
