@@ -39,7 +39,7 @@ from unittest import mock
 import numpy as np
 import polars as pl
 
-from grinder.cli import main as command_line
+from grinder import cli
 from grinder.config import Config
 from grinder.data.binance import read_recording
 from grinder.data.fixture import Fixture, to_toml, write_fixture
@@ -54,8 +54,12 @@ from tests.test_binance import MS, SAMPLE, quote
 
 MEMORY = 4 << 30
 """Bytes of address space of a worker."""
+MEMORY_FOLDER = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where files of cases are written: in memory, where there is such a folder."""
 SECONDS = 20
 """What one case may take; each takes some milliseconds."""
+ONE_THREAD = {"POLARS_MAX_THREADS": "1"}
+"""For files of forty rows a pool of threads only costs."""
 T0 = 1_700_000_000 * 10**9
 Rng = random.Random
 Files = dict[str, bytes]
@@ -186,6 +190,12 @@ def streams(large: bool) -> Streams:
 
 
 @cache
+def good_frames(large: bool) -> dict[str, pl.DataFrame]:
+    """Those streams as tables."""
+    return {name: pl.DataFrame([_series(*one, None) for one in columns.items()]) for name, columns in streams(large).items()}
+
+
+@cache
 def folder_files(large: bool) -> Files:
     """A good fixture folder with its golden."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -306,19 +316,23 @@ def rehash(files: Files, frames: dict[str, pl.DataFrame] | None = None) -> Files
 
 def mutate_folder(rng: Rng) -> Files:
     """A folder with something wrong: in its rows, its manifest, or its bytes, with the hashes made right or not."""
-    large = rng.random() < 0.15
+    large = rng.random() < 0.06
     files = dict(folder_files(large))
     kind = rng.randrange(10)
     if kind < 6:
         frames = mutate_columns(rng, streams(large))
-        for name in streams(large):
+        for name in set(streams(large)) - set(frames):
             files.pop(f"{name}.parquet")
         for name, frame in frames.items():
-            buffer = io.BytesIO()
-            frame.write_parquet(
-                buffer, compression=rng.choice(("zstd", "snappy", "uncompressed")), row_group_size=rng.choice((7, 1 << 18))
-            )
-            files[f"{name}.parquet"] = buffer.getvalue()
+            packing: dict[str, Any] = {"compression": rng.choice(("zstd", "snappy", "uncompressed"))}
+            packing["row_group_size"] = rng.choice((7, 1 << 18))
+            good = good_frames(large)[name]
+            if (
+                rng.random() < 0.1 or frame.schema != good.schema or not frame.equals(good)
+            ):  # to write one takes as long as to judge it
+                buffer = io.BytesIO()
+                frame.write_parquet(buffer, **packing)
+                files[f"{name}.parquet"] = buffer.getvalue()
         return rehash(files, frames)
     name = rng.choice(sorted(files)) if kind < 8 else "fixture.toml"
     change = mutate_text if name.endswith(("toml", "json")) and rng.random() < 0.8 else mutate_bytes
@@ -336,24 +350,34 @@ def damage_folder(rng: Rng) -> Files:
     return rehash(files)
 
 
+_parser = cache(cli._parser)
+"""Made once: to make it takes longer than most commands."""
+
+
+def command(words: list[str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command."""
+    out, err = io.StringIO(), io.StringIO()
+    with mock.patch.object(cli, "_parser", _parser), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main(words)
+    return code, out.getvalue(), err.getvalue()
+
+
 def check_validate(root: Path, files: Files) -> str:
     """`grinder fixture validate`: exit code 0 and the very data, or 3 and an error that names the file."""
     folder = root / "pair"
     folder.mkdir()
     for name, body in files.items():
         (folder / name).write_bytes(body)
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = command_line(["fixture", "validate", str(folder), "--json"])
-    found = json.loads(out.getvalue())
+    code, out, err = command(["fixture", "validate", str(folder), "--json"])
+    found = json.loads(out)
     if code == 0:
         expect(
             found["valid"] and found["content"] == rows.content_hash(streams(False), [one.model_dump() for one in PAIR]),
             "other data",
         )
         return "accepted"
-    expect(code == 3 and not found["valid"] and "pair/" in err.getvalue(), f"exit code {code}: {err.getvalue()}")
-    return "error: the reader's process ended" if "ends the reader" in err.getvalue() else str(found["error"])
+    expect(code == 3 and not found["valid"] and "pair/" in err, f"exit code {code}: {err}")
+    return "error: the reader's process ended" if "ends the reader" in err else str(found["error"])
 
 
 def check_folder(root: Path, files: Files) -> str:
@@ -416,7 +440,7 @@ def recording_text(large: bool) -> bytes:
 
 def mutate_recording(rng: Rng) -> Files:
     """Lines changed as text, as bytes, and inside or outside of gzip."""
-    large = rng.random() < 0.1
+    large = rng.random() < 0.04
     body = recording_text(large)
     if large:  # the sample is where something happens
         head, tail = body[:2600], body[2600:]
@@ -433,19 +457,15 @@ def mutate_recording(rng: Rng) -> Files:
 def check_recording(root: Path, files: Files) -> str:
     """Import it by the command line: an exit code and nothing on disk, or a fixture that holds what the lines say."""
     (root / "raw").write_bytes(files["raw"])
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = command_line(
-            ["import", "binance", str(root / "raw"), "--out", str(root / "made"), "--kind", "perpetual", "--top", "3", "--json"]
-        )
+    words = ["binance", str(root / "raw"), "--out", str(root / "made"), "--kind", "perpetual", "--top", "3", "--json"]
+    code, out, text = command(["import", *words])
     if code:
-        text = err.getvalue()
         expect(code in (2, 3) and text.startswith("grinder: "), f"exit code {code}: {text!r}")
         expect("raw" in text or "made" in text or "instrument" in text, f"no place in {text!r}")
         expect(len(text) < 3000, f"{len(text)} characters of error")
         expect([path.name for path in root.iterdir()] == ["raw"], "something was left on disk")
         return "error"
-    report = json.loads(out.getvalue())
+    report = json.loads(out)
     made = Fixture.open(root / "made")
     frames = {name: pl.read_parquet((root / "made" / f"{name}.parquet").read_bytes()) for name in made.manifest["streams"]}
     plain = integers(frames)
@@ -682,7 +702,7 @@ def mutate_files(source: str) -> Callable[[Rng], Files]:
     """A command of this importer with one of its files changed, plain or packed; `command` holds the words and what is plain."""
 
     def mutate(rng: Rng) -> Files:
-        large = rng.random() < 0.07
+        large = rng.random() < 0.03
         words, texts = rng.choice(scenes(large)[source])
         files = {name: text.encode() for name, text in texts.items()}
         name = rng.choice(sorted(files))
@@ -764,11 +784,8 @@ def check_files(root: Path, files: Files) -> str:
     for name, body in given.items():
         (root / "in" / name).write_bytes(body)
     words = [str(root / "in" / word) if word in given else word for word in words]
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = command_line(["import", *words, "--out", str(root / "made"), "--kind", "perpetual", "--json"])
+    code, out, text = command(["import", *words, "--out", str(root / "made"), "--kind", "perpetual", "--json"])
     if code:
-        text = err.getvalue()
         expect(code in (2, 3) and text.startswith("grinder: "), f"exit code {code}: {text!r}")
         expect("made" in text or any(name in text for name in given) or "BTC" in text, f"no place in {text!r}")
         expect(code == 2 or "(" in text, f"no cure in {text!r}")
@@ -776,7 +793,7 @@ def check_files(root: Path, files: Files) -> str:
         expect([path.name for path in root.iterdir()] == ["in"], "something was left on disk")
         expect(sorted(path.name for path in (root / "in").iterdir()) == sorted(given), "something was left beside the files")
         return f"error, exit code {code}"
-    report = json.loads(out.getvalue())
+    report = json.loads(out)
     made = Fixture.open(root / "made")
     frames = {name: pl.read_parquet((root / "made" / f"{name}.parquet").read_bytes()) for name in made.manifest["streams"]}
     plain = integers(frames)
@@ -916,17 +933,17 @@ class Target:
 
 
 TARGETS = [
-    Target("fixture folder", mutate_folder, check_folder, 20),
+    Target("fixture folder", mutate_folder, check_folder, 80),
     Target("fixture folder, vouched damage", damage_folder, check_validate, 1),
-    Target("binance recording, imported", mutate_recording, check_recording, 10),
-    Target("binance recording, read", mutate_recording, check_library, 6),
-    Target("saved run", mutate_run, check_run, 6),
-    Target("archive files", mutate_files("archive"), check_files, 8),
-    Target("lean files", mutate_files("lean"), check_files, 5),
-    Target("tardis files", mutate_files("tardis"), check_files, 8),
-    Target("tables", mutate_files("table"), check_files, 6),
-    Target("tables of Parquet", mutate_parquet, check_files, 4),
-    Target("tables of Parquet, damaged", damage_parquet, check_files, 1),
+    Target("binance recording, imported", mutate_recording, check_recording, 40),
+    Target("binance recording, read", mutate_recording, check_library, 24),
+    Target("saved run", mutate_run, check_run, 24),
+    Target("archive files", mutate_files("archive"), check_files, 32),
+    Target("lean files", mutate_files("lean"), check_files, 20),
+    Target("tardis files", mutate_files("tardis"), check_files, 32),
+    Target("tables", mutate_files("table"), check_files, 24),
+    Target("tables of Parquet", mutate_parquet, check_files, 16),
+    Target("tables of Parquet, damaged", damage_parquet, check_files, 4),
 ]
 """An importer adds its entry; `share` is how often it is chosen."""
 
@@ -942,7 +959,7 @@ def run_case(seed: int, number: int) -> tuple[str, str]:
 def _run_once(seed: int, number: int) -> tuple[str, str]:
     rng = random.Random(f"{seed}/{number}")
     target = rng.choices(TARGETS, [target.share for target in TARGETS])[0]
-    root = Path(tempfile.mkdtemp(prefix="mutate-"))
+    root = Path(tempfile.mkdtemp(prefix="mutate-", dir=MEMORY_FOLDER))
     try:
         files = target.mutate(rng)
         with limited(SECONDS):
@@ -984,7 +1001,12 @@ def lane(seed: int, count: int, first: int = 0) -> tuple[Counter[tuple[str, str]
     while at < stop:
         command = [sys.executable, "-m", "tests.mutate", "--work", str(at), str(stop), "--seed", str(seed)]
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[1],
+            env=os.environ | ONE_THREAD,
         ) as child:
             at, died = _read(child, at, stop, outcomes, bad)
         if died:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,21 +18,21 @@ from grinder.data import validation
 from grinder.errors import IntegrityError
 from tests import mutate
 from tests.mutate import TARGETS, Target, run_case
+from tests.volumes import MUTATED, ran, volume
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def outcomes(seed: int, cases: int) -> Counter[tuple[str, str]]:
-    return Counter(run_case(seed, number) for number in range(cases))
+SEED, BLOCKS, BLOCK = 2, 8, 2500
 
 
-def violations(found: Counter[tuple[str, str]]) -> list[str]:
-    return [outcome for _, outcome in found if outcome.startswith("VIOLATION")]
-
-
-def test_eight_hundred_cases():
-    found = outcomes(2, 800)
-    assert violations(found) == []
+@pytest.mark.parametrize("block", range(BLOCKS))
+@volume(MUTATED, BLOCK)
+def test_twenty_thousand_files(block):
+    """In a process of their own, with its limits, and with one thread of polars, which forty rows do not outrun."""
+    found, bad = mutate.lane(SEED, BLOCK, BLOCK * block)
+    assert bad == [], f"seed {SEED}"
+    ran(MUTATED, found.total())
     for target in TARGETS:
         if "damage" in target.name:
             continue  # slow, or nearly always an error, so it is rare

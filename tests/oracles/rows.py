@@ -50,8 +50,8 @@ def judge(streams: dict[str, Columns], perpetual: list[bool], max_jump: Fraction
         if name == "commands":
             fault = 0  # and no price, and nothing that comes between two jumps
         elif fault in (0, UNLIKE):
-            mid = Fraction(state[s][0] + state[s][2], 2) if s in state else None
-            if mid is not None and any(abs(px - mid) > max_jump * mid for px in prices):
+            mid2 = state[s][0] + state[s][2] if s in state else 0  # in integers: a Fraction a row took most of a case's time
+            if s in state and any(abs(2 * px - mid2) * max_jump.denominator > max_jump.numerator * mid2 for px in prices):
                 if s in jumped:
                     raise Rejected(f"second jump at {name} {row}")
                 jumped.add(s)
