@@ -13,6 +13,7 @@ from grinder.data.fixture import Fixture
 from grinder.run import Run
 from tests import kills
 from tests.kills import OPERATIONS, STOPS, Known, Violation, killed, lane, prepare, run_case, survey, table, workshop
+from tests.volumes import KILLED, ran, volume
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,12 +24,13 @@ def _a_person(monkeypatch):
     monkeypatch.delenv("CI", raising=False)
 
 
-def test_every_operation_is_killed_and_ends_in_the_same():
-    told = lane(7, seed=5)
-    assert [case["violation"] for case in told if case["violation"]] == []
-    assert [case["operation"] for case in told[:5]] == list(OPERATIONS)[: len(told)]
-    assert len(told) >= 3
-    assert killed(told) >= 7
+@pytest.mark.parametrize("seed", [5, 6])
+@volume(KILLED, 20)
+def test_every_operation_is_killed_and_ends_in_the_same(seed):
+    told = lane(20, seed)
+    ran(KILLED, killed(told))
+    assert [case["violation"] for case in told if case["violation"]] == [], f"seed {seed}"
+    assert [case["operation"] for case in told[:5]] == list(OPERATIONS)
     assert all(kill["found"] for case in told for kill in case["kills"])
     hit = {case["operation"] for case in told if any(kill["killed"] for kill in case["kills"])}
     assert hit == {name for name in OPERATIONS if f"| {name} | " in table(told)}
