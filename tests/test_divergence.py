@@ -30,6 +30,7 @@ from tests.planted import lane, table, told, truth
 from tests.smart_tapes import smart_case
 from tests.swings import INSTRUMENT, T0, swing
 from tests.tapes import case
+from tests.volumes import PLANTED, ran, volume
 
 MIRROR = {"value": "value", "only_a": "only_b", "only_b": "only_a"}
 
@@ -444,10 +445,12 @@ def test_any_edits_in_any_windows(tmp_path):
     assert kinds == {(kind, window) for kind in MIRROR for window in range(3)}
 
 
-def test_planted_faults_are_named_exactly():
-    out = lane(40, 3, days=False)
-    assert out.wrong == []
-    assert sum(out.exact.values()) == 40
+@pytest.mark.parametrize("seed", [3, 4, 5, 6, 7])
+@volume(PLANTED, 40)
+def test_planted_faults_are_named_exactly(seed):
+    out = lane(40, seed, days=False)
+    assert out.wrong == [], f"seed {seed}"
+    ran(PLANTED, out.exact.total())
     assert sum(count for (kind, _), count in out.exact.items() if kind != "record") >= 20
     assert "40 of 40 named exactly" in table(out)
 
