@@ -1,6 +1,6 @@
 """The environments in which every digest must be the same, and one process of one of them, for test_determinism.py and matrix.py.
 
-`python environments.py EVENTS CASES [THREADS]`: the real fixture's first EVENTS events (0: all), and CASES random tapes, of them a
+`python environments.py EVENTS CASES [THREADS]`: every fixture's first EVENTS events (0: all), and CASES random tapes, of them a
 third with policy `smart` too and one with a policy in Python. `python environments.py fixtures EVENTS THREADS FOLDER...`: each of
 these fixtures, with its own settings, a line each as soon as it is done.
 """
@@ -19,12 +19,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import grinder as gr
 from grinder import _jit
 from grinder.config import Config
-from grinder.data.fixture import Fixture
+from grinder.data.fixture import Fixture, fixtures_below
 from grinder.session import replay
 from tests.smart_tapes import smart_case
 from tests.tapes import Case, case
 
-FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
+FOLDERS = [
+    folder for folder in fixtures_below(Path(__file__).resolve().parents[1] / "fixtures") if (folder / "digest.json").is_file()
+]
+"""Every fixture that has a golden."""
 HEAD = 5000
 """Events of a replay without the JIT."""
 LANES: dict[str, dict[str, str]] = {
@@ -58,12 +61,12 @@ def tapes(cases: int) -> list[Case]:
 
 
 def jobs(events: int, cases: int) -> list[tuple[Fixture, Config | None, object]]:
-    """What is replayed: fixture, settings, policy."""
-    whole = Fixture.open(FIXTURE)
-    head = whole.head(events) if events else whole
+    """What is replayed: fixture, settings, policy. Fixtures come first, in the order of FOLDERS, the last one twice, side by side."""
+    whole = [Fixture.open(folder) for folder in FOLDERS]
+    heads = [one.head(min(events, len(one))) if events else one for one in whole]
     random = [(c.fixture, c.config, None) for c in tapes(cases)]
     smart = [(c.fixture, c.config, None) for c in map(smart_case, range(cases // 3))]
-    return [(head, None, None), (head, None, None), *random, *smart, (*random[0][:2], gr.static)]
+    return [*((head, None, None) for head in heads), (heads[-1], None, None), *random, *smart, (*random[0][:2], gr.static)]
 
 
 def signatures() -> dict[str, int]:
