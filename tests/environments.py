@@ -61,7 +61,7 @@ def tapes(cases: int) -> list[Case]:
 
 
 def jobs(events: int, cases: int) -> list[tuple[Fixture, Config | None, object]]:
-    """What is replayed: fixture, settings, policy. Fixtures come first, in the order of FOLDERS, the last one twice, side by side."""
+    """What is replayed: fixture, settings, policy. Fixtures come first, in the order of FOLDERS, the last one twice."""
     whole = [Fixture.open(folder) for folder in FOLDERS]
     heads = [one.head(min(events, len(one))) if events else one for one in whole]
     random = [(c.fixture, c.config, None) for c in tapes(cases)]
