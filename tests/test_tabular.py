@@ -14,6 +14,7 @@ from grinder.data.fixture import Fixture
 from grinder.data.importing import import_table
 from grinder.data.series import Rules, join
 from grinder.data.tabular import read_tabular
+from grinder.data.validation import quarantined
 from grinder.errors import ConfigError, InputFault
 from grinder.records import Command
 from tests.files import NS, T, csv, gzipped, only, where
@@ -99,7 +100,7 @@ def test_whole_ticks_and_lots(tmp_path):
     assert where(error) == ("q.csv", 1, "bid_px", "100.1")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(
     px=st.lists(st.tuples(st.integers(2**22, 2**30), st.integers(0, 2**30)), min_size=1, max_size=20),
     tick=st.sampled_from(["0.00000001", "0.001", "0.25", "1", "5"]),
@@ -189,6 +190,22 @@ def test_all_streams(tmp_path):
     with pytest.raises(InputFault, match="missing column") as error:
         import_table(tmp_path / "x", symbol="BTC", kind="spot", quotes=quotes, trades=trades)
     assert where(error)[2] == "aggressor"
+
+
+def test_a_mark_that_jumps_is_counted_as_a_replay_counts_it(tmp_path):
+    quotes = csv(tmp_path / "q.csv", ROWS, header=HEADER)
+    for marks, jumps in (((100, 150, 100), 1), ((150, 100, 150), 2), ((100, 101, 100), 0)):
+        rows = [f"{T + at},0.0001,{mark}" for at, mark in enumerate(marks, 1)]
+        funding = csv(tmp_path / "f.csv", [*rows, rows[-1]], header="ts,rate,mark_px")
+        out = tmp_path / "_".join(map(str, marks))
+        made, report = import_table(out, symbol="BTC", kind="perpetual", quotes=quotes, funding=funding)
+        assert report.quarantined == {"funding.duplicate": 1} | ({"funding.jump": jumps} if jumps else {})
+        assert report.quarantined == quarantined(made.events)
+    twice = csv(tmp_path / "f.csv", [f"{T + 1},0.0001,150", f"{T + 2},0.0001,150.1"], header="ts,rate,mark_px")
+    with pytest.raises(InputFault, match="second price jump in a row") as error:
+        import_table(tmp_path / "twice", symbol="BTC", kind="perpetual", quotes=quotes, funding=twice)
+    assert where(error) == ("f.csv", 2, "mark_px", "150.1")
+    assert not (tmp_path / "twice").exists()
 
 
 def test_rows_of_other_symbols_are_dropped(tmp_path):

@@ -360,13 +360,12 @@ def _finish(made: list[Series], rules: Rules) -> None:
     by_stream = {one.stream: one for one in made}
     market = {name: one for name, one in by_stream.items() if name not in ("funding", "commands")}
     events = _judged(market, rules)
-    for name, count in quarantined(events).items() if events is not None else ():
-        market[name.partition(".")[0]].dropped[name] += count
     if funding := by_stream.get("funding"):
         _mark(funding, _mids(events), rules)
         if len(funding.columns["ts"]):  # else all of it was clipped, or is not due
-            repeated = int(np.count_nonzero(_checked({"funding": funding})["funding"]))
-            funding.dropped["funding.duplicate"] += repeated
+            events = _judged({"funding": funding, **market}, rules)  # a mark of the file's own may be a jump
+    for name, count in quarantined(events).items() if events is not None else ():
+        by_stream[name.partition(".")[0]].dropped[name] += count
     if commands := by_stream.get("commands"):
         _checked({"commands": commands})
 
