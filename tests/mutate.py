@@ -69,6 +69,10 @@ class Violation(Exception):
     """What came out is none of what may."""
 
 
+class Hung(BaseException):
+    """A case ran on for too long; nothing that is checked may take it for an error of its own, as it would a TimeoutError."""
+
+
 def expect(holds: bool, what: str) -> None:
     if not holds:
         raise Violation(what)
@@ -964,7 +968,7 @@ def _run_once(seed: int, number: int) -> tuple[str, str]:
         files = target.mutate(rng)
         with limited(SECONDS):
             return target.name, target.check(root, files)
-    except Exception as error:
+    except (Exception, Hung) as error:
         return target.name, f"VIOLATION {type(error).__name__}: {str(error)[:300]}"
     finally:
         shutil.rmtree(root, ignore_errors=True)
@@ -972,10 +976,10 @@ def _run_once(seed: int, number: int) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def limited(seconds: int) -> Iterator[None]:
-    """A TimeoutError where Python runs on for too long; what hangs below Python is the parent's to notice."""
+    """`Hung` where Python runs on for too long; what hangs below Python is the parent's to notice."""
 
     def stop(*_: object) -> None:
-        raise TimeoutError(f"over {seconds} s")
+        raise Hung(f"over {seconds} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)
