@@ -69,7 +69,7 @@ def days(draw):
     return bid, ask, draw(st.sampled_from([1, 7, 10**9, MINUTE]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, derandomize=True, deadline=None)
 @given(days())
 def test_every_quote_is_inside_its_bar_and_none_is_crossed(day):
     bid, ask, interval = day

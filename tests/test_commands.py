@@ -19,6 +19,7 @@ from grinder.records import STAGES, Cause, Command, Events, InputKind, IntentKin
 from grinder.session import replay
 from tests.files import csv
 from tests.tapes import case, commanded
+from tests.volumes import PROPERTY, volume
 
 T0 = 1_700_000_000_000_000_000  # 2023-11-14 22:13:20
 SECOND = 10**9
@@ -196,6 +197,7 @@ def test_with_commands_is_a_fixture_made_with_them():
 
 
 @pytest.mark.parametrize("seed", range(60))
+@volume(PROPERTY)
 def test_random_tapes_with_commands_and_back(seed):
     plain = case(seed).fixture
     asked = case(seed, commands=True).fixture
@@ -330,6 +332,7 @@ def test_an_import_with_commands_is_the_market_with_commands(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(40))
+@volume(PROPERTY)
 def test_every_command_is_an_input_record_as_given(seed):
     c = case(seed, commands=True)
     run = replay(c.fixture, c.config)

@@ -30,7 +30,7 @@ from tests.planted import lane, table, told, truth
 from tests.smart_tapes import smart_case
 from tests.swings import INSTRUMENT, T0, swing
 from tests.tapes import case
-from tests.volumes import PLANTED, ran, volume
+from tests.volumes import PLANTED, PROPERTY, ran, volume
 
 MIRROR = {"value": "value", "only_a": "only_b", "only_b": "only_a"}
 
@@ -385,6 +385,7 @@ def test_a_golden_of_other_settings(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(24))
+@volume(PROPERTY)
 def test_a_difference_is_the_same_the_other_way_round(seed):
     """And it is what a comparison of every record says; a run differs from itself in nothing."""
     c = (smart_case if seed % 2 else case)(seed)

@@ -22,6 +22,7 @@ from grinder.session import replay
 from grinder.units import MONEY_LIMIT
 from tests.oracles.make_ta_table import TABLE, bars
 from tests.tapes import case
+from tests.volumes import PROPERTY, volume
 
 MINUTE = 60_000_000_000
 START = 1_700_000_040 * 10**9 // MINUTE * MINUTE
@@ -250,6 +251,7 @@ def check_from_scratch(fixture: Fixture, config: Config) -> int:
 
 
 @pytest.mark.parametrize("seed", range(150))
+@volume(PROPERTY)
 def test_incremental_is_from_scratch_on_random_tapes(seed):
     """35, with gaps, several symbols, quarantined rows, trades and books between the quotes, and windows of any length."""
     c = case(seed)
@@ -320,6 +322,7 @@ def test_l1_features_stay_in_their_ranges(bid, bid_qty, above, ask_qty, tick_val
 
 
 @pytest.mark.parametrize("seed", range(20))
+@volume(PROPERTY)
 def test_features_of_any_prices_are_in_their_ranges(seed):
     """33: no NaN, no sign that cannot be, from one tick to the largest price."""
     rng = np.random.default_rng(seed)

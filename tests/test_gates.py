@@ -23,6 +23,7 @@ from grinder.regime import regime_of
 from grinder.session import replay
 from tests.oracles import reference
 from tests.tapes import case
+from tests.volumes import PROPERTY, each, volume
 
 SECOND, MINUTE = 10**9, 60 * 10**9
 START = 1_700_000_040 * 10**9 // MINUTE * MINUTE
@@ -326,6 +327,7 @@ def lively(seed: int, commands: bool = False):
 
 @pytest.mark.parametrize("commands", [False, True])
 @pytest.mark.parametrize("seed", range(120))
+@volume(PROPERTY)
 def test_gates_and_regimes_from_scratch(seed, commands):
     fixture, config = lively(seed, commands)
     run = replay(fixture, config, idle)
@@ -363,10 +365,11 @@ def enormous(seed: int) -> tuple[Fixture, Config]:
 
 
 @pytest.mark.parametrize("block", range(4))
+@volume(PROPERTY, 20)
 def test_limits_of_an_enormous_market_from_scratch(block):
     """A limit that is more than an int64 holds is never reached; wrapped, it would be negative, none, or near."""
     reached = set()
-    for seed in range(20 * block, 20 * block + 20):
+    for seed in each(PROPERTY, range(20 * block, 20 * block + 20)):
         fixture, config = enormous(seed)
         run = replay(fixture, config, idle)
         gates, regimes = from_scratch(run, config)
@@ -425,10 +428,11 @@ def oracle_config(c, fixture, config: Config) -> dict:
 
 
 @pytest.mark.parametrize("block", range(10))
+@volume(PROPERTY, 40)
 def test_gates_and_regimes_of_the_reference_engine(block):
     """Written from SPEC alone; where that is open, by ADR-0017."""
     seen = 0
-    for seed in range(40 * block, 40 * block + 40):
+    for seed in each(PROPERTY, range(40 * block, 40 * block + 40)):
         c = case(seed)
         fixture, config = lively(seed)
         run = replay(fixture, config, idle)

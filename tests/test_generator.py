@@ -538,7 +538,7 @@ def assert_lawful_books(day: dict[str, dict[str, np.ndarray]], parameters: dict[
 L1 = ("bid_px", "bid_qty", "ask_px", "ask_qty")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.fixed_dictionaries({}, optional={name: st.integers(p.low, p.high) for name, p in ALL.items()}),
     st.integers(0, 2**63 - 1),
@@ -576,7 +576,7 @@ def test_a_side_may_be_short_of_every_level_but_the_best():
     assert (books["bid_px_0"] > 0).all() and (books["ask_px_0"] > 0).all()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.fixed_dictionaries({}, optional={name: st.integers(p.low, p.high) for name, p in QUOTES.items()}),
     st.integers(0, 2**63 - 1),

@@ -14,6 +14,7 @@ from grinder.index import BLOCK, empty_index, first_due, last_row, make_index, n
 from grinder.records import FAR, InputKind, Stream
 from grinder.session import replay
 from tests.tapes import commanded
+from tests.volumes import PROPERTY, volume
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -68,6 +69,7 @@ def dense(seed: int, events: int = 1500) -> tuple[Fixture, Config]:
 
 
 @pytest.mark.parametrize("seed", range(60))
+@volume(PROPERTY)
 def test_a_replay_that_skips_is_one_that_looks_at_every_row(seed):
     fixture, config = dense(seed)
     whole = replay(fixture, config)
@@ -87,6 +89,7 @@ def test_dense_tapes_have_what_the_index_is_for():
 
 
 @pytest.mark.parametrize("seed", range(20))
+@volume(PROPERTY)
 def test_the_index_against_plain_loops(seed):
     fixture, _ = dense(seed, events=random.Random(seed).choice((1, BLOCK - 1, BLOCK, BLOCK + 1, 500)))
     e, n, symbols = fixture.events, len(fixture), len(fixture.instruments)

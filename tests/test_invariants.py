@@ -19,8 +19,9 @@ from grinder.session import replay
 from tests.defaults import CASES
 from tests.tapes import case, reference_events
 from tests.test_gates import GATE_SETTINGS
+from tests.volumes import PROPERTY, each, volume
 
-SEEDS = range(240)
+SEEDS = range(600)
 ALLOWED = {
     (-1, OrderState.PENDING),
     (OrderState.PENDING, OrderState.CANCELLED),
@@ -36,6 +37,11 @@ TERMINAL = (OrderState.FILLED, OrderState.CANCELLED)
 def runs():
     cases = [case(seed) for seed in SEEDS]
     return [(c, replay(c.fixture, c.config)) for c in cases]
+
+
+def each_run(runs):
+    """The runs, each of them a case."""
+    return (runs[seed] for seed in each(PROPERTY, SEEDS))
 
 
 class Life(NamedTuple):
@@ -74,9 +80,10 @@ def lives(run) -> dict[int, Life]:
     return out
 
 
+@volume(PROPERTY, len(SEEDS))
 def test_order_states(runs):
     """11, 12: only declared transitions, terminal states are final, ids count up in the order of sending."""
-    for _, run in runs:
+    for _, run in each_run(runs):
         state: dict[int, int] = {}
         for row in run.orders.records:
             order, before, after = int(row["order"]), int(row["from"]), int(row["to"])
@@ -89,10 +96,11 @@ def test_order_states(runs):
         assert sent.tolist() == list(range(len(sent)))
 
 
+@volume(PROPERTY, len(SEEDS))
 def test_fills_happen_exactly_when_touched(runs):
     """13, 14: tick by tick, an order fills iff it is live and touched at an accepted event of its symbol; whole, at its limit."""
     filled = 0
-    for c, run in runs:
+    for c, run in each_run(runs):
         events = reference_events(c.fixture)
         columns = c.fixture.events
         crosses, penetration = c.config.fill_model == "cross", c.config.penetration
@@ -122,9 +130,10 @@ def test_fills_happen_exactly_when_touched(runs):
     assert filled > 2000
 
 
+@volume(PROPERTY, len(SEEDS))
 def test_own_orders_never_cross_and_stay_legal(runs):
     """15, 16: at every event the highest own BUY is under the lowest own SELL; prices and quantities are whole and positive."""
-    for c, run in runs:
+    for c, run in each_run(runs):
         assert (run.orders["price"] >= 1).all()
         placed = run.intents.records[run.intents["kind"] == IntentKind.PLACE]
         assert (placed["qty"] >= 1).all()
@@ -149,9 +158,10 @@ def test_own_orders_never_cross_and_stay_legal(runs):
                 assert not buys or not sells or max(buys) < min(sells), (c.seed, event)
 
 
+@volume(PROPERTY, len(SEEDS))
 def test_quantities_are_conserved(runs):
     """3, 17: position is the signed sum of fills; placed = filled + cancelled + open, per side."""
-    for _, run in runs:
+    for _, run in each_run(runs):
         for s in range(len(run.symbols)):
             fills = run.fills.records[run.fills["symbol"] == s]
             assert int((fills["side"] * fills["qty"]).sum()) == int(run.world.symbols[s]["position"])
@@ -195,10 +205,11 @@ def test_reduce_only_orders_never_add(seed):
     assert reduced >= 5
 
 
+@volume(PROPERTY, len(SEEDS))
 def test_cycles(runs):
     """18, 19, 20: each entry fill opens one cycle with one take-profit of its quantity, far enough away."""
     completed = 0
-    for c, run in runs:
+    for c, run in each_run(runs):
         tick_value = [instrument.tick_value for instrument in run.instruments]
         tp_step = {int(p["symbol"]): int(p["tp_step"]) for p in run.plans.records}
         entries = [f for f in run.fills.records if f["role"] == Role.ENTRY]
@@ -228,10 +239,11 @@ def test_cycles(runs):
     assert completed > 500
 
 
+@volume(PROPERTY, len(SEEDS))
 def test_bars(runs):
     """32: laid end to end, bars are every accepted L1 state once, in order; each lies in its own interval, which a gap may cut."""
     closed = 0
-    for c, run in runs:
+    for c, run in each_run(runs):
         e, length = c.fixture.events, c.config.bar_interval_ms * 1_000_000
         told = ((e.kind == Stream.QUOTES) | (e.kind == Stream.BOOKS)) & (e.fault == 0)
         gaps = {(int(row["event"]), int(row["symbol"])) for row in run.input.records if row["kind"] == InputKind.GAP}
@@ -269,29 +281,33 @@ def test_equity_identity_after_every_event(seed):
 
 
 @pytest.mark.parametrize("commands", [False, True])
-@pytest.mark.parametrize("seed", range(30))
-def test_causality(seed, commands):
+@pytest.mark.parametrize("block", range(2))
+@volume(PROPERTY, 100)
+def test_causality(block, commands):
     """34: cutting the data after event k leaves every record up to k as it was."""
-    c = case(seed, commands=commands)
-    k = 1 + seed * 7 % len(c.fixture)
-    whole, cut = replay(c.fixture, c.config), replay(c.fixture.head(k), c.config)
-    for stage in STAGES:
-        records = whole.tables[stage].records
-        assert records[records["event"] < k].tobytes() == cut.tables[stage].records.tobytes(), stage
+    for seed in each(PROPERTY, range(100 * block, 100 * block + 100)):
+        c = case(seed, commands=commands)
+        k = 1 + seed * 7 % len(c.fixture)
+        whole, cut = replay(c.fixture, c.config), replay(c.fixture.head(k), c.config)
+        for stage in STAGES:
+            records = whole.tables[stage].records
+            assert records[records["event"] < k].tobytes() == cut.tables[stage].records.tobytes(), stage
 
 
 @pytest.mark.parametrize("commands", [False, True])
-@pytest.mark.parametrize("seed", range(24))
-def test_chunks_and_resume(seed, commands):
+@pytest.mark.parametrize("block", range(2))
+@volume(PROPERTY, 50)
+def test_chunks_and_resume(block, commands):
     """37: cut anywhere, saved and resumed anywhere, the digest is the same."""
-    c = case(seed, commands=commands)
-    whole = replay(c.fixture, c.config)
-    for chunk in (1, 7, 4096):
-        assert replay(c.fixture, c.config, chunk=chunk).digest == whole.digest
-    run = None
-    for stop in sorted({1 + (seed * 31 + j * 57) % len(c.fixture) for j in range(4)}):
-        run = replay(c.fixture, c.config, until=stop, resume=run, chunk=13)
-    assert replay(c.fixture, c.config, resume=run).digest == whole.digest
+    for seed in each(PROPERTY, range(50 * block, 50 * block + 50)):
+        c = case(seed, commands=commands)
+        whole = replay(c.fixture, c.config)
+        for chunk in (1, 7, 4096):
+            assert replay(c.fixture, c.config, chunk=chunk).digest == whole.digest
+        run = None
+        for stop in sorted({1 + (seed * 31 + j * 57) % len(c.fixture) for j in range(4)}):
+            run = replay(c.fixture, c.config, until=stop, resume=run, chunk=13)
+        assert replay(c.fixture, c.config, resume=run).digest == whole.digest
 
 
 def test_order_of_symbols_and_keys():

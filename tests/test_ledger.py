@@ -21,8 +21,7 @@ EQUITY = 10_000 * 10**8
 SIDES = st.sampled_from((1, -1))
 FILLS = st.lists(st.tuples(SIDES, st.integers(1, 5_000), st.integers(1, 60)), min_size=1, max_size=30)
 INSTRUMENT = Instrument(symbol="X", kind="perpetual", tick_size="0.01", lot_size="0.001")
-settings.register_profile("ledger", derandomize=True, deadline=None, max_examples=300)
-settings.load_profile("ledger")
+many = settings(derandomize=True, deadline=None, max_examples=300)
 
 
 class Account:
@@ -47,6 +46,7 @@ class Account:
         return {name: int(self.tape.ledger[0][name]) for name in self.tape.ledger.dtype.names}
 
 
+@many
 @given(FILLS, st.integers(2, 10_000), st.sampled_from(("0", "2", "-1", "0.37", "5")))
 def test_identities_after_every_fill(fills, mid2, fee_bp):
     account, position, fees = Account(fee_bp), 0, 0
@@ -72,6 +72,7 @@ def test_identities_after_every_fill(fills, mid2, fee_bp):
             assert row["realised"] == before["realised"]  # 6: only a fill that reduces realises
 
 
+@many
 @given(FILLS)
 def test_average_cost_is_exact_up_to_its_split(fills):
     """Cost follows the exact average within one atom for each partial close, so nothing is lost between cost and realised."""
@@ -90,6 +91,7 @@ def test_average_cost_is_exact_up_to_its_split(fills):
         assert abs(int(account.symbol["cost"]) - cost) <= max(1, 2 * len(fills))
 
 
+@many
 @given(st.integers(1, 5_000), st.lists(st.tuples(SIDES, st.integers(1, 60)), min_size=1, max_size=20))
 def test_constant_price_without_fees_keeps_equity(price, fills):
     account = Account()
@@ -104,6 +106,7 @@ def flat(fills):
     return [*fills, (-1 if position > 0 else 1, 2_500, abs(position))] if position else fills
 
 
+@many
 @given(FILLS)
 def test_reversed_and_mirrored_fills(fills):
     """Flat at the end and without fees: sides reversed negate PnL; sides reversed and prices mirrored keep it (8)."""
@@ -118,6 +121,7 @@ def test_reversed_and_mirrored_fills(fills):
     assert results[0] == results[2]
 
 
+@many
 @given(FILLS, st.integers(2, 10_000), st.integers(2, 9))
 def test_scaling(fills, mid2, factor):
     """Tick value times c, or every quantity times k: equity and cash before fees scale exactly; fees are never dearer (9)."""
@@ -134,6 +138,7 @@ def test_scaling(fills, mid2, factor):
         assert scaled["cash"] == row["cash"] * factor
 
 
+@many
 @given(st.integers(-60, 60), st.integers(1, 5_000), st.integers(-3_000_000, 3_000_000))
 def test_funding_rounds_against_the_account(position, mark_px, rate):
     account = Account()
@@ -170,6 +175,7 @@ def test_trip_is_the_nearest_mid_that_passes_the_threshold():
         assert peak - (at + per) <= threshold
 
 
+@many
 @given(FILLS)
 def test_turnover_and_fills_are_counted(fills):
     account = Account("2")

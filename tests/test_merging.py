@@ -15,6 +15,7 @@ from grinder.data.instrument import Instrument
 from grinder.data.validation import quarantined
 from grinder.errors import DataError
 from tests.oracles import rows
+from tests.volumes import PROPERTY, each, volume
 
 T0 = 1_700_000_000_000_000_000
 NAMES = ("A", "B", "C")
@@ -60,10 +61,11 @@ def tape(seed: int) -> tuple[dict[str, rows.Columns], list[bool], str]:
     return out, perpetual, rng.choice(("20%", "5%", "1%", "0.5", "500"))
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", range(16))
+@volume(PROPERTY, 100)
 def test_against_the_oracle(block):
     outcomes: Counter[str] = Counter()
-    for seed in range(block * 60, block * 60 + 60):
+    for seed in each(PROPERTY, range(block * 100, block * 100 + 100)):
         streams, perpetual, max_jump = tape(seed)
         pairs = zip(NAMES, perpetual, strict=False)
         coins = [Instrument(symbol=name, kind="perpetual" if has else "spot", tick_size="1", lot_size="1") for name, has in pairs]

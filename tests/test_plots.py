@@ -8,7 +8,7 @@ from time import perf_counter
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 import grinder as gr
 from grinder.plot import parting
@@ -59,6 +59,7 @@ def at(line, ts):
 # Decimation
 
 
+@settings(derandomize=True, deadline=None, max_examples=300)
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.integers(-(2**62), 2**62)), min_size=1, max_size=200),
     st.integers(-20, 2000), st.integers(0, 2000), st.integers(1, 50),
@@ -82,6 +83,7 @@ def test_columns_keep_every_extreme(points, begin, length, count):
         assert getattr(columns, drawn).tolist() == [pick([v for _, v in column]) for column in told.values()], drawn
 
 
+@settings(derandomize=True, deadline=None, max_examples=300)
 @given(st.integers(POINTS + 1, 3 * POINTS), st.integers(0, 2**32 - 1))
 def test_a_long_line_shows_its_extremes_where_they_are(n, seed):
     rng = np.random.default_rng(seed)

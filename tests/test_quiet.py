@@ -21,6 +21,7 @@ from grinder.index import BLOCK, empty_index, empty_quiet, make_both, make_index
 from grinder.policies.own import policy
 from grinder.records import NEVER, STAGES, GateKind, Toxicity, World
 from grinder.session import replay
+from tests.volumes import PROPERTY, each, volume
 
 MS = 1_000_000
 START = 1_700_000_040 * 1000 * MS
@@ -100,8 +101,9 @@ def near_limits(seed: int, rows: int = 700) -> tuple[Fixture, Config]:
 
 
 @pytest.mark.parametrize("block", range(10))
+@volume(PROPERTY, 20)
 def test_what_is_passed_over_is_quiet(block):
-    for seed in range(20 * block, 20 * block + 20):
+    for seed in each(PROPERTY, range(20 * block, 20 * block + 20)):
         fixture, config = near_limits(seed)
         by_row = state(replay(fixture, config, idle, chunk=1))
         for chunk in (10**6, BLOCK, 3 * BLOCK + 5):

@@ -23,6 +23,7 @@ from grinder.session import replay
 from grinder.tape import empty_tape
 from tests.oracles import reference, selfcheck
 from tests.tapes import Case, case
+from tests.volumes import REFERENCE, each, volume
 
 CASES = 2000
 BLOCK = 100
@@ -45,9 +46,10 @@ def assert_same(c: Case) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("block", range(CASES // BLOCK))
+@volume(REFERENCE, BLOCK)
 def test_random_cases(block):
     totals = np.zeros(len(reference.STAGES), int)
-    for seed in range(block * BLOCK, (block + 1) * BLOCK):
+    for seed in each(REFERENCE, range(block * BLOCK, (block + 1) * BLOCK)):
         totals += list(assert_same(case(seed)).values())
     assert (totals > 100).all(), "a block of cases has to exercise every stage"
 
@@ -85,6 +87,7 @@ def test_cases_reach_every_reason_and_cause():
 
 
 @pytest.mark.parametrize("seed", range(40))
+@volume(REFERENCE)
 def test_hard_cap(seed, monkeypatch):
     """The load proof keeps the hard cap out of reach; lowered by hand, it binds alike in both engines."""
     real = Config.params

@@ -40,7 +40,7 @@ def decimal(count: int, places: int) -> str:
     return f"{count // 10**places}" + (f".{count % 10**places:0{places}d}" if places else "")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 6), st.lists(st.tuples(st.integers(50, 10**4), st.integers(1, 10**4)), min_size=1, max_size=30)),
@@ -76,7 +76,7 @@ def test_the_tick_is_the_finest_decimals_of_any_file(tmp_path_factory, days, blo
     assert quotes["ts"].tolist() == [(T + i) * NS for i in range(at)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 50)), min_size=1, max_size=40))
 def test_sorting_is_stable_and_counts_what_moved(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("sort")
@@ -232,7 +232,7 @@ SEEDS = {
 }
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, derandomize=True, deadline=None)
 @given(
     name=st.sampled_from(sorted(SEEDS)),
     pack=st.sampled_from(["", "gz", "zip"]),

@@ -18,6 +18,7 @@ from grinder.policies.own import policy, static
 from grinder.records import STAGES, Fault, World
 from grinder.session import replay
 from tests.tapes import case
+from tests.volumes import PROPERTY, volume
 
 REAL = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
 
@@ -33,6 +34,7 @@ def snapshot(run):
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("chunk", [1, 7, 4096])
+@volume(PROPERTY)
 def test_chunks_never_matter(seed, chunk):
     c = case(seed)
     assert snapshot(replay(c.fixture, c.config, chunk=chunk)) == snapshot(replay(c.fixture, c.config))
@@ -43,6 +45,7 @@ def test_chunks_of_the_real_recording():
 
 
 @pytest.mark.parametrize("seed", range(20))
+@volume(PROPERTY)
 def test_stops_at_random_events(seed):
     c = case(seed)
     rng = random.Random(seed)

@@ -14,6 +14,7 @@ from grinder.session import replay
 from tests.oracles import reference, smart_plan
 from tests.smart_tapes import oracle_events, oracle_settings, smart_case
 from tests.tapes import Case
+from tests.volumes import REFERENCE, each, volume
 
 ONE = 100_000_000
 BLOCK = 20
@@ -40,9 +41,10 @@ def assert_same(c: Case) -> tuple[gr.Run, dict[str, list[tuple[int, ...]]]]:
 
 
 @pytest.mark.parametrize("block", range(12))
+@volume(REFERENCE, BLOCK)
 def test_random_cases(block):
     totals = np.zeros(len(STAGES), int)
-    for seed in range(block * BLOCK, (block + 1) * BLOCK):
+    for seed in each(REFERENCE, range(block * BLOCK, (block + 1) * BLOCK)):
         totals += [len(rows) for rows in assert_same(smart_case(seed))[1].values()]
     assert (totals > 10).all(), "a block of cases has to exercise every stage"
 

@@ -27,6 +27,7 @@ from grinder.units import parse_ratio
 from tests.oracles.selfcheck import Reader
 from tests.smart_tapes import oracle_events, oracle_settings, smart_case
 from tests.tapes import Case
+from tests.volumes import PROPERTY, ran, volume
 
 ONE = 100_000_000
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
@@ -146,13 +147,15 @@ def check_gross(run, c: Case) -> None:
         return
     for s in range(len(run.symbols)):
         changes = [(int(r["event"]), int(r["to"])) for r in run.regimes.records if r["symbol"] == s]
-        for (begin, to), end in zip(changes, [event for event, _ in changes[1:]] + [run.events], strict=True):
+        ends = [event for event, _ in changes[1:]] + [run.events] * bool(changes)  # `static` without a risk monitor has no regimes
+        for (begin, to), end in zip(changes, ends, strict=True):
             if to in (Regime.VOL_SHOCK, Regime.THIN_BOOK, Regime.TOXIC, Regime.PAUSED, Regime.EMERGENCY):
                 fills = run.fills.records
                 inside = (fills["symbol"] == s) & (fills["event"] > begin) & (fills["event"] < end)
                 assert not (fills["role"][inside] == Role.ENTRY).any(), (s, begin, end)
 
 
+@volume(PROPERTY, 120)
 def test_any_settings_by_hypothesis():
     counter: Counter = Counter()
 
@@ -163,26 +166,26 @@ def test_any_settings_by_hypothesis():
         c = with_settings(seed, wild(lambda values: data.draw(st.sampled_from(values))))
         assume(c is not None)
         check(c, counter)
+        ran(PROPERTY)
 
     holds()
     assert counter["worst cases of open entries"] > 100
 
 
-@pytest.mark.parametrize("block", range(8))
+@pytest.mark.parametrize("block", range(16))
+@volume(PROPERTY, 40)
 def test_any_settings_by_seed(block):
     counter: Counter = Counter()
-    cases = 0
-    for seed in range(1_000 + 40 * block, 1_000 + 40 * (block + 1)):
-        c = with_settings(seed, wild(random.Random(seed).choice))
-        if c is None:
-            continue
-        cases += 1
+    drawn = (
+        (seed, with_settings(seed, wild(random.Random(seed).choice))) for seed in range(1000 * (1 + block), 1000 * (2 + block))
+    )
+    for seed, c in itertools.islice(((seed, c) for seed, c in drawn if c is not None), 40):
         try:
             check(c, counter)
         except Exception as error:
             error.add_note(f"seed {seed}: {c.config.changed()}")
             raise
-    assert cases > 20
+        ran(PROPERTY)
     assert counter["sides with levels"] > 20
     assert counter["fills of role 0"] > 50
 
@@ -245,6 +248,7 @@ def loss_on(path, mid2, position, buys, sells, tick_value, fee) -> Fraction:
 
 
 @pytest.mark.parametrize("seed", range(60))
+@volume(PROPERTY)
 def test_the_worst_case_is_that_of_every_price_path(seed):
     """27: up to six levels a side, both sizings, any position: no path between both ends loses more, the straight one as much."""
     r = random.Random(seed)

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from grinder.config import Config
 from grinder.errors import ConfigError
@@ -142,6 +142,7 @@ def test_draws_do_not_depend_on_each_other():
     assert other != [point["levels"] for point in alone]
 
 
+@settings(derandomize=True, deadline=None, max_examples=300)
 @given(st.integers(-(2**70), 2**70), st.integers(0, 10**9), st.text(max_size=20), st.integers(1, 2**60))
 def test_draws_are_in_range(seed, number, name, count):
     assert 0 <= draw(seed, number, name.encode("utf-8", "replace").decode(), count) < count

@@ -29,6 +29,8 @@ ASKED = {
 """Kind -> how many there must be; ten environments of ten fixtures."""
 PROPERTY, REFERENCE, PLANTED, MUTATED, KILLED, ENVIRONMENTS = ASKED
 _ran: Counter[str] = Counter()
+_now: list[int] = []
+"""The seed that `each` is at."""
 _LINE = re.compile(r"^volume (\S+) (\d+) (.+)$")
 
 
@@ -40,7 +42,13 @@ def volume(kind: str, cases: int = 1) -> Callable[[Callable[..., None]], Callabl
         @functools.wraps(test)
         def counted(*words: Any, **given: Any) -> None:
             before = _ran[kind]
-            test(*words, **given)
+            _now.clear()
+            try:
+                test(*words, **given)
+            except BaseException as error:
+                if _now:
+                    error.add_note(f"at seed {_now[-1]}")
+                raise
             found = _ran[kind] - before
             assert cases == 1 or found >= cases, f"{cases} {kind} are declared, {found} ran"
 
@@ -56,14 +64,12 @@ def ran(kind: str, cases: int = 1) -> None:
 
 
 def each(kind: str, seeds: Iterable[int]) -> Iterator[int]:
-    """The seeds, each counted as a case once it is done; a failure is told with its seed."""
+    """The seeds, each counted as a case once it is done; a failure of a test with a `volume` is told with its seed."""
     for seed in seeds:
-        try:
-            yield seed
-        except GeneratorExit:
-            print(f"ended at seed {seed}")
-            raise
+        _now[:] = [seed]
+        yield seed
         ran(kind)
+    _now.clear()
 
 
 class Collector:
