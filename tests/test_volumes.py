@@ -21,7 +21,6 @@ from tests.volumes import (
     each,
     main,
     ran,
-    table,
     volume,
 )
 
