@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 
 from grinder.config import Config
+from grinder.data.fixture import Fixture
 from grinder.digest import first_difference
 from grinder.errors import ConfigError, FixtureNotFound
-from grinder.golden import read_digest
+from grinder.golden import accept, read_digest, read_golden, verify
 from grinder.policies.own import policy, static
-from grinder.pytest_plugin import Replayer, file_name, read_settings
+from grinder.pytest_plugin import Replayer, file_name, mismatch, read_settings
+from grinder.run import load
 from grinder.session import replay as real_replay
 from tests.swings import T0, swing
 
@@ -113,6 +115,7 @@ def test_a_mismatch_names_stage_window_events_and_times(tests):
             f"  golden {old.digest.value}",
             f"  run    {new.digest.value}",
             f"  stage fills differs first, in window 0 (events 0 to 4095); also in ledger; {np.datetime64(T0, 'ns')} to {last} UTC",
+            "  to see it: grinder diff COMMIT --fixture swings --set levels=2 --set maker_fee=0.0003, by a COMMIT that was equal",
             '  if it should differ: pytest --update-digests "why the digest changed"*',
         ]
     )
@@ -121,6 +124,40 @@ def test_a_mismatch_names_stage_window_events_and_times(tests):
     run(tests, "--update-digests", "the fee rose")
     assert json.loads(goldens(tests)["goldens/test_a/test_levels.json"])["digest"] == new.digest.value
     run(tests)
+
+
+def test_what_to_type_is_what_verify_says(tests, monkeypatch):
+    """With the fixture's own settings; what no command replays, two saved runs show."""
+    monkeypatch.chdir(tests.path)
+    monkeypatch.delenv("CI", raising=False)
+    folder = tests.path / "fixtures" / "swings"
+    accept(folder, "as it was")
+    golden = read_golden(Fixture.open(folder))
+    manifest = folder / "fixture.toml"
+    manifest.write_text(manifest.read_text().replace('step = "30bp"', 'step = "31bp"'))
+    made, said = real_replay("./fixtures/swings"), verify("./fixtures/swings")
+
+    def told(run, against=golden):
+        text = mismatch(run, against, first_difference(against, run.digest), "a.json")
+        (line,) = (line for line in text.splitlines() if "to see it" in line)
+        return line
+
+    assert told(made) in str(said).splitlines()
+    assert told(made) == (
+        "  to see it: grinder diff swings (and its first record, by a COMMIT that was equal: grinder diff COMMIT --fixture swings)"
+    )
+    other = real_replay("./fixtures/swings", Config(levels=2))
+    assert told(made, other.digest) == "  to see it: grinder diff COMMIT --fixture swings, by a COMMIT that was equal"
+    assert told(other) == "  to see it: grinder diff COMMIT --fixture swings --set levels=2, by a COMMIT that was equal"
+    data = Fixture.open(folder)
+    for run in (
+        real_replay(data, None, policy(static)),
+        real_replay(data, until=8000),
+        real_replay(data.head(8000)),
+        real_replay(data, Config(k_tail={"trend": 9})),
+        load(made.save(tests.path / "made.grinder")),
+    ):
+        assert told(run).endswith('run.save("now.grinder") here, grinder diff then.grinder now.grinder')
 
 
 def test_a_later_window_has_its_own_times(tests):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -74,9 +74,7 @@ class Verdict:
         A golden keeps no records: that way shows the window and what is around it. The record itself is found by replaying a
         commit that was equal, too.
         """
-        word = self.word or self.fixture
-        by_record = f"grinder diff COMMIT --fixture {word}"
-        return f"grinder diff {word} (and its first record, by a COMMIT that was equal: {by_record})" if self.difference else ""
+        return to_see(self.word or self.fixture) if self.difference else ""
 
     @property
     def passed(self) -> bool:
@@ -130,6 +128,20 @@ def verify(
     difference = first_difference(golden, run.digest)
     when = span(data.events, difference) if difference else ""
     return Verdict(data.name, run.digest.value, golden.value, difference, when, shortfalls(data, run), word_for(data))
+
+
+def to_see(word: str, *, settings: Sequence[str] = (), golden: bool = True) -> str:
+    """What to type to see where a replay of a fixture differs from a golden.
+
+    Args:
+        word: what finds the fixture. settings: `name=value` that the replay had on top of the fixture's own.
+        golden: whether it is the fixture's own golden, which the fixture alone is then compared with.
+    """
+    options = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
+    by_record = f"grinder diff COMMIT --fixture {word}{options}"
+    if not golden or settings:
+        return f"{by_record}, by a COMMIT that was equal"
+    return f"grinder diff {word} (and its first record, by a COMMIT that was equal: {by_record})"
 
 
 def word_for(data: Fixture) -> str:

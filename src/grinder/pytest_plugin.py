@@ -30,6 +30,10 @@ OPTION: Final = "--update-digests"
 _LONGEST: Final = 120
 _NAME: Final = rf"[A-Za-z0-9_][A-Za-z0-9_.,=+\-\[\]]{{0,{_LONGEST - 1}}}"
 """Of a golden's file, without `.json`: what every file system takes."""
+_SAVED: Final = (
+    'run.save("then.grinder") at a COMMIT that was equal, run.save("now.grinder") here, grinder diff then.grinder now.grinder'
+)
+"""What to do where no command replays what a test did: a policy of its own, data that are no fixture's, a part of it."""
 _CURE: Final = f'pytest {OPTION} "why the digest changed", not in CI, and commit the file'
 _OUTPUT: Final = "grinder"
 """Under which a worker of pytest-xdist hands over what it knows to the controller."""
@@ -342,13 +346,34 @@ def is_golden(file: Path) -> bool:
 
 
 def mismatch(run: Run, golden: Digest, difference: Difference, file: str) -> str:
-    """What a failed comparison says: both digests, then the first stage, its window, events and times.
-
-    This is the one place where more about the first difference belongs, such as its record and what led there.
-    """
+    """What a failed comparison says: both digests, then the first stage, its window, events and times, what to type."""
     from grinder.golden import span
 
     when = span(run.market, difference) if run.market is not None else ""
     lines = [f"{file}: the digest of {run.name} differs", f"  golden {golden.value}", f"  run    {run.digest.value}"]
-    lines += [f"  {difference}{when}", f"  if it should differ: {_CURE}"]
+    lines += [f"  {difference}{when}", f"  to see it: {_to_see(run, golden)}", f"  if it should differ: {_CURE}"]
     return "\n".join(lines)
+
+
+def _to_see(run: Run, golden: Digest) -> str:
+    """As `grinder verify` says it, where the command line can replay what the test did; else by two saved runs."""
+    from grinder.config import Config, plain_value
+    from grinder.errors import GrinderError
+    from grinder.golden import read_golden, to_see, word_for
+
+    data, policy = run.source or (None, None)
+    if data is None or data.path is None or policy is not None or not run.complete:
+        return _SAVED
+    if data.content != data.manifest.get("content_sha256"):  # a head of it
+        return _SAVED
+    given = {name: plain_value(getattr(run.config, name)) for name in type(run.config).model_fields}
+    bare = Config(**data.manifest.get("config", {}))  # the fixture's own: by name it is loaded with those of the replay
+    own = {name: plain_value(getattr(bare, name)) for name in given}
+    changed = {name: value for name, value in given.items() if value != own[name]}
+    if not all(isinstance(value, str | int) for value in changed.values()):
+        return _SAVED
+    try:
+        same = read_golden(data).value == golden.value
+    except GrinderError:
+        same = False
+    return to_see(word_for(data), settings=[f"{name}={value}" for name, value in sorted(changed.items())], golden=same)
