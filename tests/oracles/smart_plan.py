@@ -131,6 +131,7 @@ def l2_penalty(cfg: dict, impact: int | None, depth_short: bool) -> int:
 
 
 def stress(cfg: dict, regime: int, natr: int, penalty: int) -> int:
+    natr, penalty = int(natr), int(penalty)  # numpy's, of kernels without the JIT, would wrap here
     sigma = ratio_floor(natr, root_of(row(cfg, "horizon_ns", regime), cfg["bar_ns"]))
     x = ratio_floor(row(cfg, "k_tail", regime), sigma)
     x = ratio_floor(x, penalty)
@@ -139,7 +140,7 @@ def stress(cfg: dict, regime: int, natr: int, penalty: int) -> int:
 
 
 def width_of(cfg: dict, regime: int, side: int, x: int) -> int:
-    mult = UNIT
+    x, mult = int(x), UNIT
     if regime in (TREND_UP, TREND_DOWN):
         against = SELL if regime == TREND_UP else BUY
         mult = cfg["side_mult_against"] if side == against else cfg["side_mult_with"]
@@ -147,6 +148,7 @@ def width_of(cfg: dict, regime: int, side: int, x: int) -> int:
 
 
 def step_of(cfg: dict, regime: int, natr: int, mid2: int) -> tuple[int, int]:
+    natr, mid2 = int(natr), int(mid2)
     step = max(cfg["step_min"], ratio_floor(ratio_floor(cfg["alpha"], natr), row(cfg, "shock_multiplier", regime)))
     reasons = 0
     fee_floor = 2 * max(0, cfg["maker_fee"]) + cfg["min_edge"]
