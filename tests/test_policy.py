@@ -264,6 +264,23 @@ def test_clipped_reduce_only_is_done_until_the_policy_decides_again():
     assert done.orders["to"].tolist() == [OrderState.PENDING, OrderState.CANCELLED]
 
 
+def test_a_filled_target_leaves_those_of_other_roles():
+    """Side and key are those of both: the entry, sent after it, fills, and the reduce-only order rests on."""
+    both = TargetState([BUY_99, BUY_99._replace(price=9_850, role=int(Role.REDUCE_ONLY))])
+    done = run(scripted(both), [10_000, 10_000, 9_890, 9_900, 9_900])
+    assert rows(done.fills, "event", "order", "price") == [(2, 1, 9_900)]
+    assert rows(done.intents, "event", "kind", "order") == [(0, IntentKind.PLACE, 0), (0, IntentKind.PLACE, 1)]
+
+
+def test_an_order_that_fills_while_it_leaves_was_not_the_new_target():
+    """Dropped at 1, its cancel in flight until 11; wanted lower at 2, filled at 3 where it was: the lower one is sent then."""
+    decide = scripted(TargetState([BUY_99]), TargetState([]), TargetState([BUY_99._replace(price=9_800)]))
+    done = run(decide, [10_000, 10_000, 10_000, 9_890, 9_890], cancel_latency_ms=10_000)
+    assert rows(done.fills, "event", "order", "price") == [(3, 0, 9_900)]
+    sent = [(0, IntentKind.PLACE, 0, 9_900), (1, IntentKind.CANCEL, 0, 9_900), (3, IntentKind.PLACE, 1, 9_800)]
+    assert rows(done.intents, "event", "kind", "order", "price") == sent
+
+
 def test_an_order_clipped_to_nothing_is_no_fill():
     """A policy that asks for fills is not called for it, and is for one that fills."""
     for role, events in ((Role.REDUCE_ONLY, [0]), (Role.ENTRY, [0, 2])):
