@@ -10,11 +10,21 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from grinder.config import Config
-from grinder.cycle import FAULT_TOO_MANY_CYCLES, FAULT_TOO_MANY_ONCE, entries_fit, open_cycle, take_profit_price
+from grinder.cycle import (
+    FAULT_TOO_MANY_CYCLES,
+    FAULT_TOO_MANY_ONCE,
+    end_cycles,
+    entries_fit,
+    list_wanted,
+    open_cycle,
+    take_profit_price,
+)
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.engine import initial_world
-from grinder.records import SYMBOL, Adds, PlanKind, SlotState
+from grinder.plan import lay_levels
+from grinder.policies.own import GridPlan, TargetState, WantedOrder, policy
+from grinder.records import SYMBOL, Adds, PlanKind, Role, SlotState, Trend
 from grinder.session import replay
 
 FREE, PENDING, LOCKED, FILLED = (int(state) for state in SlotState)
@@ -66,6 +76,13 @@ def test_slots_keep_the_other_side():
     assert states(run, 1) == [(1, LOCKED), (2, LOCKED)]
 
 
+def test_slots_tell_their_prices():
+    """100 less 1 % twice is 98.01, a tick is 0.1 (SPEC 7.5): buys are floored, sells ceiled."""
+    table = replay(tape([1_000, 1_000]), CONFIG).slots().records
+    shown = [(int(row["side"]), int(row["index"]), int(row["price"])) for row in table]
+    assert shown == [(1, 1, 990), (1, 2, 980), (-1, 1, 1_010), (-1, 2, 1_021)]
+
+
 def test_completed_cycle_in_the_table():
     run = replay(tape([10_000, 10_000, 9_900, 9_901, 9_999, 9_999]), CONFIG)
     (cycle,) = run.cycles.records
@@ -97,6 +114,122 @@ def test_an_entry_opens_a_cycle_and_is_remembered_under_once(side):
     assert [world.cycles[0, 0][name] for name in names] == [0, side, 5_000, 7, 7, 10**6, -3, 5_050 if side > 0 else 4_950]
     assert (symbol["once_down"], symbol["once_up"]) == ((1, 0) if side > 0 else (0, 1))
     assert world.once[0, 0 if side > 0 else 1, 0]["px"] == 5_000
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("trend", list(Trend))
+@pytest.mark.parametrize("adds", list(Adds))
+def test_once_remembers_what_the_plan_or_the_trend_governs_so(side, trend, adds):
+    """SPEC 6: an entry under ONCE, and one against the trend, which is ONCE whatever the plan still says; no other."""
+    world, _ = filled_world(side, trend=trend)
+    against = trend == (Trend.DOWN if side > 0 else Trend.UP)
+    name = "once_down" if side > 0 else "once_up"
+    assert world.symbols[0][name] == 1, "under ONCE"
+    world.plans[0]["adds_down" if side > 0 else "adds_up"] = adds
+    open_cycle(world, 0, side, 4_000, 7, 3)
+    assert world.symbols[0][name] == (2 if adds == Adds.ONCE or against else 1)
+
+
+def cycles_of(world, *lots):
+    """Open cycles entered at 5000: a positive number of lots is a BUY, a negative one a SELL."""
+    world.symbols[0]["n_cycles"] = len(lots)
+    for c, qty in enumerate(lots):
+        cycle = world.cycles[0, c]
+        cycle["id"], cycle["side"], cycle["px"], cycle["left"], cycle["index"] = c, 1 if qty > 0 else -1, 5_000, abs(qty), 0
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_lots_of_a_taker_come_off_the_oldest_cycles_of_their_side(side):
+    """Of 5 and 3 lots 6 are closed: the older cycle is gone, 2 are left of the younger, the other side's 4 stay."""
+    world, _ = filled_world(side)
+    for position, left in ((2 * side, [(1, -side, 4), (2, side, 2)]), (-1, [(1, -side, 4), (2, side, 2)]), (0, [])):
+        cycles_of(world, 5 * side, -4 * side, 3 * side)
+        world.symbols[0]["position"] = position
+        end_cycles(world, 0, side, 6)
+        cycles = world.cycles[0, : world.symbols[0]["n_cycles"]]
+        assert [(int(one["id"]), int(one["side"]), int(one["left"])) for one in cycles] == left, position
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("damaged", ["", "run", "symbols"])
+def test_take_profits_are_nearer_in_damage_control(side, damaged):
+    """Half of 1.000001 % is floored to 0.5 %, 25 ticks of 5000: the portfolio's DAMAGE_CONTROL or the symbol's own (SPEC 11)."""
+    world, _ = filled_world(side)
+    instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
+    params, rows = Config(quantity="1", maker_fee=0, dc_tp_mult="0.5").params([instrument], [(1, 10_000)])
+    cycles_of(world, 7 * side)
+    world.cycles[0, 0]["tp_step"], world.cycles[0, 0]["tp_px"] = 10**6 + 1, 5_000 + 51 * side
+    if damaged:
+        getattr(world, damaged)[0]["damage"] = 1
+    assert list_wanted(world, params, rows, 0) == 1
+    want = world.wanted[0]
+    assert (want["side"], want["role"], want["qty"]) == (-side, Role.TAKE_PROFIT, 7)
+    assert want["px"] == 5_000 + (25 if damaged else 51) * side
+
+
+def ladder_world(side):
+    """A world whose plan, under ONCE, has three levels of one lot on one side, 1 % apart from 5000, and nine that it may reach."""
+    world, _ = filled_world(side)
+    instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
+    params, rows = Config(quantity="1").params([instrument], [(1, 10_000)])
+    plan, ladder = world.plans[0], world.ladder[0, 0 if side > 0 else 1]
+    plan["center"], plan["rung_down"], plan["rung_up"], plan["last_index"] = 5_000 * 10**6, 10**6, 10**6, 9
+    plan["levels_down"], plan["levels_up"] = (3, 0) if side > 0 else (0, 3)
+    ladder["qty"] = 1
+    assert lay_levels(plan, ladder, side, 3) == 3
+    return world, params, rows
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_what_once_remembers_holds_its_own_level(side):
+    """The second of three levels (4900.5 floored, 5100.5 ceiled) filled and its cycle is complete: the others are wanted."""
+    world, params, rows = ladder_world(side)
+    world.symbols[0]["n_cycles"], world.once[0, 0 if side > 0 else 1, 0]["px"] = 0, 4_900 if side > 0 else 5_101
+    assert list_wanted(world, params, rows, 0) == 2
+    assert world.wanted["key"][:2].tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_cycle_beyond_the_ladder_holds_no_level(side):
+    """Entered 1000 ticks away, where nine levels do not reach: all three are wanted."""
+    world, params, rows = ladder_world(side)
+    world.plans[0]["adds_down"], world.plans[0]["adds_up"] = Adds.FULL, Adds.FULL
+    world.cycles[0, 0]["px"] = 5_000 - 1_000 * side
+    assert list_wanted(world, params, rows, 0) == 3 + 1, "and its take-profit"
+    assert world.wanted["key"][:3].tolist() == [1, 2, 3]
+
+
+def scripted(*decisions):
+    left = list(decisions)
+    return policy(lambda view, params: left.pop(0) if left else None)
+
+
+def entries(run, event):
+    """Prices of the entries sent at an event."""
+    sent = run.intents.records
+    return sent["price"][(sent["event"] == event) & (sent["role"] == Role.ENTRY) & (sent["kind"] == 2)].tolist()
+
+
+GRID = GridPlan(0, 10_000 * 10**6, 10**6, 2, 0, (1,), (1,), 10**7)
+EACH_SECOND = CONFIG.over(Config(bar_interval_ms=1000))
+
+
+def test_what_was_filled_under_full_is_not_remembered_by_once():
+    """The level of 9900 is held by its cycle; under ONCE two others are wanted all the same, 9801 and 9702 (9702.99 floored)."""
+    once = GRID._replace(adds_down=int(Adds.ONCE))
+    run = replay(tape([10_000, 10_000, 9_900, 9_950]), EACH_SECOND, scripted(GRID, None, None, once))
+    assert entries(run, 2) == [9_702]
+    assert run.intents["event"].tolist() == [0, 0, 2, 2]
+    assert states(run, 1) == [(1, FILLED), (2, LOCKED), (3, LOCKED)]
+
+
+def test_targets_end_with_their_plan():
+    """A grid follows a target of a reduce-only order; at the pause its entries go, and the target does not come back."""
+    out = TargetState([WantedOrder(-1, 0, 10_500, 1, int(Role.REDUCE_ONLY))])
+    fixture = tape([10_000] * 6).with_commands([(tape([1]).events.ts[0] + 2_500_000_000, "pause", None)])
+    run = replay(fixture, EACH_SECOND, scripted(out, GRID))
+    sent = [(int(row["event"]), int(row["kind"]), int(row["price"])) for row in run.intents.records]
+    assert sent == [(0, 2, 10_500), (1, 0, 10_500), (1, 2, 9_900), (1, 2, 9_801), (3, 0, 9_900), (3, 0, 9_801)]
 
 
 @pytest.mark.parametrize("side", [1, -1])
