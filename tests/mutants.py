@@ -70,14 +70,15 @@ UNITS = {
     "tests.test_smart": "random_cases cases_reach stretches same_plans reference_plan",
     "tests.test_smart_invariants": "any_settings heads_of never_narrows",
     "tests.test_session": "",
+    "tests.test_engine": "",
     "tests.test_reference": "random_cases cases_reach checks_itself hard_cap_refuses",
 }
 """Modules of tests, and parts of names of those that compare what others do, read files, or take long without compiled code."""
 UNITS_OF = {
-    "engine": ("session", "policy"),
+    "engine": ("engine", "session", "policy"),
     "ledger": ("ledger", "reference"),
     "cycle": ("cycle", "policy"),
-    "fills": ("fills", "policy", "reference"),
+    "fills": ("fills", "engine", "policy", "reference"),
     "sizing": ("sizing", "smart", "smart_invariants"),
     "digest": ("digest", "hashing"),
 }

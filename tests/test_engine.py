@@ -1,0 +1,179 @@
+"""The engine by itself: where `act` makes a step, what room an event needs, whom guards and cooldowns concern (SPEC 3, 11)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grinder.config import Config
+from grinder.data.fixture import Fixture
+from grinder.data.instrument import Instrument
+from grinder.engine import DONE, FULL, act, initial_world, rows_per_event
+from grinder.orders import set_touches
+from grinder.policies.own import TargetState, WantedOrder, policy
+from grinder.records import EDGE, FEATURES, NONE, Alert, EdgeKind, Latch, Role
+from grinder.session import replay
+from grinder.tape import empty_tape
+from tests.scenario import play, read
+
+START = 1_700_000_000_000_000_000
+SECOND = 1_000_000_000
+
+
+def coins(names: str) -> list[Instrument]:
+    return [Instrument(symbol=name, kind="perpetual", tick_size="0.01", lot_size="1") for name in names]
+
+
+def tape(mids: list[int], symbols: list[int] | None = None, names: str = "A") -> Fixture:
+    """One quote a second, a tick wide to both sides of the mid, of 100 lots a side."""
+    prices, lots = np.array(mids), [100] * len(mids)
+    quotes = {"ts": START + SECOND * np.arange(len(mids)), "bid_px": prices - 1, "bid_qty": lots, "ask_px": prices + 1}
+    quotes |= {"ask_qty": lots, "symbol": np.array(symbols or [0] * len(mids))}
+    return Fixture.from_arrays(coins(names), quotes=quotes, config=Config(max_jump=500))
+
+
+# Steps
+
+
+class Engine:
+    """`act` on 200 quotes at 100.00, but 99.00 at rows 70 and 150, by itself: no edges but those given, and a tape without room."""
+
+    def __init__(self, names: str = "A", edges: int = NONE, **settings) -> None:
+        mids = np.full(200, 10_000)
+        mids[[70, 150]] = 9_900
+        self.data = tape(mids.tolist(), [k % len(names) for k in range(200)], names)
+        config = Config(quantity=1, **settings).over(self.data.config)
+        self.params, self.rows = config.params(self.data.instruments, self.data.price_range)
+        self.world = initial_world(self.params, self.rows, START)
+        self.edges = np.zeros(1, EDGE)
+        self.edges["event"], self.edges["kind"], self.n_edges = edges, EdgeKind.BAR, int(edges >= 0)
+
+    def rest(self, role: Role, px: int) -> None:
+        """One live BUY."""
+        order = self.world.orders[0, 0]
+        order["side"], order["role"], order["px"], order["qty"], order["live"], order["change"] = 1, role, px, 1, 1, NONE
+        self.world.symbols[0]["n_orders"] = 1
+        set_touches(self.world, 0)
+
+    def stops(self, at: int = 0) -> tuple[int, int]:
+        """The row of the first step from `at` on, for which there is no room, and why."""
+        index, events, closes = self.data.index(0, 200), self.data.chunk(0, 200), np.zeros(1, FEATURES)
+        row, _, why = act(
+            self.world, events, index, 0, at, 200, self.params, self.rows, self.edges, closes, 0, self.n_edges, empty_tape(0), 1
+        )
+        return int(row), int(why)
+
+
+def test_where_nothing_is_due_and_nothing_rests_there_is_no_step():
+    for names, settings in (("A", {}), ("AB", {}), ("A", {"policy": "smart"})):
+        engine = Engine(names, **settings)
+        assert engine.stops() == (200, DONE), (names, settings)
+        assert [int(px) for px in engine.world.symbols["bid_px"]] == [9_999] * len(names), "prices are those of the last row"
+
+
+def test_a_choice_among_symbols_is_due_at_the_first_event():
+    assert Engine("AB", policy="smart").stops() == (0, FULL)
+
+
+def test_a_step_is_where_an_order_is_touched():
+    """An order at 99.50 waits for row 70; after it for row 150, past the end of the block of 64 rows that holds row 70."""
+    engine = Engine()
+    engine.rest(Role.ENTRY, 9_950)
+    assert [engine.stops(at) for at in (0, 70, 71, 150)] == [(70, FULL), (70, FULL), (150, FULL), (150, FULL)]
+    assert engine.stops(151) == (200, DONE)
+
+
+def test_every_event_touches_a_market_order():
+    engine = Engine()
+    engine.rest(Role.FLATTEN, 0)
+    assert engine.stops(33) == (33, FULL)
+
+
+def test_a_step_is_where_an_edge_or_a_change_is_due():
+    """The bar at row 60; before it what is due at 41.5 s; before that what wakes at 20 s."""
+    engine = Engine(edges=60)
+    assert engine.stops() == (60, FULL)
+    engine.world.run[0]["next_due"] = START + 41 * SECOND + SECOND // 2
+    assert engine.stops() == (42, FULL)
+    engine.world.run[0]["next_wake"] = START + 20 * SECOND
+    assert engine.stops() == (20, FULL)
+
+
+def test_room_for_the_most_that_one_event_writes():
+    """Ten orders, as many reduce-only and two to spare are 22; a hundred levels and three for each order are 166 intents, and
+    one to sort with. To those come four transitions an order, both ladders of 257 and five levels of a book; of each symbol."""
+    for names, rows in (("A", 167 + 88 + 514 + 5 + 8), ("AB", 2 * (167 + 88 + 514 + 5) + 8)):
+        assert rows_per_event(Engine(names, max_open_orders=10).world, 5) == rows
+
+
+# Whom what concerns
+
+BUY_99 = WantedOrder(side=1, key=7, price=9_900, qty=5)
+SETTINGS = Config(equity=100_000, quantity=1, min_notional=0, bar_interval_ms=60_000, min_edge=0, maker_fee=0)
+
+
+def test_the_end_of_a_cooldown_asks_for_its_own_symbol():
+    """A buys at 99 and sells at 99.99 for two fees of 1 %, a loss: it halts at 3 s for two seconds, and B is not asked then."""
+    seen = []
+
+    @policy
+    def watch(view, params):
+        seen.append((view.event, view.symbol))
+        return TargetState([BUY_99], tp_step=10**6) if view.plan < 0 and view.symbol == 0 else None
+
+    mids, symbols = [10_000, 10_000, 9_890, 10_010, 10_000, 10_000], [0, 1, 0, 0, 1, 1]
+    settings = Config(maker_fee="1%", max_consecutive_losses=1, cooldown_ms=2000, max_jump=500).over(SETTINGS)
+    run = replay(tape(mids, symbols, "AB"), settings, watch)
+    assert run.fills["event"].tolist() == [2, 3]
+    assert run.alerts["code"].tolist() == [Alert.BREAKER]
+    assert seen == [(0, 0), (1, 1), (3, 0), (5, 0)]
+
+
+@pytest.mark.parametrize("gates", [True, False])
+def test_the_guard_binds_where_gates_are(gates):
+    """Bought at 99, down to 95: 20 lost of a budget of 1, which a rolling window of four minutes still holds at its next part."""
+    decide = policy(lambda view, params: TargetState([BUY_99]) if view.plan < 0 else None, gates=gates)
+    settings = Config(dd_window="rolling", dd_window_ms=240_000, dd_budget=1, bar_interval_ms=1000, max_jump=500).over(SETTINGS)
+    run = replay(tape([10_000, 10_000, 9_890, *[9_500] * 20]), settings, decide)
+    assert (run.ledger["cause"] & 32).any(), "parts of ten seconds have rolled"
+    drawdown = [Alert.DRAWDOWN_WARNING, Alert.DRAWDOWN]
+    assert sorted(set(run.alerts["code"].tolist())) == (drawdown if gates else [])
+    assert run.world.run[0]["latch"] == (Latch.DRAWDOWN if gates else Latch.NONE)
+
+
+MISSING = """scenario missing
+instrument COIN perpetual tick 0.1 lot 1
+policy idle
+set bar_interval_ms 1000
+set alert_after_ms 3000
+set l2_stale_ms 500
+set impact_quote 1
+set impact_limits 0 0 0
+0s..2s every 500ms book 99.9 x50 / 100.1 x50
+3s..9s every 1s tick 100
+"""
+
+
+def test_a_policy_that_looks_at_no_gate_is_told_of_none():
+    """Books are missing from 2.5 s on: an alert of those who look at gates (ADR-0017)."""
+    (scenario,) = read(MISSING)
+    watched = play(scenario)
+    assert watched.alerts["code"].tolist() == [Alert.L2_STALE]
+    blind = policy(lambda view, params: None, gates=False)
+    assert len(replay(watched.source[0], watched.config, blind).alerts) == 0
+
+
+LATCHED = """scenario latched
+instrument COIN perpetual tick 0.1 lot 1
+policy idle
+set latch_on_extreme on
+set quarantined_limits 0 0 1
+0s..3s every 1s quote 99.9 x50 100.1 x50
+4s quote 99.9 x0 100.1 x0
+5s quote 99.9 x50 100.1 x50
+"""
+
+
+def test_a_latch_says_what_it_is_by():
+    (scenario,) = read(LATCHED)
+    assert play(scenario).world.run[0]["latch"] == Latch.EXTREME
