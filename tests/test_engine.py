@@ -163,6 +163,20 @@ def test_a_policy_that_looks_at_no_gate_is_told_of_none():
     assert len(replay(watched.source[0], watched.config, blind).alerts) == 0
 
 
+def test_a_policy_sees_each_gate():
+    """A side without quantity is thin and severely thin at once, one quarantined row in a minute is MID (SPEC 5)."""
+    seen = {}
+
+    @policy
+    def watch(view, params):
+        seen[view.event] = (view.stale, view.thin, view.severe, view.shock, view.toxicity)
+
+    quotes = {"ts": START + SECOND * np.arange(4), "bid_px": [9_999] * 4, "bid_qty": [100, 101, 0, 0]}
+    quotes |= {"ask_px": [10_001] * 4, "ask_qty": [100, 100, 100, 0]}
+    replay(Fixture.from_arrays(coins("A"), quotes=quotes), SETTINGS, watch)
+    assert seen == {0: (0, 0, 0, 0, 0), 2: (0, 1, 1, 0, 0), 3: (0, 1, 1, 0, 1)}
+
+
 LATCHED = """scenario latched
 instrument COIN perpetual tick 0.1 lot 1
 policy idle
