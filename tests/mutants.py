@@ -75,7 +75,7 @@ UNITS = {
 }
 """Modules of tests, and parts of names of those that compare what others do, read files, or take long without compiled code."""
 UNITS_OF = {
-    "engine": ("engine", "session", "policy"),
+    "engine": ("engine", "session", "policy", "smart"),
     "ledger": ("ledger", "reference"),
     "cycle": ("cycle", "policy"),
     "fills": ("fills", "engine", "policy", "reference"),

@@ -9,7 +9,7 @@ import grinder as gr
 from grinder.config import Config
 from grinder.plan import tick_floor
 from grinder.policies.smart import center_of, l2_penalty, regime_adds, replaces, step_of, stress_width, width_of
-from grinder.records import INPUTS, PLAN, STAGES, Adds, Mode, Reason, Regime, Role, stage_dtype
+from grinder.records import INPUTS, PLAN, STAGES, Adds, Cause, IntentKind, Mode, Reason, Regime, Role, stage_dtype
 from grinder.session import replay
 from tests.oracles import reference, smart_plan
 from tests.smart_tapes import oracle_events, oracle_settings, smart_case
@@ -86,6 +86,19 @@ def test_stretches_and_resumes_change_nothing(seed):
     for cut in (1, len(c.fixture) // 2, len(c.fixture) - 1):
         half = replay(c.fixture, c.config, until=cut)
         assert replay(c.fixture, c.config, resume=half).digest == whole.digest
+
+
+@pytest.mark.parametrize(("seed", "side"), [(1420, 1), (1427, -1)])
+def test_entries_that_fit_no_more_go_at_a_bar(seed, side):
+    """SPEC 7.6: what was gained is lost again at `p_stress`, so that orders at rest may not fit, with no fill and no new plan."""
+    run, _ = assert_same(smart_case(seed))
+    sent = run.intents.records
+    refused = sent[(sent["reason"] == Reason.BUDGET) & (sent["side"] == side)]
+    moved = np.concatenate([run.tables[stage]["event"] for stage in ("fills", "plans", "orders")])
+    gone = sent[(sent["kind"] == IntentKind.CANCEL) & (sent["role"] == Role.ENTRY) & (sent["side"] == side)]
+    bars = run.ledger["event"][run.ledger["cause"] == Cause.BAR]
+    alone = [event for event in refused["event"] if event in gone["event"] and event in bars and event not in moved]
+    assert alone, "the case shows what it is for"
 
 
 # By hand
