@@ -161,14 +161,24 @@ def test_what_fills_is_a_reflex_and_a_decision_where_asked_for(side, on_fill):
     """SPEC 3.2: an event with a fill is a reflex, and so is one at which an order goes; nothing displayed is neither."""
     nothing, one = (Venue(side, 9, [9], quote=(0, displayed)) for displayed in (0, 1))
     best, most = (Venue(side, 9, [9], [[(0, 2), (1, 6)][:levels]]) for levels in (1, 2))
-    gone = Venue(side, 0, [9], quote=(0, 1))
-    for venue in (nothing, one, most, best, gone):
+    gone, second = Venue(side, 0, [9], quote=(0, 1)), Venue(side, 9, [2, 7], quote=(0, 2))
+    for venue in (nothing, one, most, best, gone, second):
         venue.params[0]["on_fill"] = on_fill
     assert (nothing.match(0), nothing.lives(), nothing.asked()) == ([], [], (0, 0))
     assert [len(one.match(0)), one.lives(), one.asked()] == [1, [(0, OPEN, PARTIAL, 8)], (1, on_fill)]
     assert [most.match(0), most.asked()] == [[(0, 0, 2), (0, 1, 6)], (1, on_fill)]
     assert [best.match(0), best.asked()] == [[(0, 0, 2)], (1, on_fill)]
     assert [gone.match(0), gone.lives(), gone.asked()] == [[], [(0, OPEN, CANCELLED, 9)], (1, 0)]
+    assert [len(second.match(0)), second.lives(), second.asked()] == [1, [(0, OPEN, FILLED, 0)], (1, on_fill)]
+
+
+@SIDES
+def test_an_order_in_flight_takes_nothing(side):
+    """Takers obey the latency too (SPEC 3.3)."""
+    venue = Venue(side, 9, [4, 5], quote=(0, 9))
+    venue.world.orders[0, 0]["live"] = 0
+    assert [order for order, _, _ in venue.match(0)] == [1]
+    assert (venue.symbol["n_orders"], venue.symbol["position"]) == (1, -side * 4)
 
 
 @pytest.fixture(scope="module")

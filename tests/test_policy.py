@@ -281,6 +281,28 @@ def test_an_order_that_fills_while_it_leaves_was_not_the_new_target():
     assert rows(done.intents, "event", "kind", "order", "price") == sent
 
 
+def test_an_order_that_fills_while_it_leaves_where_the_new_target_is_was_it():
+    """Dropped at 1, wanted again at the same price at 2, filled at 3: it is not sent a second time."""
+    decide = scripted(TargetState([BUY_99]), TargetState([]), TargetState([BUY_99]))
+    done = run(decide, [10_000, 10_000, 10_000, 9_890, 9_910, 9_910], cancel_latency_ms=10_000)
+    assert rows(done.fills, "event", "order", "price") == [(3, 0, 9_900)]
+    assert rows(done.intents, "event", "kind", "order") == [(0, IntentKind.PLACE, 0), (1, IntentKind.CANCEL, 0)]
+
+
+def test_a_fill_asks_for_a_decision_whatever_comes_after_it():
+    """Two reduce-only sells on one event, of 5 lots held: the first takes all, the second is clipped to nothing."""
+    out = [WantedOrder(-1, key, 10_100 + key, 5, Role.REDUCE_ONLY) for key in range(2)]
+    seen = []
+
+    def watch(view, params):
+        seen.append(view.event)
+        return TargetState([BUY_99, *out]) if view.plan < 0 else None
+
+    done = run(as_policy(watch, on_fill=True, gates=False), [10_000, 10_000, 9_890, 10_000, 10_300, 10_300], bar_interval_ms=60_000)
+    assert rows(done.fills, "event", "qty") == [(2, 5), (4, 5)]
+    assert seen == [0, 2, 4]
+
+
 def test_an_order_clipped_to_nothing_is_no_fill():
     """A policy that asks for fills is not called for it, and is for one that fills."""
     for role, events in ((Role.REDUCE_ONLY, [0]), (Role.ENTRY, [0, 2])):
