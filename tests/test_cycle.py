@@ -27,6 +27,7 @@ from grinder.policies.own import GridPlan, TargetState, WantedOrder, policy
 from grinder.records import SYMBOL, Adds, PlanKind, Role, SlotState, Trend
 from grinder.session import replay
 
+START = 1_700_000_000_000_000_000
 FREE, PENDING, LOCKED, FILLED = (int(state) for state in SlotState)
 
 
@@ -43,7 +44,7 @@ def tape(mids, step_ms=1000):
     """One symbol whose mid walks through `mids` (ticks)."""
     instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
     ones = [1] * len(mids)
-    ts = [1_700_000_000_000_000_000 + i * step_ms * 1_000_000 for i in range(len(mids))]
+    ts = [START + i * step_ms * 1_000_000 for i in range(len(mids))]
     return Fixture.from_arrays([instrument], quotes={"ts": ts, "bid_px": mids, "bid_qty": ones, "ask_px": mids, "ask_qty": ones})
 
 
@@ -92,11 +93,29 @@ def test_completed_cycle_in_the_table():
     assert cycle["net"] == cycle["gross"]
 
 
+def test_slots_after_a_late_fill():
+    """Paused at 1.5 s, the cancels in flight until 10.5 s: the buy of 9900 fills at 3 s, and its level is held."""
+    paused = tape([10_000, 10_000, 10_000, 9_900]).with_commands([(START + 1_500_000_000, "pause", None)])
+    run = replay(paused, Config(cancel_latency_ms=9_000).over(CONFIG))
+    assert [(int(row["event"]), int(row["price"])) for row in run.fills.records] == [(4, 9_900)]
+    assert states(run, 1) == [(1, FILLED), (2, PENDING), (3, FREE)]
+
+
+def test_there_are_no_slots_without_a_grid():
+    run = replay(tape([10_000, 10_000]), CONFIG, scripted(TargetState([WantedOrder(1, 1, 9_900, 1)])))
+    assert len(run.slots().records) == 0
+
+
+def scripted(*decisions):
+    left = list(decisions)
+    return policy(lambda view, params: left.pop(0) if left else None)
+
+
 def filled_world(side, **symbol):
     """A world whose plan, of a grid, has ONCE on the side of the fill, with fields of its symbol as given; and the fill's cycle."""
     instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
     params, rows = Config(quantity="1").params([instrument], [(1, 10_000)])
-    world = initial_world(params, rows, 1_700_000_000_000_000_000)
+    world = initial_world(params, rows, START)
     plan = world.plans[0]
     plan["kind"], plan["tp_step"] = PlanKind.GRID, 10**6
     plan["adds_down"], plan["adds_up"] = (Adds.ONCE, Adds.FULL) if side > 0 else (Adds.FULL, Adds.ONCE)
@@ -151,12 +170,15 @@ def test_lots_of_a_taker_come_off_the_oldest_cycles_of_their_side(side):
 
 
 @pytest.mark.parametrize("side", [1, -1])
-@pytest.mark.parametrize("damaged", ["", "run", "symbols"])
-def test_take_profits_are_nearer_in_damage_control(side, damaged):
-    """Half of 1.000001 % is floored to 0.5 %, 25 ticks of 5000: the portfolio's DAMAGE_CONTROL or the symbol's own (SPEC 11)."""
+@pytest.mark.parametrize(
+    ("damaged", "fee", "ticks"), [("", "0", 51), ("run", "0", 25), ("symbols", "0.4%", 40), ("run", "0.2%", 25)]
+)
+def test_take_profits_are_nearer_in_damage_control(side, damaged, fee, ticks):
+    """Half of 1.000001 % is floored to 0.5 %, 25 ticks of 5000, or twice the fee: in DAMAGE_CONTROL of the portfolio or of the
+    symbol alone (SPEC 11)."""
     world, _ = filled_world(side)
     instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
-    params, rows = Config(quantity="1", maker_fee=0, dc_tp_mult="0.5").params([instrument], [(1, 10_000)])
+    params, rows = Config(quantity="1", maker_fee=fee, dc_tp_mult="0.5").params([instrument], [(1, 10_000)])
     cycles_of(world, 7 * side)
     world.cycles[0, 0]["tp_step"], world.cycles[0, 0]["tp_px"] = 10**6 + 1, 5_000 + 51 * side
     if damaged:
@@ -164,7 +186,7 @@ def test_take_profits_are_nearer_in_damage_control(side, damaged):
     assert list_wanted(world, params, rows, 0) == 1
     want = world.wanted[0]
     assert (want["side"], want["role"], want["qty"]) == (-side, Role.TAKE_PROFIT, 7)
-    assert want["px"] == 5_000 + (25 if damaged else 51) * side
+    assert want["px"] == 5_000 + ticks * side
 
 
 def ladder_world(side):
@@ -199,11 +221,6 @@ def test_a_cycle_beyond_the_ladder_holds_no_level(side):
     assert world.wanted["key"][:3].tolist() == [1, 2, 3]
 
 
-def scripted(*decisions):
-    left = list(decisions)
-    return policy(lambda view, params: left.pop(0) if left else None)
-
-
 def entries(run, event):
     """Prices of the entries sent at an event."""
     sent = run.intents.records
@@ -226,7 +243,7 @@ def test_what_was_filled_under_full_is_not_remembered_by_once():
 def test_targets_end_with_their_plan():
     """A grid follows a target of a reduce-only order; at the pause its entries go, and the target does not come back."""
     out = TargetState([WantedOrder(-1, 0, 10_500, 1, int(Role.REDUCE_ONLY))])
-    fixture = tape([10_000] * 6).with_commands([(tape([1]).events.ts[0] + 2_500_000_000, "pause", None)])
+    fixture = tape([10_000] * 6).with_commands([(START + 2_500_000_000, "pause", None)])
     run = replay(fixture, EACH_SECOND, scripted(out, GRID))
     sent = [(int(row["event"]), int(row["kind"]), int(row["price"])) for row in run.intents.records]
     assert sent == [(0, 2, 10_500), (1, 0, 10_500), (1, 2, 9_900), (1, 2, 9_801), (3, 0, 9_900), (3, 0, 9_801)]
@@ -258,8 +275,10 @@ def test_no_room_for_what_was_entered_under_once_is_a_fault(side):
 def test_entries_fit_up_to_the_budget(side, loss):
     """Each side by itself: what is left is the budget less the drawdown, less what is held loses at `p_stress`."""
     instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
-    _, rows = Config(quantity="1", maker_fee=0).params([instrument], [(1, 10_000)])
-    symbol, value = np.zeros(1, SYMBOL)[0], instrument.tick_value
+    params, rows = Config(quantity="1", maker_fee=0).params([instrument], [(1, 10_000)])
+    world = initial_world(params, rows, START)
+    symbol, plan, value = world.symbols[0], world.plans[0], instrument.tick_value
+    plan["budgeted"], plan["stress_down"], plan["stress_up"] = 1, 4_900, 5_100
     symbol["mid2"], symbol["position"], symbol["drawdown"] = 10_000, 3 * side, 11
     symbol["entries_stress_down"], symbol["entries_stress_up"] = 4_900, 5_100
     symbol["budget"] = 11 + 3 * 100 * value + 5 * 60 * value - loss
