@@ -24,10 +24,10 @@ def coins(names: str) -> list[Instrument]:
     return [Instrument(symbol=name, kind="perpetual", tick_size="0.01", lot_size="1") for name in names]
 
 
-def tape(mids: list[int], symbols: list[int] | None = None, names: str = "A") -> Fixture:
+def tape(mids: list[int], symbols: list[int] | None = None, names: str = "A", start: int = START) -> Fixture:
     """One quote a second, a tick wide to both sides of the mid, of 100 lots a side."""
     prices, lots = np.array(mids), [100] * len(mids)
-    quotes = {"ts": START + SECOND * np.arange(len(mids)), "bid_px": prices - 1, "bid_qty": lots, "ask_px": prices + 1}
+    quotes = {"ts": start + SECOND * np.arange(len(mids)), "bid_px": prices - 1, "bid_qty": lots, "ask_px": prices + 1}
     quotes |= {"ask_qty": lots, "symbol": np.array(symbols or [0] * len(mids))}
     return Fixture.from_arrays(coins(names), quotes=quotes, config=Config(max_jump=500))
 
@@ -141,6 +141,19 @@ def test_the_guard_binds_where_gates_are(gates):
     assert run.world.run[0]["latch"] == (Latch.DRAWDOWN if gates else Latch.NONE)
 
 
+def test_a_roll_is_guarded_at_the_mids_before_it():
+    """Five lots bought at 99 with 250: at 95, which no mark saw, they are 475 against twice 230; at the roll's own 98.90, 494.5
+    against twice 249.5 (SPEC 7.1, 10)."""
+    midnight = START + 6_400 * SECOND
+    data = tape([10_000, 10_000, 9_890, 9_500, 9_890], start=midnight - 4 * SECOND)
+    settings = Config(equity=250, dd_budget=200, max_inventory_notional=500, max_jump=500).over(SETTINGS)
+    run = replay(data, settings, policy(lambda view, params: TargetState([BUY_99]) if view.plan < 0 else None))
+    assert midnight % (86_400 * SECOND) == 0
+    assert run.fills["event"].tolist() == [2]
+    told = [tuple(int(row[name]) for name in ("event", "code", "value", "limit")) for row in run.alerts.records]
+    assert told == [(4, Alert.LEVERAGE, 475 * 10**8, 460 * 10**8)]
+
+
 MISSING = """scenario missing
 instrument COIN perpetual tick 0.1 lot 1
 policy idle
@@ -177,17 +190,33 @@ def test_a_policy_sees_each_gate():
     assert seen == {0: (0, 0, 0, 0, 0), 2: (0, 1, 1, 0, 0), 3: (0, 1, 1, 0, 1)}
 
 
+def test_a_policy_sees_a_shock():
+    """A bar of 1.0 after one of 0.2, at least five times as much: a shock, which makes toxicity MID (SPEC 5)."""
+    seen = {}
+
+    @policy
+    def watch(view, params):
+        seen[view.event] = (view.stale, view.thin, view.severe, view.shock, view.toxicity)
+
+    settings = Config(bar_interval_ms=1000, atr_bars=1, jump_limits=(0, 0, 0), shock_tr=5, shock_ratio=0, max_jump=500)
+    replay(tape([10_000, 10_020, 10_120, 10_120]), settings.over(SETTINGS), watch)
+    assert [seen[event] for event in (2, 3)] == [(0, 0, 0, 0, 0), (0, 0, 0, 1, 1)]
+
+
 LATCHED = """scenario latched
 instrument COIN perpetual tick 0.1 lot 1
 policy idle
 set latch_on_extreme on
 set quarantined_limits 0 0 1
 0s..3s every 1s quote 99.9 x50 100.1 x50
+3500ms command kill
 4s quote 99.9 x0 100.1 x0
 5s quote 99.9 x50 100.1 x50
 """
 
 
-def test_a_latch_says_what_it_is_by():
-    (scenario,) = read(LATCHED)
-    assert play(scenario).world.run[0]["latch"] == Latch.EXTREME
+@pytest.mark.parametrize(("text", "by"), [(LATCHED, Latch.MANUAL), (LATCHED.replace("3500ms command kill\n", ""), Latch.EXTREME)])
+def test_a_latch_says_what_it_is_by(text, by):
+    """The first that latched it, until a reset."""
+    (scenario,) = read(text)
+    assert play(scenario).world.run[0]["latch"] == by

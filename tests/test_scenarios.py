@@ -77,6 +77,7 @@ LINES = """
 6 a shock comes before a trend: shock_comes_before_trend
 6 ONCE: entries_once
 16.5 ONCE ends with the trend state: once_ends_with_the_trend_state
+16.5 of sells: once_of_sells_ends_with_the_trend_state
 6 OFF: entries_off
 6 take-profits rest in every regime but EMERGENCY: toxic_keeps_profits
 7 a plan once there are features: plan
@@ -185,6 +186,7 @@ LINES = """
 12 an incumbent is replaced by switch_margin: challenger_replaces
 12 toxicity HIGH drops at once: toxic_symbol_is_dropped
 12 the spread limit: wide_spread_is_barred
+12 a funding rate over its limit: funding_is_barred
 7.1 a portfolio's budget given absolutely: budget_is_an_amount
 7.1 a rolling window forgets what was before it: rolling_window_forgets
 7.1 its budget is of the equity a window ago: budget_of_a_rolling_window
