@@ -275,10 +275,8 @@ def test_no_room_for_what_was_entered_under_once_is_a_fault(side):
 def test_entries_fit_up_to_the_budget(side, loss):
     """Each side by itself: what is left is the budget less the drawdown, less what is held loses at `p_stress`."""
     instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
-    params, rows = Config(quantity="1", maker_fee=0).params([instrument], [(1, 10_000)])
-    world = initial_world(params, rows, START)
-    symbol, plan, value = world.symbols[0], world.plans[0], instrument.tick_value
-    plan["budgeted"], plan["stress_down"], plan["stress_up"] = 1, 4_900, 5_100
+    _, rows = Config(quantity="1", maker_fee=0).params([instrument], [(1, 10_000)])
+    symbol, value = np.zeros(1, SYMBOL)[0], instrument.tick_value
     symbol["mid2"], symbol["position"], symbol["drawdown"] = 10_000, 3 * side, 11
     symbol["entries_stress_down"], symbol["entries_stress_up"] = 4_900, 5_100
     symbol["budget"] = 11 + 3 * 100 * value + 5 * 60 * value - loss

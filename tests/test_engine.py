@@ -76,7 +76,7 @@ def test_a_choice_among_symbols_is_due_at_the_first_event():
 
 
 def test_a_step_is_where_an_order_is_touched():
-    """An order at 99.50 waits for row 70; after it for row 150, past the end of the block of 64 rows that holds row 70."""
+    """An order at 99.50 waits for row 70; after it for row 150, past the end of the block of rows that holds row 70."""
     engine = Engine()
     engine.rest(Role.ENTRY, 9_950)
     assert [engine.stops(at) for at in (0, 70, 71, 150)] == [(70, FULL), (70, FULL), (150, FULL), (150, FULL)]
