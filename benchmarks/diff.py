@@ -1,6 +1,6 @@
 """What `gr.diff` costs: two runs of the same day of quotes, in memory and from files, beside the replays that made them.
 
-`python benchmarks/diff.py [MILLIONS]`: one core. The second run has one unit more in one field of the state in mid-run, or other
+`python benchmarks/diff.py [MILLIONS]`: one core. The second run has another value in one field of the state in mid-run, or other
 settings, or one quote that differs; or nothing at all.
 """
 
@@ -11,15 +11,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from replay import best, day, seconds
+from measures import best, seconds
+from tapes import day, instruments
 
 import grinder as gr
 
 
 def touched(run: gr.Run) -> gr.Run:
-    """A run whose open bar reached half a tick higher."""
+    """A run whose open bar reached a thousand ticks higher."""
     world = run.world._replace(market=run.world.market.copy())
-    world.market["high"] += 1
+    world.market["high"] += 2_000
     return dataclasses.replace(run, world=world)
 
 
@@ -44,13 +45,10 @@ def show(what: str, a: gr.Run, b: gr.Run, folder: Path) -> None:
 def main() -> None:
     """Print the table."""
     quotes = int(float(sys.argv[1]) * 1e6) if len(sys.argv) > 1 else 5_000_000
-    instrument = gr.Instrument(symbol="BTCUSDT", kind="perpetual", tick_size="0.1", lot_size="0.001")
     columns = day(quotes)
-    for side in ("bid_qty", "ask_qty"):
-        columns[side] = columns[side] * 50
     for policy in ("static", "smart"):
         config = gr.Config(policy=policy, step="10bp", quantity="0.01")
-        data = gr.Fixture.from_arrays([instrument], quotes=columns, config=config)
+        data = gr.Fixture.from_arrays(instruments(), quotes=columns, config=config)
         took = seconds(lambda data=data: gr.replay(data))
         run = gr.replay(data)
         records = sum(len(table) for table in run.tables.values())
@@ -60,9 +58,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             show("equal", run, gr.replay(data), folder)
-            show("half a tick in mid-run", run, gr.replay(data, resume=head), folder)
+            show("a high in mid-run", run, gr.replay(data, resume=head), folder)
             show("another setting", run, gr.replay(data, gr.Config(min_notional=6, maker_fee="2.1bp")), folder)
-            show("one quote", run, gr.replay(moved(data, int(run.bars["event"][900]))), folder)
+            show("one quote", run, gr.replay(moved(data, int(run.bars["event"][len(run.bars) * 5 // 8]))), folder)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a sweep costs: set-ticks per second and core, what a second thread gains beside a bare scan, memory per extra worker.
 
-`python benchmarks/sweep.py [MILLIONS] [CELLS]`: one day of generated quotes of one symbol (that of benchmarks/replay.py),
+`python benchmarks/sweep.py [MILLIONS] [CELLS]`: one day of generated quotes of one symbol (benchmarks/tapes.py),
 `static`, as many distinct configs as cells, no store, metrics and table included. Each sweep has a fixture of its own, so that what
 is observed of the market is paid for in each. Seconds are of the clock, and of the processor by all threads of the process: on a
 machine that does other work too, the second is what the sweep costs. Gains are of the clock, scan and sweep in turns.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from replay import day
+from tapes import day, instruments
 
 import grinder as gr
 
@@ -49,8 +49,7 @@ def steps(cells: int) -> dict[str, list[str]]:
 
 def fresh(columns: dict[str, np.ndarray]) -> gr.Fixture:
     """The day as a fixture of which nothing was observed yet."""
-    instrument = gr.Instrument(symbol="BTCUSDT", kind="perpetual", tick_size="0.1", lot_size="0.001")
-    return gr.Fixture.from_arrays([instrument], quotes=columns, config=gr.Config(step="10bp", quantity="0.01"))
+    return gr.Fixture.from_arrays(instruments(), quotes=columns, config=gr.Config(step="10bp", quantity="0.01"))
 
 
 def speed(columns: dict[str, np.ndarray], cells: int) -> None:

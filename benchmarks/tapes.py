@@ -1,0 +1,108 @@
+"""The days of quotes that are replayed, and the static grid that grinder's peers put on them: equal on every machine.
+
+A tape is a mapping of int64 columns: `ts` (ns, rising), `bid_px`, `ask_px` (ticks), `bid_qty`, `ask_qty` (lots). It is made by
+grinder's own generator, whose days follow a real recording: about 40 % of the quotes move a price, the others one size. Several
+such days are laid one behind another, each from the price at which the one before ended, and pressed into one day, calmer by the
+root of their number. Times are made to rise by at least 1 ns a quote, since hftbacktest takes equal times for one moment.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+import grinder as gr
+from grinder.data.generator import PARAMETERS, generate_day
+
+Columns = dict[str, np.ndarray]
+NAMES = ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty")
+DAY_NS = 86_400_000_000_000
+START_NS = 19_725 * DAY_NS
+PER_DAY = 420_000
+"""Quotes of a generated day at its quickest; it has a few more."""
+TICK, LOT = "0.1", "0.001"
+ONE, MICRO = 100_000_000, 1_000_000
+"""Of a ratio, and of a tick."""
+STEP, LEVELS, QUANTITY = 100_000, 10, 10
+"""The grid: 10 bp, levels a side, lots a level."""
+
+
+def day(quotes: int, *, seed: int = 1, volatility_pct: int = 100) -> Columns:
+    """A day of so many quotes, or the first hours of one where they are fewer than a generated day has."""
+    days = -(-quotes // PER_DAY)
+    calm = {
+        name: max(1, PARAMETERS[name].default * volatility_pct // (100 * math.isqrt(days) or 1))
+        for name in ("volatility_minute_bp100", "level_minute_bp100")
+    }
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
+    shift, behind = 0, 0
+    for k in range(days):
+        columns = generate_day(calm | {"quotes_per_day": 400_000}, 1_000 * seed + k)["quotes"]
+        if k:
+            shift = int(parts["bid_px"][-1][-1] - columns["bid_px"][0])
+        for name in NAMES:
+            parts[name].append(columns[name] + (shift if name.endswith("px") else 0))
+        parts["ts"][-1] = (columns["ts"] - START_NS + k * DAY_NS) // days
+        behind += len(columns["ts"])
+    assert behind >= quotes, f"{days} generated days have {behind:,} quotes"
+    tape = {name: np.concatenate(columns)[:quotes] for name, columns in parts.items()}
+    rows = np.arange(quotes)
+    tape["ts"] = START_NS + np.maximum.accumulate(tape["ts"] - rows) + rows
+    return tape
+
+
+def several(symbols: int, quotes: int) -> Columns:
+    """Quotes of several symbols, as many in all, merged by time; `symbol` is their rank."""
+    tapes = [day(quotes // symbols, seed=1 + s) | {"symbol": np.full(quotes // symbols, s)} for s in range(symbols)]
+    whole = {name: np.concatenate([tape[name] for tape in tapes]) for name in (*NAMES, "symbol")}
+    order = np.lexsort((whole["symbol"], whole["ts"]))
+    return {name: column[order] for name, column in whole.items()}
+
+
+def instruments(symbols: int = 1) -> list[gr.Instrument]:
+    """Linear perpetuals of one tick and lot, in ASCII order."""
+    return [
+        gr.Instrument(symbol=f"COIN{s:02}USDT" if s else "BTCUSDT", kind="perpetual", tick_size=TICK, lot_size=LOT)
+        for s in range(symbols)
+    ]
+
+
+def head(tape: Mapping[str, np.ndarray], quotes: int) -> Columns:
+    """The first quotes of a tape."""
+    return {name: column[:quotes] for name, column in tape.items()}
+
+
+def grid(bid: int, ask: int, *, step: int = STEP, exit_step: int = STEP, rungs: int = 64) -> Columns:
+    """Prices of the static grid around a first quote, BUY side first: int64 (2, rungs), nearest first.
+
+    Args:
+        step: between levels, 1e-8. exit_step: from an entry to its take-profit.
+
+    Returns:
+        `entry` and `exit`, ticks: of a BUY of `entry[0, i]` the take-profit is a SELL of `exit[0, i]`.
+    """
+    entry, leave = np.zeros((2, rungs), np.int64), np.zeros((2, rungs), np.int64)
+    for k, side in enumerate((1, -1)):
+        micro = (bid + ask) * MICRO // 2
+        for i in range(rungs):
+            micro = micro * (ONE - side * step) // ONE
+            price = micro // MICRO if side > 0 else -(-micro // MICRO)
+            entry[k, i] = price
+            away = price * (ONE + side * exit_step)
+            leave[k, i] = max(-(-away // ONE), price + 1) if side > 0 else min(away // ONE, price - 1)
+    return {"entry": entry, "exit": leave}
+
+
+def write(path: Path, tape: Mapping[str, np.ndarray]) -> Path:
+    """A tape, its grid and its units in one file, from which `peers/` read."""
+    prices = grid(int(tape["bid_px"][0]), int(tape["ask_px"][0]))
+    np.savez(path, **tape, **prices, levels=LEVELS, quantity=QUANTITY, tick=float(TICK), lot=float(LOT))
+    return path
+
+
+def most_fills_of_a_quote(times: Iterable[int]) -> int:
+    """How many fills the quote with the most of them has."""
+    return int(np.unique(np.fromiter(times, np.int64), return_counts=True)[1].max(initial=0))
