@@ -58,6 +58,8 @@ PEERS = (
     Peer("nautilus", "nautilus_trader, a twentieth of the ticks", "nautilus.py", ("nautilus_trader",), share=0.05),
     Peer("loop", "plain Python loop", "loop.py"),
 )
+OWN_RARE = "grinder, `cross`, a price that moves in 2 % of the quotes"
+RARE = (Peer("hftbacktest", "hftbacktest, looking after every quote, the same", "hft.py", HFT, ("every=quote",)),)
 NAMES = tuple(dict.fromkeys(peer.name for peer in PEERS))
 
 
@@ -73,24 +75,45 @@ def contest(
     environments: Path,
     versions: dict[str, str],
 ) -> Iterator[Row]:
-    """grinder's row and each peer's; grinder is timed before, between and after its peers.
+    """grinder's row and each peer's, on the tape and on one whose price moves rarely; then what the peers' imports take.
 
     Args:
         tape: the file of `columns`. names: of the peers that run. versions: what they report is added.
     """
-    make = maker(columns, CONTEST)
-    own = [timed(make, effort._replace(rounds=1))]
-    assert tapes.most_fills_of_a_quote(own[0].run.fills["ts"].tolist()) <= 1, "a quote fills two orders: peers book them otherwise"
-    found: list[tuple[Peer, dict[str, Any] | str]] = []
-    for peer in PEERS:
-        found.append((peer, _try(peer, tape, effort, environments) if peer.name in names else "left out"))
-        own.append(timed(make, effort._replace(rounds=max(1, effort.rounds - 3))))
-    whole = Timed([s for part in own for s in part.first], [s for part in own for s in part.further], own[0].run)
-    mine = whole.row(OWN, SECTION)
-    yield mine
-    for peer, result in found:
-        yield _row(peer, result, mine, columns, whole.run)
+    found: list[tuple[str, dict[str, Any]]] = []
+    yield from _bout(OWN, PEERS, columns, tape, effort, names, environments, found)
+    rarely = tapes.day(effort.quotes, volatility_pct=50, rare=True)
+    tapes.write(tape.with_name("rarely.npz"), rarely)
+    yield from _bout(OWN_RARE, RARE, rarely, tape.with_name("rarely.npz"), effort, names, environments, found)
     yield from _imports(found, versions)
+
+
+def _bout(
+    own: str,
+    peers: tuple[Peer, ...],
+    columns: Mapping[str, np.ndarray],
+    tape: Path,
+    effort: Effort,
+    names: tuple[str, ...],
+    environments: Path,
+    found: list[tuple[str, dict[str, Any]]],
+) -> Iterator[Row]:
+    """grinder's row and its peers' on one tape; grinder is timed before, between and after them."""
+    make = maker(columns, CONTEST)
+    parts = [timed(make, effort._replace(rounds=1))]
+    assert tapes.most_fills_of_a_quote(parts[0].run.fills["ts"].tolist()) <= 1, (
+        "a quote fills two orders: peers book them otherwise"
+    )
+    results: list[dict[str, Any] | str] = []
+    for peer in peers:
+        results.append(_try(peer, tape, effort, environments) if peer.name in names else "left out")
+        parts.append(timed(make, effort._replace(rounds=max(1, effort.rounds - 3))))
+    whole = Timed([s for part in parts for s in part.first], [s for part in parts for s in part.further], parts[0].run)
+    mine = whole.row(own, SECTION)
+    yield mine
+    for peer, result in zip(peers, results, strict=True):
+        yield _row(peer, result, mine, columns, whole.run)
+    found += [(peer.name, result) for peer, result in zip(peers, results, strict=True) if isinstance(result, dict)]
 
 
 def _try(peer: Peer, tape: Path, effort: Effort, environments: Path) -> dict[str, Any] | str:
@@ -185,15 +208,14 @@ def compare(mine: list[tuple[int, ...]], theirs: list[tuple[int, ...]]) -> tuple
     return f"differ from fill {i:,}: grinder {sides[0]}, the peer {sides[1]}", False
 
 
-def _imports(found: list[tuple[Peer, dict[str, Any] | str]], versions: dict[str, str]) -> Iterator[Row]:
+def _imports(found: list[tuple[str, dict[str, Any]]], versions: dict[str, str]) -> Iterator[Row]:
     """How long each peer's import takes, the shortest of its runs; and note the versions."""
-    for name in NAMES:
-        results = [result for peer, result in found if peer.name == name and isinstance(result, dict)]
+    for name in filter(_package, NAMES):
+        results = [result for ran, result in found if ran == name]
         for result in results:
-            versions.update({key: value for key, value in result["versions"].items() if key == _package(name)})
-        if _package(name):
-            least = min((result["import_seconds"] for result in results), default=None)
-            yield Row(label_of_import(name), IMPORTS, first=least, says="" if results else "left out")
+            versions[_package(name)] = result["versions"][_package(name)]
+        least = min((result["import_seconds"] for result in results), default=None)
+        yield Row(label_of_import(name), IMPORTS, first=least, says="" if results else "left out")
 
 
 def _package(name: str) -> str:
@@ -207,4 +229,5 @@ def label_of_import(name: str) -> str:
 
 def labels() -> list[str]:
     """What this module measures, in order."""
-    return [OWN, *(peer.what for peer in PEERS), *(label_of_import(name) for name in NAMES if _package(name))]
+    own = [OWN, *(peer.what for peer in PEERS), OWN_RARE, *(peer.what for peer in RARE)]
+    return [*own, *(label_of_import(name) for name in NAMES if _package(name))]

@@ -21,8 +21,8 @@ Columns = dict[str, np.ndarray]
 NAMES = ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty")
 DAY_NS = 86_400_000_000_000
 START_NS = 19_725 * DAY_NS
-PER_DAY = 420_000
-"""Quotes of a generated day at its quickest; it has a few more."""
+PER_DAY = 400_000
+"""Quotes of a generated day at its quickest; it has some more."""
 TICK, LOT = "0.1", "0.001"
 ONE, MICRO = 100_000_000, 1_000_000
 """Of a ratio, and of a tick."""
@@ -30,17 +30,22 @@ STEP, LEVELS, QUANTITY = 100_000, 10, 10
 """The grid: 10 bp, levels a side, lots a level."""
 
 
-def day(quotes: int, *, seed: int = 1, volatility_pct: int = 100) -> Columns:
-    """A day of so many quotes, or the first hours of one where they are fewer than a generated day has."""
+def day(quotes: int, *, seed: int = 1, volatility_pct: int = 100, rare: bool = False) -> Columns:
+    """A day of so many quotes, or the first hours of one where they are fewer than a generated day has.
+
+    Args:
+        rare: the price moves in 2 % of the quotes, as in the recording, and farther at once.
+    """
     days = -(-quotes // PER_DAY)
     calm = {
         name: max(1, PARAMETERS[name].default * volatility_pct // (100 * math.isqrt(days) or 1))
         for name in ("volatility_minute_bp100", "level_minute_bp100")
     }
+    calm |= {"move_pct": 3} if rare else {}
     parts: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
     shift, behind = 0, 0
     for k in range(days):
-        columns = generate_day(calm | {"quotes_per_day": 400_000}, 1_000 * seed + k)["quotes"]
+        columns = generate_day(calm | {"quotes_per_day": PER_DAY}, 1_000 * seed + k)["quotes"]
         if k:
             shift = int(parts["bid_px"][-1][-1] - columns["bid_px"][0])
         for name in NAMES:
