@@ -6,6 +6,7 @@ Its fills are compared with grinder's by time, side, price and quantity; without
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -108,11 +109,11 @@ def _bout(
     for peer in peers:
         results.append(_try(peer, tape, effort, environments) if peer.name in names else "left out")
         parts.append(timed(make, effort._replace(rounds=max(1, effort.rounds - 3))))
-    whole = Timed([s for part in parts for s in part.first], [s for part in parts for s in part.further], parts[0].run)
+    whole = Timed([one for part in parts for one in part.first], [one for part in parts for one in part.further], parts[0].run)
     mine = whole.row(own, SECTION)
     yield mine
     for peer, result in zip(peers, results, strict=True):
-        yield _row(peer, result, mine, columns, whole.run)
+        yield _row(peer, result, whole, columns)
     found += [(peer.name, result) for peer, result in zip(peers, results, strict=True) if isinstance(result, dict)]
 
 
@@ -177,20 +178,27 @@ def _run(peer: Peer, interpreter: Path, tape: Path, effort: Effort) -> dict[str,
     return result
 
 
-def _row(peer: Peer, result: dict[str, Any] | str, mine: Row, columns: Mapping[str, np.ndarray], run: gr.Run) -> Row:
+def _row(peer: Peer, result: dict[str, Any] | str, mine: Timed, columns: Mapping[str, np.ndarray]) -> Row:
     """A peer's row: times an event over grinder's, if the fills are grinder's."""
     if isinstance(result, str):
         return Row(peer.what, SECTION, says=result)
-    quotes, took = result["quotes"], statistics.median(result["seconds"])
+    quotes, run = result["quotes"], mine.run
+    scale = run.events / quotes
     if quotes != run.events:
         run = gr.replay(maker(tapes.head(columns, quotes), CONTEST)())
     verdict, alike = compare(told(run), [tuple(fill) for fill in result["fills"]])
-    assert mine.first is not None
-    assert mine.further is not None
-    assert mine.events is not None
-    each = took / quotes * mine.events
-    faster = {"faster_first": each / mine.first, "faster": each / mine.further} if alike else {}
-    return Row(peer.what, SECTION, quotes, verdict, further=took, memory=result["peak_bytes"], **faster)
+    row = Row(peer.what, SECTION, quotes, verdict, further=statistics.median(result["seconds"]), memory=result["peak_bytes"])
+    if not alike:
+        return row
+    ratios = [
+        [
+            scale * statistics.median(result[name]) / statistics.median(one[k] for one in costs)
+            for costs in (mine.first, mine.further)
+        ]
+        for k, name in enumerate(("seconds", "processor_seconds"))
+    ]
+    (first, further), processor = ratios
+    return dataclasses.replace(row, faster_first=first, faster=further, processor=(processor[0], processor[1]))
 
 
 def told(run: gr.Run) -> list[tuple[int, ...]]:

@@ -45,16 +45,23 @@ class Effort(NamedTuple):
     further: int = 5
 
 
-class Timed(NamedTuple):
-    """Seconds of each run, and the last one."""
+class Cost(NamedTuple):
+    """Seconds of one run: by the clock, and of the processor, which does not count what else the machine did meanwhile."""
 
-    first: list[float]
-    further: list[float]
+    clock: float
+    processor: float
+
+
+class Timed(NamedTuple):
+    """Seconds of each run by the clock and by the processor, and the last run."""
+
+    first: list[Cost]
+    further: list[Cost]
     run: gr.Run
 
     def row(self, what: str, section: str, **more: Any) -> Row:
         """The medians."""
-        first, further = statistics.median(self.first), statistics.median(self.further)
+        first, further = (statistics.median(clock for clock, _ in costs) for costs in (self.first, self.further))
         return Row(what, section, self.run.events, len(self.run.fills), first, further, **more)
 
 
@@ -72,6 +79,13 @@ def seconds(action: Callable[[], Any]) -> float:
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
+
+
+def cost(action: Callable[[], Any]) -> Cost:
+    """What an action costs once."""
+    clock, processor = time.perf_counter(), time.process_time()
+    action()
+    return Cost(time.perf_counter() - clock, time.process_time() - processor)
 
 
 def best(action: Callable[[], Any], times: int) -> float:
@@ -104,8 +118,8 @@ def timed(make: Callable[[], gr.Fixture], effort: Effort) -> Timed:
     for _ in range(effort.rounds):
         fixture = make()
         gc.collect()
-        first.append(seconds(lambda fixture=fixture: gr.replay(fixture)))
-        further += [seconds(lambda fixture=fixture: gr.replay(fixture)) for _ in range(effort.further)]
+        first.append(cost(lambda fixture=fixture: gr.replay(fixture)))
+        further += [cost(lambda fixture=fixture: gr.replay(fixture)) for _ in range(effort.further)]
     return Timed(first, further, gr.replay(fixture))
 
 

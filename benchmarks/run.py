@@ -27,7 +27,7 @@ import measures
 import starts
 import tapes
 from measures import SCAN, Effort
-from table import Row, markdown
+from table import Row, by_processor, markdown
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "PERFORMANCE.md"
 BEGIN, END = "<!-- benchmarks/run.py writes from here -->", "<!-- to here -->"
@@ -112,6 +112,8 @@ def page_part(rows: list[Row], versions: dict[str, str], scans: list[float], too
             f"{os.getloadavg()[0]:.1f}.",
             "",
             markdown(rows, scanned.events / scanned.further),
+            "",
+            by_processor(rows),
         ]
     )
 

@@ -20,6 +20,7 @@ class Row:
         events: market events of one run. fills: how many, or what is to be said of them.
         first, further: seconds of a run on data that were never replayed, and on data that were; medians.
         faster_first, faster: a peer's seconds an event over grinder's, first and further.
+        processor: both ratios by seconds of the processor instead of the clock; they stand under the table.
         memory: peak resident bytes of a process that does this alone.
         says: what stands in place of the figures: why there are none.
     """
@@ -33,6 +34,7 @@ class Row:
     faster_first: float | None = None
     faster: float | None = None
     memory: int | None = None
+    processor: tuple[float, float] | None = None
     says: str = ""
 
 
@@ -90,3 +92,9 @@ def markdown(rows: Sequence[Row], scan: float | None) -> str:
 def _line(line: Sequence[str], widths: Sequence[int]) -> str:
     cells = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
     return f"| {' | '.join(cells)} |"
+
+
+def by_processor(rows: Sequence[Row]) -> str:
+    """The peers' ratios by the processor's time, as a sentence."""
+    told = [f"{row.what} {times(row.processor[0])} and {times(row.processor[1])}" for row in rows if row.processor]
+    return f"Over grinder's first and further by seconds of the processor, not of the clock: {'; '.join(told) or 'none'}."

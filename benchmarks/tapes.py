@@ -38,7 +38,7 @@ def day(quotes: int, *, seed: int = 1, volatility_pct: int = 100, rare: bool = F
     """
     days = -(-quotes // PER_DAY)
     calm = {
-        name: max(1, PARAMETERS[name].default * volatility_pct // (100 * math.isqrt(days) or 1))
+        name: max(1, PARAMETERS[name].default * volatility_pct * 10 // math.isqrt(days * 1_000_000))
         for name in ("volatility_minute_bp100", "level_minute_bp100")
     }
     calm |= {"move_pct": 3} if rare else {}

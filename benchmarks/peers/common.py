@@ -57,11 +57,11 @@ def read(path: Path, quotes: int) -> Tape:
         return Tape(**columns, **grid, **units, tick=float(file["tick"]), lot=float(file["lot"]))
 
 
-def seconds(action: Callable[[], Any]) -> tuple[float, Any]:
-    """How long an action takes, and what it returns."""
-    start = time.perf_counter()
+def cost(action: Callable[[], Any]) -> tuple[tuple[float, float], Any]:
+    """Seconds that an action takes by the clock and of the processor, and what it returns."""
+    clock, processor = time.perf_counter(), time.process_time()
     result = action()
-    return time.perf_counter() - start, result
+    return (time.perf_counter() - clock, time.process_time() - processor), result
 
 
 def peak() -> int:
@@ -97,13 +97,13 @@ def main(
     words = parser.parse_args()
     settings = dict(item.split("=", 1) for item in words.set)
     warm = load(read(words.tape, words.warm), **settings)
-    compiled, _ = seconds(lambda: replay(fresh(warm)))
+    (compiled, _), _ = cost(lambda: replay(fresh(warm)))
     tape = read(words.tape, words.quotes)
     loaded = load(tape, **settings)
     times, told = [], None
     for _ in range(words.runs):
         ready = fresh(loaded)
-        took, done = seconds(lambda ready=ready: replay(ready))
+        took, done = cost(lambda ready=ready: replay(ready))
         times.append(took)
         rows = [list(map(int, row)) for row in fills(done, tape)]
         if told is not None and rows != told:
@@ -111,7 +111,8 @@ def main(
         told = rows
     result = {
         "quotes": len(tape),
-        "seconds": times,
+        "seconds": [clock for clock, _ in times],
+        "processor_seconds": [processor for _, processor in times],
         "import_seconds": imported,
         "compile_seconds": compiled,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
