@@ -42,10 +42,11 @@ def day(quotes: int, *, seed: int = 1, volatility_pct: int = 100, rare: bool = F
         for name in ("volatility_minute_bp100", "level_minute_bp100")
     }
     calm |= {"move_pct": 3} if rare else {}
+    seconds = min(86_400, 600 + 2 * 86_400 * quotes // PER_DAY)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
     shift, behind = 0, 0
     for k in range(days):
-        columns = generate_day(calm | {"quotes_per_day": PER_DAY}, 1_000 * seed + k)["quotes"]
+        columns = generate_day(calm | {"quotes_per_day": PER_DAY}, 1_000 * seed + k, seconds=seconds)["quotes"]
         if k:
             shift = int(parts["bid_px"][-1][-1] - columns["bid_px"][0])
         for name in NAMES:
