@@ -14,7 +14,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,8 +59,17 @@ PEERS = (
     Peer("nautilus", "nautilus_trader, a twentieth of the ticks", "nautilus.py", ("nautilus_trader",), share=0.05),
     Peer("loop", "plain Python loop", "loop.py"),
 )
-OWN_RARE = "grinder, `cross`, a price that moves in 2 % of the quotes"
-RARE = (Peer("hftbacktest", "hftbacktest, looking after every quote, the same", "hft.py", HFT, ("every=quote",)),)
+OTHERS: dict[str, tuple[Peer, Callable[[int], Mapping[str, np.ndarray]]]] = {
+    f"{OWN}, a price that moves {how}": (
+        Peer("hftbacktest", f"hftbacktest, looking after every quote, {how}", "hft.py", HFT, ("every=quote",)),
+        make,
+    )
+    for how, make in (
+        ("in 2 % of the quotes", lambda quotes: tapes.day(quotes, volatility_pct=50, rare=True)),
+        ("at every quote", tapes.walk),
+    )
+}
+"""Other tapes, since what hftbacktest has to do depends on how many quotes move a price: grinder's row, the peer's, the tape."""
 NAMES = tuple(dict.fromkeys(peer.name for peer in PEERS))
 
 
@@ -76,16 +85,17 @@ def contest(
     environments: Path,
     versions: dict[str, str],
 ) -> Iterator[Row]:
-    """grinder's row and each peer's, on the tape and on one whose price moves rarely; then what the peers' imports take.
+    """grinder's row and each peer's, on the tape and on others; then what the peers' imports take.
 
     Args:
         tape: the file of `columns`. names: of the peers that run. versions: what they report is added.
     """
     found: list[tuple[str, dict[str, Any]]] = []
     yield from _bout(OWN, PEERS, columns, tape, effort, names, environments, found)
-    rarely = tapes.day(effort.quotes, volatility_pct=50, rare=True)
-    tapes.write(tape.with_name("rarely.npz"), rarely)
-    yield from _bout(OWN_RARE, RARE, rarely, tape.with_name("rarely.npz"), effort, names, environments, found)
+    for own, (peer, make) in OTHERS.items():
+        other = make(effort.quotes)
+        file = tapes.write(tape.with_name("other.npz"), other)
+        yield from _bout(own, (peer,), other, file, effort, names, environments, found)
     yield from _imports(found, versions)
 
 
@@ -237,5 +247,5 @@ def label_of_import(name: str) -> str:
 
 def labels() -> list[str]:
     """What this module measures, in order."""
-    own = [OWN, *(peer.what for peer in PEERS), OWN_RARE, *(peer.what for peer in RARE)]
-    return [*own, *(label_of_import(name) for name in NAMES if _package(name))]
+    bouts = [OWN, *(peer.what for peer in PEERS), *(what for own, (peer, _) in OTHERS.items() for what in (own, peer.what))]
+    return [*bouts, *(label_of_import(name) for name in NAMES if _package(name))]

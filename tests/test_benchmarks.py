@@ -22,6 +22,7 @@ import tapes  # noqa: E402
 import grinder as gr  # noqa: E402
 
 SMALL = measures.Effort(quotes=20_000, rounds=1, further=1)
+ALL_PEERS = (*contest.PEERS, *(peer for peer, _ in contest.OTHERS.values()))
 TEXT = suite.PAGE.read_text("utf-8")
 
 
@@ -52,7 +53,7 @@ def test_the_plain_loop_has_grinders_fills_and_a_ratio_and_what_did_not_run_has_
     assert loop.fills == f"the same {mine.fills}"
     assert loop.faster > 0
     assert loop.faster_first > 0
-    for peer in (*contest.PEERS, *contest.RARE):
+    for peer in ALL_PEERS:
         if peer.name != "loop":
             assert (rows[peer.what].says, rows[peer.what].faster) == ("left out", None)
     assert versions == {}
@@ -116,6 +117,7 @@ def test_tapes_rise_in_time_and_keep_their_quotes_apart():
     assert min(whole["bid_qty"].min(), whole["ask_qty"].min()) > 0
     assert (np.diff(whole["bid_px"]) != 0).mean() > 0.3 > 0.03 > (np.diff(tapes.day(100_000, rare=True)["bid_px"]) != 0).mean()
     assert all((tapes.day(500_000)[name] == column).all() for name, column in whole.items())
+    assert (np.diff(tapes.walk(10_000)["bid_px"]) != 0).mean() > 0.9
     many = tapes.several(3, 30_000)
     assert (np.diff(many["ts"]) >= 0).all()
     assert np.bincount(many["symbol"]).tolist() == [10_000] * 3
@@ -143,7 +145,7 @@ def test_the_page_has_the_suites_table_machine_and_command():
     by_name = {row[0]: dict(zip(table.COLUMNS, row, strict=True)) for row in rows}
     assert by_name[measures.SCAN]["events"] == f"{suite.FULL.quotes:,}"
     assert by_name[measures.SCAN]["fills"].endswith("GB/s")
-    for peer in (*contest.PEERS, *contest.RARE):
+    for peer in ALL_PEERS:
         alike = by_name[peer.what]["fills"].startswith("the same")
         assert alike == bool(by_name[peer.what]["over its further"]), peer.what
 
