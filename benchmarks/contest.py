@@ -61,7 +61,7 @@ PEERS = (
 )
 OTHERS: dict[str, tuple[Peer, Callable[[int], Mapping[str, np.ndarray]]]] = {
     f"{OWN}, a price that moves {how}": (
-        Peer("hftbacktest", f"hftbacktest, looking after every quote, {how}", "hft.py", HFT, ("every=quote",)),
+        Peer("hftbacktest", f"hftbacktest, a price that moves {how}", "hft.py", HFT, ("every=quote",)),
         make,
     )
     for how, make in (
