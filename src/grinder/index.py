@@ -15,6 +15,7 @@ from grinder.records import FAR, INDEX, NEVER, QUIET, Events, Stream
 
 __all__ = [
     "BLOCK",
+    "QUARTER",
     "empty_index",
     "empty_quiet",
     "first_due",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 BLOCK: Final = 128
+QUARTER: Final = BLOCK // 4
 _FUNDING: Final = int(Stream.FUNDING)
 _COMMANDS: Final = int(Stream.COMMANDS)
 _BOOKS: Final = int(Stream.BOOKS)
@@ -160,13 +162,18 @@ def _both_blocks(kind, fault, bid, bid_qty, ask, ask_qty, index, quiet, blocks):
         quiet[0, b]["widest"] = widest
     for b in range(blocks):
         i = b * BLOCK
-        least_bid, least_ask, lots = bid_qty[i], ask_qty[i], 0
-        for k in range(BLOCK):
-            least_bid = bid_qty[i + k] if bid_qty[i + k] < least_bid else least_bid
-            least_ask = ask_qty[i + k] if ask_qty[i + k] < least_ask else least_ask
-            lots |= bid_qty[i + k] | ask_qty[i + k]
+        least_bid, least_ask, reach_bid, reach_ask, lots = bid_qty[i], ask_qty[i], NEVER, NEVER, 0
+        for q in range(4):
+            most_bid, most_ask = 0, 0
+            for k in range(QUARTER):
+                bids, asks = bid_qty[i + q * QUARTER + k], ask_qty[i + q * QUARTER + k]
+                least_bid, most_bid = bids if bids < least_bid else least_bid, bids if bids > most_bid else most_bid
+                least_ask, most_ask = asks if asks < least_ask else least_ask, asks if asks > most_ask else most_ask
+                lots |= bids | asks
+            reach_bid, reach_ask = min(reach_bid, most_bid), min(reach_ask, most_ask)
         entry = quiet[0, b]
         entry["least_bid"], entry["least_ask"], entry["lots"] = least_bid, least_ask, lots
+        entry["reach_bid"], entry["reach_ask"] = reach_bid, reach_ask
 
 
 @kernel
@@ -174,6 +181,7 @@ def _quiet_rows(events, quiet, b, stop):
     for s in range(quiet.shape[0]):
         entry = quiet[s, b]
         entry["widest"], entry["least_bid"], entry["least_ask"], entry["lots"] = 0, NEVER, NEVER, 0
+        entry["reach_bid"], entry["reach_ask"] = 0, 0
     for i in range(b * BLOCK, stop):
         entry = quiet[events.symbol[i], b]
         entry["widest"] = max(entry["widest"], events.ask_px[i] - events.bid_px[i])

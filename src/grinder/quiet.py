@@ -24,7 +24,7 @@ from grinder.gates import (
     thin_limits,
     worth,
 )
-from grinder.index import BLOCK, first_due, is_tick, last_row, next_odd, next_tick, rows_until
+from grinder.index import BLOCK, QUARTER, first_due, is_tick, last_row, next_odd, next_tick, rows_until
 from grinder.records import NEVER, Toxicity
 
 __all__ = ["quiet_until"]
@@ -46,7 +46,7 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
     bid, bid_qty, ask, ask_qty = events.bid_px, events.bid_qty, events.ask_px, events.ask_qty
     due = min(run["next_bar_end"], run["next_roll"], run["next_gate"])
     book, window = first_due(events.book_rows, 0, len(events.book_rows), at), at // BLOCK
-    thin = False
+    thin = pending = False  # pending: since when sides are thin after the rows before `at` is still to be told
     while at < stop:
         b = at // BLOCK
         end = min(stop, (b + 1) * BLOCK)
@@ -69,7 +69,11 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
             if _may_jump(events, index, gate, s, window, b):
                 end = _move_until(events, index, gate, p, base, s, at, end)
             thin = end > at and _may_be_thin(index[s, b], quiet[s, b], gate, p, instruments[s], ts[at])
-            if thin:
+            broken = thin and alone and _is_broken(ts, index[0, b], quiet[0, b], gate, p, instruments[0], pending, at, end)
+            if pending and not broken:
+                _tell_runs(ts, bid, bid_qty, ask, ask_qty, gate, p, instruments[0], at)
+            pending = broken
+            if thin and not broken:
                 sure = alone and quiet[s, b]["least_bid"] > 0 and quiet[s, b]["least_ask"] > 0 and quiet[s, b]["lots"] < MANY_LOTS
                 if not sure or not _thin_at_once(ts, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], at, end):
                     end = _thin_until(ts, symbol, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], s, at, end, alone)
@@ -83,7 +87,9 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
                     _renew(gate, holds[s], world.strays[s], p, ts[last])
                 if not alone:
                     thin = _may_be_thin(index[s, b], quiet[s, b], gate, p, instruments[s], ts[at])
-                if thin:
+                if pending:
+                    pass
+                elif thin:
                     if not alone:
                         _thin_until(ts, symbol, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], s, at, end, True)
                 else:
@@ -93,6 +99,8 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
                 if last >= at:
                     markets[s]["last_ts"] = ts[last]
         at = end
+    if pending:
+        _tell_runs(ts, bid, bid_qty, ask, ask_qty, gates[0], p, instruments[0], at)
     return stop
 
 
@@ -246,22 +254,15 @@ def _may_be_thin(entry, extremes, gate, p, instrument, now):
 def _thin_at_once(ts, bid_px, bid_qty, ask_px, ask_qty, gate, p, instrument, at, end):
     """Whether rows [at, end), all of one symbol and no quantity large, say nothing new, as they are too short a time or a side has
     long been thin in all of them; then the gate is as after them.
-
-    The loop has no branch, since sides come and go at random: it finds the last rows at which a side is not thin, or not severely.
     """
     fresh, last = is_fresh(gate, p, ts[at]), end - 1
     limit, fifth = thin_limits(p, instrument, fresh)
-    thick_bid = thick_ask = mild_bid = mild_ask = at - 1
     if fresh:
         thick_bid, thick_ask = last if gate["depth_bid"] >= limit else at - 1, last if gate["depth_ask"] >= limit else at - 1
         mild_bid, mild_ask = last if gate["depth_bid"] >= fifth else at - 1, last if gate["depth_ask"] >= fifth else at - 1
     else:
-        for i in range(at, end):
-            bid, ask = bid_px[i] * bid_qty[i], ask_px[i] * ask_qty[i]
-            thick_bid = i if bid >= limit else thick_bid
-            thick_ask = i if ask >= limit else thick_ask
-            mild_bid = i if bid >= fifth else mild_bid
-            mild_ask = i if ask >= fifth else mild_ask
+        thick_bid, mild_bid = _last_over(bid_px, bid_qty, limit, fifth, at, end)
+        thick_ask, mild_ask = _last_over(ask_px, ask_qty, limit, fifth, at, end)
     thin = _long(ts, gate["thin_bid"], gate["thin_ask"], thick_bid, thick_ask, at, last, gate["thin"], p)
     severe = _long(ts, gate["severe_bid"], gate["severe_ask"], mild_bid, mild_ask, at, last, gate["severe"], p)
     if thin < 0 or severe < 0:
@@ -273,6 +274,62 @@ def _thin_at_once(ts, bid_px, bid_qty, ask_px, ask_qty, gate, p, instrument, at,
     gate["last_thin"] = ts[last] if thin else gate["last_thin"]
     gate["last_severe"] = ts[last] if severe else gate["last_severe"]
     return True
+
+
+@kernel
+def _last_over(px, qty, limit, fifth, at, end):
+    """The last rows of [at, end) at which a side is not thin, and not severely; `at - 1` if there is none.
+
+    The loop has no branch, since sides come and go at random, and counts from 0, so that it becomes vector instructions.
+    """
+    prices, quantities, thick, mild = px[at:end], qty[at:end], -1, -1
+    for k in range(len(prices)):
+        value = prices[k] * quantities[k]
+        thick = k if value >= limit else thick
+        mild = k if value >= fifth else mild
+    return at + thick, at + mild
+
+
+@kernel
+def _is_broken(ts, entry, extremes, gate, p, instrument, pending, at, end):
+    """Whether [at, end) is a whole block that says nothing new since both sides are thick somewhere in each of its quarters, and
+    between two such rows is less time than a side has to be thin for; which ones they are is not looked at."""
+    if at % BLOCK != 0 or end - at < BLOCK or extremes["lots"] >= MANY_LOTS or is_fresh(gate, p, ts[at]):
+        return False
+    if extremes["least_bid"] == 0 or extremes["least_ask"] == 0:
+        return False
+    limit, _ = thin_limits(p, instrument, False)
+    bid, ask = max(0, entry["low"] - extremes["widest"]) // 2, entry["low"] // 2
+    if bid * extremes["reach_bid"] < limit or ask * extremes["reach_ask"] < limit:
+        return False
+    first = ts[at - QUARTER] if pending else min(gate["thin_bid"], gate["thin_ask"], ts[at])
+    if ts[end - 1] - first < p["thin_ns"]:
+        return True
+    for k in range(at, end, QUARTER):
+        if ts[k + QUARTER - 1] - first >= p["thin_ns"]:
+            return False
+        first = ts[k]
+    return True
+
+
+@kernel
+def _tell_runs(ts, bid_px, bid_qty, ask_px, ask_qty, gate, p, instrument, stop):
+    """The gate after the rows before `stop`, among which not long ago each side was thick."""
+    limit, fifth = thin_limits(p, instrument, False)
+    gate["thin_bid"], gate["severe_bid"] = _runs_before(ts, bid_px, bid_qty, limit, fifth, stop)
+    gate["thin_ask"], gate["severe_ask"] = _runs_before(ts, ask_px, ask_qty, limit, fifth, stop)
+
+
+@kernel
+def _runs_before(ts, px, qty, limit, fifth, stop):
+    """Since when a side is thin, and severely, after the rows before `stop`; NEVER: it is not."""
+    severe, i = NEVER, stop - 1
+    while px[i] * qty[i] < fifth:
+        severe, i = ts[i], i - 1
+    thin = severe
+    while px[i] * qty[i] < limit:
+        thin, i = ts[i], i - 1
+    return thin, severe
 
 
 @kernel

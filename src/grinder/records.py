@@ -444,9 +444,10 @@ INDEX: Final = _record("low high ticks odd last")
 """Of one symbol's rows in a block: extremes of mid2, accepted L1 updates, rows that are quarantined, funding or commands, and
 its last row in this block or before."""
 
-QUIET: Final = _record("widest least_bid least_ask lots")
-"""Of one symbol's rows in a block: the widest spread in ticks, the least quantities at the best bid and ask in lots, and the bits
-that are set in any quantity, a number as large as the largest or larger."""
+QUIET: Final = _record("widest least_bid least_ask reach_bid reach_ask lots")
+"""Of one symbol's rows in a block: the widest spread in ticks, the least quantities at the best bid and ask in lots, what each
+quarter of the block has a row of at least (0: not known), and the bits that are set in any quantity, a number as large as the
+largest or larger."""
 
 EDGE: Final = _record("event symbol kind a b")
 """One piece of exogenous work: event index in the run, symbol (-1: all), EdgeKind, two values (funding: rate, mark; bar: row
