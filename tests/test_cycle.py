@@ -24,7 +24,7 @@ from grinder.data.instrument import Instrument
 from grinder.engine import initial_world
 from grinder.plan import lay_levels
 from grinder.policies.own import GridPlan, TargetState, WantedOrder, policy
-from grinder.records import SYMBOL, Adds, PlanKind, Role, SlotState, Trend
+from grinder.records import SYMBOL, Adds, PlanKind, Reason, Role, SlotState, Trend
 from grinder.session import replay
 
 START = 1_700_000_000_000_000_000
@@ -193,7 +193,7 @@ def ladder_world(side):
     """A world whose plan, under ONCE, has three levels of one lot on one side, 1 % apart from 5000, and nine that it may reach."""
     world, _ = filled_world(side)
     instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
-    params, rows = Config(quantity="1").params([instrument], [(1, 10_000)])
+    params, rows = Config(quantity="1", maker_fee=0).params([instrument], [(1, 10_000)])
     plan, ladder = world.plans[0], world.ladder[0, 0 if side > 0 else 1]
     plan["center"], plan["rung_down"], plan["rung_up"], plan["last_index"] = 5_000 * 10**6, 10**6, 10**6, 9
     plan["levels_down"], plan["levels_up"] = (3, 0) if side > 0 else (0, 3)
@@ -209,6 +209,27 @@ def test_what_once_remembers_holds_its_own_level(side):
     world.symbols[0]["n_cycles"], world.once[0, 0 if side > 0 else 1, 0]["px"] = 0, 4_900 if side > 0 else 5_101
     assert list_wanted(world, params, rows, 0) == 2
     assert world.wanted["key"][:2].tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_what_entries_lose_is_noted_while_they_are_wanted(side):
+    """To 4800 from 4950, 4900, 4851, to 5200 from 5050, 5101, 5152 ticks; where an atom less is left the farthest is refused."""
+    world, params, rows = ladder_world(side)
+    symbol, plan, value = world.symbols[0], world.plans[0], int(rows[0]["tick_value"])
+    symbol["n_cycles"], symbol["once_down"], symbol["once_up"], symbol["mid2"] = 0, 0, 0, 10_000
+    plan["budgeted"], plan["stress_down"], plan["stress_up"] = 1, 4_800, 5_200
+    name, losses = ("down", (150, 100, 51)) if side > 0 else ("up", (150, 99, 48))
+    other = "up" if side > 0 else "down"
+    symbol["entries_loss_down"] = symbol["entries_loss_up"] = 7
+    for short in (0, 1):
+        symbol["budget"] = sum(losses) * value - short
+        assert list_wanted(world, params, rows, 0) == 3
+        assert [int(want["refused"]) for want in world.wanted[:3]] == [0, 0, short * Reason.BUDGET]
+        assert symbol[f"entries_loss_{name}"] == sum(losses[: 3 - short]) * value
+        assert symbol[f"entries_stress_{name}"] == (4_800 if side > 0 else 5_200)
+        assert symbol[f"entries_loss_{other}"] == 0
+    plan["adds_down"] = plan["adds_up"] = Adds.OFF
+    assert (list_wanted(world, params, rows, 0), symbol["entries_loss_down"], symbol["entries_loss_up"]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("side", [1, -1])

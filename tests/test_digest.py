@@ -64,6 +64,21 @@ def test_the_chain_is_the_naive_one(run):
     assert chain(records, events) == b"".join(naive_links(records, events))
 
 
+@pytest.mark.parametrize(
+    ("compiled", "instructions", "in_a_kernel"), [(True, False, [1, 5]), (True, True, [1, 5, 6, 50]), (False, True, [])]
+)
+def test_short_windows_are_hashed_in_a_kernel(compiled, instructions, in_a_kernel):
+    """Up to 80 bytes a window, and all where the CPU has instructions for it (ADR-0038, 0040). A record of `input` has 48 bytes:
+    five of them are 240 of three windows."""
+    with (
+        patch.object(digest, "JIT", compiled),
+        patch.object(digest, "has_instructions", lambda: instructions),
+        patch.object(digest, "window_links", lambda records, stops: len(records)),
+    ):
+        made = [chain(make_records([0] * n, "input"), 3 * WINDOW) for n in (1, 5, 6, 50)]
+    assert [n for n in made if isinstance(n, int)] == in_a_kernel
+
+
 @quick
 @given(runs(), st.data())
 def test_any_field_of_any_record_moves_its_window_and_all_later_ones(run, data):
