@@ -184,6 +184,15 @@ def test_reduce_only_orders_never_raise_or_flip_the_position():
     assert (position.min(), position.max(), position[-1]) == (0, 5, 0)
 
 
+def test_a_pause_takes_entries_and_leaves_what_reduces():
+    """At 2.5 s the wanted buy is cancelled; the reduce-only order rests on (SPEC 11)."""
+    out = WantedOrder(-1, 1, 10_100, 5, int(Role.REDUCE_ONLY))
+    paused = tape([10_000] * 6).with_commands([(START + 2 * SECOND + SECOND // 2, "pause", None)])
+    done = replay(paused, SETTINGS, scripted(TargetState([BUY_99, out])))
+    sent = [(0, IntentKind.PLACE, Role.REDUCE_ONLY), (0, IntentKind.PLACE, Role.ENTRY), (3, IntentKind.CANCEL, Role.ENTRY)]
+    assert rows(done.intents, "event", "kind", "role") == sent
+
+
 def test_a_policy_may_change_between_grid_and_target():
     done = run(scripted(GRID, TargetState([BUY_99]), TargetState([BUY_99], tp_step=5), GRID), [10_000] * 6)
     plans = [(0, 0, 2, 10**6, 10**6), (1, 1, 0, 0, 0), (2, 2, 0, 0, 5), (3, 3, 2, 10**6, 10**6)]
