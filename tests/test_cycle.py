@@ -261,6 +261,11 @@ def test_what_was_filled_under_full_is_not_remembered_by_once():
     assert states(run, 1) == [(1, FILLED), (2, LOCKED), (3, LOCKED)]
 
 
+def test_slots_of_each_side_are_as_many_as_its_levels():
+    run = replay(tape([10_000, 10_000]), EACH_SECOND, scripted(GRID._replace(adds_down=int(Adds.OFF))))
+    assert (states(run, 1), states(run, -1)) == ([(1, FREE), (2, FREE)], [])
+
+
 def test_targets_end_with_their_plan():
     """A grid follows a target of a reduce-only order; at the pause its entries go, and the target does not come back."""
     out = TargetState([WantedOrder(-1, 0, 10_500, 1, int(Role.REDUCE_ONLY))])
