@@ -25,7 +25,7 @@ import signal
 import sys
 import time
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -439,11 +439,14 @@ class Log:
         self.path, self.package, self.tests = path, source_hash()[:16], tests_hash()
         self.known: dict[str, Verdict] = {}
         self.tried: dict[str, set[str]] = {}
+        self.spent: dict[str, float] = defaultdict(float)
         for line in whole_lines(path) if path and path.exists() else ():
             if line["package"] != self.package:
                 continue
             if line["how"] != "survived" or line["tests"] == self.tests:
-                self.known[line["name"]] = Verdict(*(line[field] for field in Verdict._fields))
+                self._keep(line["name"], Verdict(*(line[field] for field in Verdict._fields)))
+            else:
+                self.spent[line["name"]] += line["seconds"]
             self.tried.setdefault(line["name"], set()).update(line.get("tried", ()))
 
     def add(self, mutant: Mutant, verdict: Verdict, tried: set[str]) -> None:
@@ -452,10 +455,15 @@ class Log:
         if verdict.how == "survived":
             tried = self.tried.setdefault(mutant.name, set()) | tried
             verdict, line = verdict._replace(checks=len(tried)), line | {"tried": sorted(tried)}
-        self.known[mutant.name] = verdict
+        self._keep(mutant.name, verdict)
         if self.path is not None:
             with self.path.open("a") as file:
                 file.write(json.dumps(line | verdict._asdict()) + "\n")
+
+    def _keep(self, name: str, verdict: Verdict) -> None:
+        """A verdict with the time of all tries."""
+        self.spent[name] += verdict.seconds
+        self.known[name] = verdict._replace(seconds=round(self.spent[name], 2))
 
 
 def whole_lines(path: Path) -> list[dict[str, Any]]:

@@ -118,6 +118,7 @@ def test_a_log_keeps_what_still_holds(tmp_path, monkeypatch):
     assert changed.tried[alive.name] == {"a", "b"}
     changed.add(alive, survived(1), {"d"})
     assert lane.Log(path).known[alive.name].checks == 3, "what it lived through before counts"
+    assert lane.Log(path).known[alive.name].seconds == changed.known[alive.name].seconds == 0.2, "and what it took"
     monkeypatch.setattr("grinder._jit.source_hash", lambda: "f" * 64)
     assert lane.Log(path).known == {}
 
