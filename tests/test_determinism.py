@@ -58,7 +58,7 @@ def test_environment(lane, tmp_path):
     if lane == "cold_cache":  # a second signature is a second compilation: minutes of a first hour, and two chances to differ
         found = json.loads((tmp_path / "signatures.json").read_text())
         assert len(found) > 200
-        assert {"engine.act.from_python", "policies.smart.plan_grid", "gates.close_gates"} <= set(found)
+        assert {"engine.act.from_python", "policies.smart._propose", "gates.close_gates"} <= set(found)
         assert {name: count for name, count in found.items() if count != 1} == {}
 
 

@@ -14,6 +14,7 @@ from grinder.config import Config
 from grinder.data.fixture import Fixture, canonical_columns, fixture, fixtures_below, write_fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault
+from grinder.index import BLOCK
 from grinder.records import Stream
 from grinder.session import replay
 
@@ -306,7 +307,7 @@ def test_the_index_of_a_long_stretch_is_kept_and_of_its_own_data():
     made = Fixture.from_arrays([ALFA], quotes=quotes)
     assert made.index(0, n) is made.index(0, n)
     assert made.index(0, n - 1) is not made.index(0, n - 1), "short ones are cheap"
-    assert made.index(1, n + 1)[0]["last"][0] == made.index(0, n)[0]["last"][0] == 63
+    assert made.index(1, n + 1)[0]["last"][0] == made.index(0, n)[0]["last"][0] == BLOCK - 1
     moved = made.head(n)
     assert moved.index(0, n) is not made.index(0, n)
     assert moved.index(0, n).tolist() == made.index(0, n).tolist()

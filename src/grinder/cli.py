@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(commands)
     _add_lint(commands)
     _add_new(commands)
+    _add_warmup(commands)
     return parser
 
 
@@ -419,6 +420,14 @@ def _add_new(commands: Any) -> None:
     new.set_defaults(run=_new)
 
 
+def _add_warmup(commands: Any) -> None:
+    warmup = commands.add_parser(
+        "warmup", help="compile everything now, so that no replay has to wait for it: half a minute, once", epilog=_EPILOG
+    )
+    warmup.add_argument("--json", action="store_true", help="print one JSON object")
+    warmup.set_defaults(run=_warmup)
+
+
 # Commands
 
 
@@ -692,6 +701,14 @@ def _import_files(args: argparse.Namespace, importer: Callable[..., tuple[Any, A
             **{name: getattr(args, name) for name in shared},
         )
     _print(report.to_dict() if args.json else f"{report}\n{made}", args.json)
+    return 0
+
+
+def _warmup(args: argparse.Namespace) -> int:
+    from grinder.warmup import warm_up
+
+    warmth = warm_up()
+    _print(warmth._asdict() | {"directory": str(warmth.directory)} if args.json else warmth, args.json)
     return 0
 
 

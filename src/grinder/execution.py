@@ -87,7 +87,7 @@ def _match_profits(orders, n_orders, wants, wanted):
     while w >= 0 and wants[w]["role"] == _TAKE_PROFIT:
         for k in range(n_orders):
             j = hint - k if k <= hint else hint - k + n_orders
-            if orders[j]["role"] == _TAKE_PROFIT and orders[j]["key"] == wants[w]["key"]:
+            if orders[j]["role"] == _TAKE_PROFIT and orders[j]["key"] == wants[w]["key"] and orders[j]["side"] == wants[w]["side"]:
                 _pair(orders, j, wants, w)
                 pairs, hint = pairs + 1, j
                 break
@@ -111,7 +111,7 @@ def _match_ladder(orders, n_orders, wants, wanted):
             w = low + order["key"] - wants[low]["key"]  # its place under the plan it was sent for, if nothing between is held
             if w < low or w >= high or wants[w]["px"] != px:
                 w = _find_price(wants, low, high, order["side"], px)
-            if w != NONE and wants[w]["order"] == NONE and wants[w]["refused"] == 0:
+            if w != NONE and wants[w]["side"] == order["side"] and wants[w]["order"] == NONE and wants[w]["refused"] == 0:
                 _pair(orders, j, wants, w)
                 pairs += 1
     return pairs
