@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,13 +15,13 @@ import numpy as np
 
 from grinder import _jit
 from grinder.config import Config
-from grinder.data.fixture import Fixture, fixture as named_fixture
+from grinder.data.fixture import Fixture, Stretch, fixture as named_fixture
 from grinder.digest import Digest
 from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_event
 from grinder.errors import ConfigError, LedgerError
 from grinder.market import observe
 from grinder.policies.own import Policy, commit, params_of, policy as as_policy, view_of
-from grinder.records import EDGE, FEATURES, QUIET, STAGES, Events, PolicyKind, World
+from grinder.records import EDGE, FEATURES, STAGES, PolicyKind, World
 from grinder.run import Run, Table
 from grinder.tape import empty_tape
 
@@ -80,8 +80,8 @@ def replay(
         raise ConfigError(f"until is {stop}, chunk {chunk}: allowed are {session.position} to {len(data)}, and at least 1")
     if progress:
         progress(session.position, len(data))
-    for base, events in data.chunks(session.position, stop, chunk):
-        session.run_chunk(base, events)
+    for stretch in session.stretches(stop, chunk):
+        session.run_stretch(stretch)
         if progress:
             progress(session.position, len(data))
     return session.result(stop)
@@ -109,29 +109,28 @@ class _Session:
         self.params, self.instruments = params, instruments
         self.policy_params = params_of(params)
         if resume is None:
-            self.world = initial_world(params, instruments, int(data.events.ts[0]))
-            self.position = 0
+            self.world = initial_world(params, instruments, data.first_ts)
+            self.position, self.last_ts = 0, data.first_ts
             self.drained: dict[str, list[np.ndarray]] = {stage: [] for stage in STAGES}
         else:
             _check_resume(resume, data, settings, policy)
             self.world = World(*(array.copy() for array in resume.world))
-            self.position = resume.events
+            self.position, self.last_ts = resume.events, resume.last_ts
             self.drained = {stage: [table.records] for stage, table in resume.tables.items()}
-        self.rows = rows_per_event(self.world, data.events.books.shape[2])
+        self.rows = rows_per_event(self.world, data.book_levels)
         self.tape = empty_tape(max(4096, 2 * self.rows))
         self.edges = np.zeros(max(1024, 8 * len(data.instruments)), EDGE)
         self.closes = np.zeros(len(self.edges), FEATURES)
-        self.no_quiet = np.zeros((len(data.instruments), 0), QUIET)
 
-    def run_chunk(self, start: int, events: Events) -> None:
+    def stretches(self, stop: int, size: int) -> Iterator[Stretch]:
+        """The events from here to `stop`, with those before that their jump windows and last books reach."""
+        p = self.params[0]
+        return self.data.stretches(self.position, stop, size, int(max(p["jump_window_ns"], p["l2_stale_ns"])), bool(p["gated"]))
+
+    def run_stretch(self, stretch: Stretch) -> None:
         """Observe and act on a stretch of events, handing decisions to the policy where they are due."""
-        base, stop, cursor, n_edges = self._first_reached(start), start + len(events.ts), 0, 0
-        at, size = start - base, stop - base
-        seen, events = at, self.data.chunk(base, stop) if at else events
-        if self.params[0]["gated"]:
-            index, quiet = self.data.index_and_quiet(base, stop)
-        else:
-            index, quiet = self.data.index(base, stop), self.no_quiet
+        base, at, events, index, quiet = stretch
+        seen, size, cursor, n_edges = at, len(events.ts), 0, 0
         while at < size:
             if at == seen:
                 seen, n_edges = observe(
@@ -162,15 +161,7 @@ class _Session:
                 raise LedgerError(f"event {base + at}: {FAULTS[int(self.world.run[0]['fault'])]}")
             if 2 * max(self.tape.used[0].tolist()) > len(self.tape.fills):  # what remains is room for any event
                 self._drain()
-        self.position = stop
-
-    def _first_reached(self, start: int) -> int:
-        """The first event that the jump windows and the last books of event `start` and those after it reach."""
-        p, events = self.params[0], self.data.events
-        if start == 0 or not (p["gated"] or len(events.book_rows)):
-            return start
-        reach = max(p["jump_window_ns"], p["l2_stale_ns"])
-        return int(np.searchsorted(events.ts[:start], events.ts[start - 1] - reach))
+        self.position, self.last_ts = base + size, int(events.ts[size - 1])
 
     def _decide(self, event: int, ts: int) -> None:
         assert self.policy is not None
@@ -205,13 +196,13 @@ class _Session:
             config=self.settings,
             events=stop,
             total=len(self.data),
-            first_ts=int(self.data.events.ts[0]),
-            last_ts=int(self.data.events.ts[max(0, stop - 1)]),
+            first_ts=self.data.first_ts,
+            last_ts=self.last_ts,
             tables={stage: Table(stage, records[stage]) for stage in STAGES},
             digest=Digest.of(self.settings.hash(), self.data.content, stop, records),
             world=self.world,
             provenance=provenance(self.policy),
-            market=self.data.chunk(0, stop),
+            market=self.data.market(stop),
             source=(self.data, self.policy),
         )
 

@@ -12,12 +12,13 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 from threading import RLock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +45,13 @@ from grinder.intake import UNPACKED_COLUMNS, bomb, is_one_name, is_plain_name, l
 from grinder.records import FAR, NONE, Events, Stream
 from grinder.units import parse_ratio
 
+if TYPE_CHECKING:
+    import polars as pl
+
 __all__ = [
     "EXTRA_COLUMNS",
     "Fixture",
+    "Stretch",
     "canonical_columns",
     "find_fixture",
     "fixture",
@@ -88,6 +93,21 @@ def content_hash(columns: Columns, names: Sequence[str]) -> str:
         h.update(f"{name}\0{len(values)}\0".encode())
         h.update(values.data)
     return h.hexdigest()
+
+
+class Stretch(NamedTuple):
+    """Events that follow one another, with those before them that they reach.
+
+    Args:
+        base: the index of the first row. at: the first row that is new.
+        blocks, quiet: INDEX and QUIET of all its rows; QUIET is of no rows unless it was asked for.
+    """
+
+    base: int
+    at: int
+    events: Events
+    blocks: NDArray[Any]
+    quiet: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +173,40 @@ class Fixture:
     def symbols(self) -> tuple[str, ...]:
         """Symbols in ASCII order; their position is the number that records carry."""
         return tuple(instrument.symbol for instrument in self.instruments)
+
+    @property
+    def first_ts(self) -> int:
+        """Time of the first event, ns."""
+        return int(self.events.ts[0])
+
+    @property
+    def last_ts(self) -> int:
+        """Time of the last event, ns."""
+        return int(self.events.ts[-1])
+
+    @property
+    def book_levels(self) -> int:
+        """Levels a side of its books, at least 1."""
+        return int(self.events.books.shape[2])
+
+    def stretches(self, start: int, stop: int, size: int, reach: int, gated: bool) -> Iterator[Stretch]:
+        """Events [start, stop) in stretches of at most `size` new ones.
+
+        Args:
+            reach: with gates or books a stretch holds the rows before it back to this many ns before its last earlier one.
+            gated: whether gates are judged, which QUIET is for.
+        """
+        ts, none = self.events.ts, empty_quiet(len(self.instruments), 0)
+        reaches = gated or len(self.events.book_rows) > 0
+        for first in range(start, stop, size):
+            end = min(first + size, stop)
+            base = int(np.searchsorted(ts[:first], ts[first - 1] - reach)) if reaches and first else first
+            index, quiet = self.index_and_quiet(base, end) if gated else (self.index(base, end), none)
+            yield Stretch(base, first - base, self.chunk(base, end), index, quiet)
+
+    def market(self, stop: int) -> Events | None:
+        """The first `stop` events, for a run to keep; None where they are too many to be held at once."""
+        return self.chunk(0, stop)
 
     def chunks(self, start: int, stop: int, size: int) -> Iterator[tuple[int, Events]]:
         """Events [start, stop) in stretches of at most `size`: (index of the first, the stretch). No copies."""
@@ -287,6 +341,10 @@ class Fixture:
         """
         path = Path(folder)
         manifest = read_manifest(path)
+        if isinstance(manifest["streams"].get("quotes"), list):
+            from grinder.data.daily import Daily
+
+            return Daily.of(path, manifest, config)
         try:
             instruments = [Instrument(**item) for item in manifest["instruments"]]
             settings = checked(config, Config(**manifest.get("config", {})))
@@ -371,15 +429,7 @@ def _assemble(
     manifest: Mapping[str, Any],
     path: Path | None,
 ) -> Fixture:
-    ordered = tuple(sorted(instruments, key=lambda instrument: instrument.symbol))
-    if not ordered:
-        raise ConfigError("a fixture needs an instrument")
-    if len(ordered) > np.iinfo(np.int16).max:
-        raise ConfigError(f"{len(ordered)} instruments are more than the 32,767 that events can number: make several fixtures")
-    if len({instrument.symbol for instrument in ordered}) != len(ordered):
-        raise ConfigError("two instruments have the same symbol")
-    if len({(instrument.quote, instrument.quote_decimals) for instrument in ordered}) != 1:
-        raise ConfigError("the instruments of a fixture need one quote currency and one quote_decimals: the account is kept in it")
+    ordered = ranked(instruments)
     if not streams:
         raise DataError(f"{path or name}: no_ticks: there is not one stream; an empty fixture is never a success")
     if streams.keys() == {"commands"}:
@@ -395,6 +445,24 @@ def _assemble(
     hashes = {stream: _summed(stream, streams[stream]) for stream in sorted(streams)}
     prices = _price_range(events, ordered, path or name)
     return Fixture(name, ordered, events, _content(ordered, hashes), config, prices, manifest, path, hashes)
+
+
+def ranked(instruments: Sequence[Instrument]) -> tuple[Instrument, ...]:
+    """Instruments in ASCII order of symbol, in which events number them.
+
+    Raises:
+        ConfigError: they cannot be of one fixture.
+    """
+    ordered = tuple(sorted(instruments, key=lambda instrument: instrument.symbol))
+    if not ordered:
+        raise ConfigError("a fixture needs an instrument")
+    if len(ordered) > np.iinfo(np.int16).max:
+        raise ConfigError(f"{len(ordered)} instruments are more than the 32,767 that events can number: make several fixtures")
+    if len({instrument.symbol for instrument in ordered}) != len(ordered):
+        raise ConfigError("two instruments have the same symbol")
+    if len({(instrument.quote, instrument.quote_decimals) for instrument in ordered}) != 1:
+        raise ConfigError("the instruments of a fixture need one quote currency and one quote_decimals: the account is kept in it")
+    return ordered
 
 
 def _summed(stream: str, columns: Columns) -> dict[str, Any]:
@@ -433,7 +501,7 @@ def _price_range(events: Events, instruments: Sequence[Instrument], where: objec
 
 
 @kernel
-def _widen(symbol, bid_px, ask_px, low, high):
+def _widen(symbol: NDArray[Any], bid_px: Any, ask_px: Any, low: Any, high: Any) -> None:
     """Widen each symbol's range by its prices; 0 is no L1 state yet."""
     for i in range(len(symbol)):
         if ask_px[i] > 0:
@@ -468,6 +536,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # of which TOML and UTF-8 errors are kinds
         raise IntegrityError(f"{file}: no valid TOML: {cause(error)}") from None
     allowed = {"schema", "name", "shows", "content_sha256", "instruments", "config", "streams", "source", "generator", "expect"}
+    allowed |= {"price_range"}
     for key in sorted(set(manifest) - allowed):
         raise IntegrityError(f"{file}: unknown key {key!r}; allowed are {', '.join(sorted(allowed))}")
     for key, kind in (("schema", int), ("name", str), ("content_sha256", str), ("instruments", list), ("streams", dict)):
@@ -483,17 +552,49 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not all(isinstance(item, dict) for item in manifest["instruments"]):
         raise IntegrityError(f"{file}: instruments are tables, each under [[instruments]]")
     for stream, entry in manifest["streams"].items():
-        if stream not in _STREAMS or not isinstance(entry, dict):
+        if stream not in _STREAMS or not isinstance(entry, dict | list):
             raise IntegrityError(f"{file}: [streams.{stream}]: there is no such stream; there are {', '.join(_STREAMS)}")
-        for key in entry.keys() - {"file", "rows", "bytes_sha256"}:
-            raise IntegrityError(f"{file}: unknown key streams.{stream}.{key}")
-        for key, kind in (("file", str), ("rows", int), ("bytes_sha256", str)):
-            if type(entry.get(key)) is not kind:
-                raise IntegrityError(f"{file}: streams.{stream}.{key} is missing or no {kind.__name__}")
-        if not entry["file"].endswith(".parquet") or not is_plain_name(entry["file"].removesuffix(".parquet")):
-            raise IntegrityError(f"{file}: streams.{stream}.file = {entry['file']!r} is no plain name ending in .parquet")
-        _check_own(path, path / entry["file"])
+        for one in entry if isinstance(entry, list) else [entry]:
+            _check_entry(path, file, stream, one)
+    _check_parts(file, manifest)
     return manifest
+
+
+def _check_entry(path: Path, file: Path, stream: str, entry: Any) -> None:
+    """Refuse what does not say of a Parquet file its name, rows and byte hash."""
+    if not isinstance(entry, dict):
+        raise IntegrityError(f"{file}: [[streams.{stream}]]: a file is a table of file, rows and bytes_sha256")
+    for key in entry.keys() - {"file", "rows", "bytes_sha256"}:
+        raise IntegrityError(f"{file}: unknown key streams.{stream}.{key}")
+    for key, kind in (("file", str), ("rows", int), ("bytes_sha256", str)):
+        if type(entry.get(key)) is not kind:
+            raise IntegrityError(f"{file}: streams.{stream}.{key} is missing or no {kind.__name__}")
+    if not entry["file"].endswith(".parquet") or not is_plain_name(entry["file"].removesuffix(".parquet")):
+        raise IntegrityError(f"{file}: streams.{stream}.file = {entry['file']!r} is no plain name ending in .parquet")
+    _check_own(path, path / entry["file"])
+
+
+def _check_parts(file: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse several files of what only one file can be replayed of, and a price range that is none."""
+    streams = manifest["streams"]
+    several = sorted(stream for stream, entry in streams.items() if isinstance(entry, list))
+    if several and set(streams) != {"quotes"}:
+        other = next(stream for stream in [*several, *sorted(streams)] if stream != "quotes")
+        raise IntegrityError(
+            f"{file}: streams.{other} beside a stream of several files: only quotes alone can be cut into files; put each stream "
+            "into one file, or leave the others out"
+        )
+    names = [entry["file"] for entry in streams["quotes"]] if several else []
+    if several and not names:
+        raise DataError(f"{file}: no_ticks: streams.quotes lists not one file; an empty fixture is never a success")
+    for name in names:
+        if names.count(name) > 1:
+            raise IntegrityError(f"{file}: streams.quotes lists {name} twice; each file is listed once")
+    prices = manifest.get("price_range", [])
+    pairs = isinstance(prices, list) and all(isinstance(pair, list) and [*map(type, pair)] == [int, int] for pair in prices)
+    if "price_range" in manifest and (not several or not pairs or len(prices) != len(manifest["instruments"])):
+        what = "smallest and largest price in ticks by instrument"
+        raise IntegrityError(f"{file}: price_range stands beside quotes of several files: {what}")
 
 
 def _check_own(folder: Path, file: Path) -> None:
@@ -505,42 +606,69 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
     """One Parquet file, checked against the manifest, as int64 arrays."""
     import polars as pl
 
-    file = path / entry["file"]
+    file, rows = path / entry["file"], entry["rows"]
+    check_bytes(file, entry["bytes_sha256"])
+    with readable(file):
+        whole, names = scanned(file, stream, rows)
+        out = {name: np.empty(rows, np.int64) for name in names}
+        done = 0
+        for frame in whole.select(names).cast(pl.Int64).collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
+            fill_rows(out, frame, done, file, done)
+            done += frame.height
+    if done != rows:
+        raise IntegrityError(f"{file}: gave {done} of its {rows} rows; restore the file")
+    return out
+
+
+def check_bytes(file: Path, sha256: str) -> None:
+    """Refuse a file that is missing, or whose bytes have another hash."""
     if not file.is_file():
         raise IntegrityError(f"{file}: is missing, the manifest lists it; restore it")
     with file.open("rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if found != entry["bytes_sha256"]:
-        raise IntegrityError(f"{file}: sha256 is {found}, the manifest says {entry['bytes_sha256']}; restore the file")
+    if found != sha256:
+        raise IntegrityError(f"{file}: sha256 is {found}, the manifest says {sha256}; restore the file")
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """Tell what polars trips over as what it is: a file that is no readable Parquet."""
+    import polars as pl
+
     try:
-        whole = pl.scan_parquet(file, glob=False)
-        schema = whole.collect_schema()
-        _check_names(stream, schema, file)
-        names = [name for name in schema if name not in EXTRA_COLUMNS]
-        for name in names:
-            if not schema[name].is_integer():
-                cure = "write prices as ticks, quantities as lots and times as ns; what has no whole number has no place"
-                raise InputFault("not an integer column", file=file, column=name, value=schema[name], cure=cure)
-        rows = whole.select(pl.len()).collect().item()
-        if rows != entry["rows"]:
-            raise IntegrityError(f"{file}: holds {rows} rows, the manifest says {entry['rows']}; restore the file")
-        if wrong := bomb(file.stat().st_size, 8 * rows * len(names), UNPACKED_COLUMNS):
-            raise IntegrityError(f"{file}: {wrong}: no market data do; restore the file")
-        out = {name: np.empty(rows, np.int64) for name in names}
-        done = 0
-        for frame in whole.select(names).cast(pl.Int64).collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
-            for name in names:
-                if frame[name].null_count():
-                    row = done + int(frame[name].is_null().arg_max() or 0)
-                    cure = "every row has every value; fetch the data again or leave the row out"
-                    raise InputFault("a value is missing", file=file, row=row, column=name, cure=cure)
-                out[name][done : done + frame.height] = frame[name].to_numpy()
-            done += frame.height
+        yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise IntegrityError(f"{file}: no readable Parquet: {cause(error)}; restore the file") from None
-    if done != rows:
-        raise IntegrityError(f"{file}: gave {done} of its {rows} rows; restore the file")
-    return out
+
+
+def scanned(file: Path, stream: str, rows: int) -> tuple[pl.LazyFrame, list[str]]:
+    """A Parquet file of a stream, its columns and rows as they must be, and the names of the columns to read."""
+    import polars as pl
+
+    whole = pl.scan_parquet(file, glob=False)
+    schema = whole.collect_schema()
+    _check_names(stream, schema, file)
+    names = [name for name in schema if name not in EXTRA_COLUMNS]
+    for name in names:
+        if not schema[name].is_integer():
+            cure = "write prices as ticks, quantities as lots and times as ns; what has no whole number has no place"
+            raise InputFault("not an integer column", file=file, column=name, value=schema[name], cure=cure)
+    found = whole.select(pl.len()).collect().item()
+    if found != rows:
+        raise IntegrityError(f"{file}: holds {found} rows, the manifest says {rows}; restore the file")
+    if wrong := bomb(file.stat().st_size, 8 * rows * len(names), UNPACKED_COLUMNS):
+        raise IntegrityError(f"{file}: {wrong}: no market data do; restore the file")
+    return whole, names
+
+
+def fill_rows(out: Mapping[str, NDArray[np.int64]], frame: pl.DataFrame, at: int, file: Path, row: int) -> None:
+    """Copy a frame of Int64 columns, whose first row is `row` of its file, into arrays from `at` on."""
+    for name, values in out.items():
+        if frame[name].null_count():
+            missing = row + int(frame[name].is_null().arg_max() or 0)
+            cure = "every row has every value; fetch the data again or leave the row out"
+            raise InputFault("a value is missing", file=file, row=missing, column=name, cure=cure)
+        values[at : at + frame.height] = frame[name].to_numpy()
 
 
 def write_fixture(
@@ -569,15 +697,7 @@ def write_fixture(
     """
     import tempfile
 
-    target = Path(folder)
-    if not is_plain_name(target.name):
-        raise ConfigError(f"fixture name {target.name!r}: 1 to 64 of a-z, 0-9 and _, and no device of Windows, such as con or nul")
-    if target.exists():
-        raise ConfigError(f"{target} exists already; remove it or choose another name")
-    settings = Config(**(config or {}))
-    wrong = wrong_expectation(expect or {})
-    if wrong:
-        raise ConfigError(f"fixture {target.name}: {wrong}")
+    target, settings = new_folder(folder, config or {}, expect or {})
     for stream in streams:
         if stream not in _STREAMS:
             raise ConfigError(f"there is no stream {stream!r}; there are {', '.join(_STREAMS)}")
@@ -589,7 +709,7 @@ def write_fixture(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         staged = Path(scratch) / target.name
         staged.mkdir()
-        entries = {stream: _write_stream(staged, stream, columns, compression_level) for stream, columns in sorted(whole.items())}
+        entries = {stream: write_stream(staged, stream, columns, compression_level) for stream, columns in sorted(whole.items())}
         manifest: dict[str, Any] = {"schema": SCHEMA, "name": target.name, "shows": shows, "content_sha256": made.content}
         manifest["instruments"] = [instrument.model_dump() for instrument in made.instruments]
         manifest |= {"config": dict(config or {}), "expect": dict(expect or {}), "source": dict(source or {})}
@@ -600,18 +720,38 @@ def write_fixture(
     return read_back._replace(path=target)
 
 
-def _write_stream(folder: Path, stream: str, columns: Mapping[str, NDArray[np.int64]], level: int) -> dict[str, Any]:
+def new_folder(folder: str | os.PathLike[str], config: Mapping[str, Any], expect: Mapping[str, Any]) -> tuple[Path, Config]:
+    """Where a fixture can be written, and its settings.
+
+    Raises:
+        ConfigError: the name, a setting or an expectation is wrong, or there is something of that name.
+    """
+    target = Path(folder)
+    if not is_plain_name(target.name):
+        raise ConfigError(f"fixture name {target.name!r}: 1 to 64 of a-z, 0-9 and _, and no device of Windows, such as con or nul")
+    if target.exists():
+        raise ConfigError(f"{target} exists already; remove it or choose another name")
+    settings = Config(**config)
+    wrong = wrong_expectation(expect)
+    if wrong:
+        raise ConfigError(f"fixture {target.name}: {wrong}")
+    return target, settings
+
+
+def write_stream(folder: Path, stream: str, columns: Mapping[str, NDArray[np.int64]], level: int, name: str = "") -> dict[str, Any]:
+    """Write a stream, or a part of it under a name of its own, and return its entry in the manifest."""
     import polars as pl
 
     names = [*_hashed(stream, columns), *(name for name in EXTRA_COLUMNS if name in columns)]
-    file = folder / f"{stream}.parquet"
+    file = folder / f"{name or stream}.parquet"
     frame = pl.DataFrame({name: columns[name] for name in names})
     try:
         frame.write_parquet(file, compression="zstd", compression_level=level, row_group_size=ROW_GROUP, statistics=False)
     except pl.exceptions.PolarsError as error:  # a full disk, which polars does not tell as an OSError
         raise OSError(f"{file.name} cannot be written: {error}") from None
     rows = frame.height
-    return {"file": file.name, "rows": rows, "bytes_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    with file.open("rb") as opened:
+        return {"file": file.name, "rows": rows, "bytes_sha256": hashlib.file_digest(opened, "sha256").hexdigest()}
 
 
 def to_toml(value: Mapping[str, Any], prefix: str = "") -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grinder._jit import kernel
 from grinder.data.commands import insert_commands
-from grinder.data.validation import Columns, both_prices, mark_jumps
+from grinder.data.validation import Columns, both_prices, mark_jumps, no_jumps
 from grinder.records import COMMAND, FAR, FUNDING, Events, Stream
 
-__all__ = ["merge"]
+__all__ = ["Carried", "merge"]
 
 _FUNDING: Final = int(Stream.FUNDING)
 _BOOKS: Final = int(Stream.BOOKS)
@@ -28,14 +28,36 @@ _OWN: Final[dict[str, tuple[str, ...]]] = {
 """What a row of a stream says of prices, while jumps are looked for; trades and funding lose it again: they leave L1 alone."""
 
 
+class Carried(NamedTuple):
+    """What is carried from one piece of a stream of quotes to the next.
+
+    Args:
+        jumps: as in `no_jumps`. l1: int64 (S, 4), each symbol's L1 state; 0 before its first L1 update.
+    """
+
+    jumps: NDArray[Any]
+    l1: NDArray[Any]
+
+    @classmethod
+    def start(cls, symbols: int) -> Carried:
+        """Before the first row."""
+        return cls(no_jumps(symbols), np.zeros((symbols, 4), np.int64))
+
+
 def merge(
-    streams: Mapping[str, Columns], faults: Mapping[str, NDArray[np.int8]], symbols: int, files: Mapping[str, object], max_jump: int
+    streams: Mapping[str, Columns],
+    faults: Mapping[str, NDArray[np.int8]],
+    symbols: int,
+    files: Mapping[str, object],
+    max_jump: int,
+    carried: Carried | None = None,
 ) -> Events:
     """Merge streams that `check_stream` has passed, quarantine price jumps and carry each symbol's L1 state forward.
 
     Args:
         streams: canonical columns by stream, market data among them. faults: of their rows, from `check_stream`.
         symbols: how many there are. files: what errors name, by stream. max_jump: ratio in 1e-8.
+        carried: of the pieces before this one, brought up to its end; a piece holds all rows of its times and symbols.
 
     Raises:
         InputFault: two price jumps in a row.
@@ -70,10 +92,13 @@ def merge(
         column = _OWN[names[k]][2 * side]
         return files[names[k]], row, column, int(streams[names[k]][column][row])
 
-    mark_jumps(events, symbols, max_jump, place)
+    state = carried or Carried.start(symbols)
+    mark_jumps(events, max_jump, place, state.jumps)
     if fault.any() or not {"quotes"}.issuperset(names):
         events = events._replace(**{name: values.copy() if len(names) == 1 else values for name, values in l1.items()})
-        _carry(events, np.zeros((symbols, 4), np.int64))  # on copies: one stream's columns are the caller's own
+        _carry(events, state.l1)  # on copies: one stream's columns are the caller's own
+    elif carried is not None:
+        _note_last(events, state.l1)
     return insert_commands(events, streams["commands"]) if "commands" in streams else events
 
 
@@ -149,3 +174,11 @@ def _carry(events: Events, last: NDArray[Any]) -> None:
             last[s, 1], last[s, 3] = events.bid_qty[i], events.ask_qty[i]
         events.bid_px[i], events.bid_qty[i] = last[s, 0], last[s, 1]
         events.ask_px[i], events.ask_qty[i] = last[s, 2], last[s, 3]
+
+
+@kernel
+def _note_last(events: Events, last: NDArray[Any]) -> None:
+    """What `_carry` leaves in `last` where every row is an accepted quote."""
+    for i in range(len(events.ts)):
+        s = events.symbol[i]
+        last[s, 0], last[s, 1], last[s, 2], last[s, 3] = events.bid_px[i], events.bid_qty[i], events.ask_px[i], events.ask_qty[i]

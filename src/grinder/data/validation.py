@@ -9,6 +9,7 @@ command given twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from grinder.errors import InputFault
 from grinder.records import FAR, NONE, Command, Events, Fault, Stream
 from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, ONE, format_units, mul_div_floor
 
-__all__ = ["Columns", "both_prices", "check_stream", "mark_jumps", "quarantined"]
+__all__ = ["Columns", "Earlier", "both_prices", "check_stream", "mark_jumps", "no_jumps", "quarantined"]
 
 Columns = Mapping[str, NDArray[np.int64]]
 Flags = NDArray[np.bool_]
@@ -38,12 +39,27 @@ _JUMP: Final = Fault.JUMP + 1
 _UNLIKE: Final = Fault.BOOK_UNLIKE_QUOTES + 1
 
 
-def check_stream(stream: str, streams: Mapping[str, Columns], symbols: int, file: object) -> NDArray[np.int8]:
-    """Check all rows of a stream.
+@dataclass
+class Earlier:
+    """What the earlier rows of a stream leave behind, where it is checked piece by piece.
+
+    Args:
+        rows: how many the whole stream has. crossed: how many were so far. last: by column, each symbol's last value.
+    """
+
+    rows: int
+    crossed: int = 0
+    last: dict[str, Ints] = field(default_factory=dict)
+
+
+def check_stream(
+    stream: str, streams: Mapping[str, Columns], symbols: int, file: object, earlier: Earlier | None = None
+) -> NDArray[np.int8]:
+    """Check all rows of a stream, or of quotes the next rows.
 
     Args:
         stream: its name. streams: canonical columns of all streams by name. symbols: how many there are.
-        file: what an error names.
+        file: what an error names. earlier: of quotes that come piece by piece, brought up to these; rows are counted from these.
 
     Returns:
         int8, a row each: 0 accepted, else its Fault + 1. Of several reasons the first in SPEC's order counts.
@@ -59,7 +75,7 @@ def check_stream(stream: str, streams: Mapping[str, Columns], symbols: int, file
     if stream == "commands":
         return _check_commands(columns, file)
     if stream == "quotes":
-        return _check_quotes(columns, symbols, file)
+        return _check_quotes(columns, symbols, file, earlier or Earlier(len(columns["ts"])))
     if stream == "books":
         return _check_books(columns, streams.get("quotes"), symbols, file)
     if stream == "trades":
@@ -67,12 +83,12 @@ def check_stream(stream: str, streams: Mapping[str, Columns], symbols: int, file
     return _check_funding(columns, symbols, file)
 
 
-def _check_quotes(columns: Columns, symbols: int, file: object) -> NDArray[np.int8]:
+def _check_quotes(columns: Columns, symbols: int, file: object, earlier: Earlier) -> NDArray[np.int8]:
     for side in ("bid", "ask"):
         _reject_outside(columns, f"{side}_px", 1, MAX_PRICE_TICKS, file)
         _reject_outside(columns, f"{side}_qty", 0, MAX_QTY_LOTS, file)
-    faults = _repeats(columns, ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty"), symbols)
-    _quarantine_crossed(columns, "", faults, file)
+    faults = _repeats(columns, ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty"), symbols, earlier)
+    _quarantine_crossed(columns, "", faults, file, earlier)
     _quarantine_empty(columns, "", faults)
     return faults
 
@@ -82,8 +98,8 @@ def _check_books(columns: Columns, quotes: Columns | None, symbols: int, file: o
     for name in levels:
         _reject_outside(columns, name, 0, MAX_PRICE_TICKS if "_px_" in name else MAX_QTY_LOTS, file)
     _reject_levels(columns, len(levels) // 4, file)
-    faults = _repeats(columns, ("ts", *levels), symbols)
-    _quarantine_crossed(columns, "_0", faults, file)
+    faults = _repeats(columns, ("ts", *levels), symbols, Earlier(0))
+    _quarantine_crossed(columns, "_0", faults, file, Earlier(len(faults)))
     _quarantine_empty(columns, "_0", faults)
     if quotes is not None:
         faults[(faults == 0) & _unlike(columns, quotes)] = _UNLIKE
@@ -103,7 +119,7 @@ def _check_trades(columns: Columns, symbols: int, file: object) -> NDArray[np.in
 def _check_funding(columns: Columns, symbols: int, file: object) -> NDArray[np.int8]:
     _reject_outside(columns, "mark_px", 1, MAX_PRICE_TICKS, file)
     _reject_outside(columns, "rate", -ONE, ONE, file)
-    return _repeats(columns, ("ts", "rate", "mark_px"), symbols)
+    return _repeats(columns, ("ts", "rate", "mark_px"), symbols, Earlier(0))
 
 
 def _check_commands(columns: Columns, file: object) -> NDArray[np.int8]:
@@ -138,11 +154,12 @@ def _reject_times(ts: NDArray[np.int64], file: object) -> None:
 # Exact duplicate of the previous row; a trade: its id repeats
 
 
-def _repeats(columns: Columns, names: Sequence[str], symbols: int) -> NDArray[np.int8]:
+def _repeats(columns: Columns, names: Sequence[str], symbols: int, earlier: Earlier) -> NDArray[np.int8]:
     """DUPLICATE + 1 where a row equals its symbol's previous one in `names`, of which `ts` is the first; else 0."""
     faults = np.full(len(columns["ts"]), Fault.DUPLICATE + 1, np.int8)
     for name in names:
-        _clear_changes(columns["symbol"], columns[name], np.zeros(symbols, np.int64), faults)
+        last = earlier.last.setdefault(name, np.zeros(symbols, np.int64))
+        _clear_changes(columns["symbol"], columns[name], last, faults)
     return faults
 
 
@@ -182,14 +199,14 @@ def _seen_before(keys: Sequence[NDArray[np.int64]]) -> Flags:
 # Crossed book; a locked one is accepted
 
 
-def _quarantine_crossed(columns: Columns, suffix: str, faults: NDArray[np.int8], file: object) -> None:
+def _quarantine_crossed(columns: Columns, suffix: str, faults: NDArray[np.int8], file: object, earlier: Earlier) -> None:
     bid, ask = columns[f"bid_px{suffix}"], columns[f"ask_px{suffix}"]
     crossed = bid > ask
     if suffix:
         crossed &= ask > 0  # a book without asks is one-sided, not crossed
-    count = int(np.count_nonzero(crossed))
-    if count * CROSSED_SHARE > len(crossed):
-        cure = f"{count} of {len(crossed)} rows are crossed, more than 0.1 %: bid and ask may be swapped"
+    earlier.crossed += (count := int(np.count_nonzero(crossed)))
+    if count and earlier.crossed * CROSSED_SHARE > earlier.rows:
+        cure = f"{earlier.crossed} of {earlier.rows} rows are crossed, more than 0.1 %: bid and ask may be swapped"
         _reject("crossed book", crossed, f"bid_px{suffix}", columns, file, cure)
     faults[crossed & (faults == 0)] = Fault.CROSSED + 1
 
@@ -232,7 +249,14 @@ def _reject_outside(columns: Columns, column: str, low: int, high: int, file: ob
 # Price further than `max_jump` from the last mid
 
 
-def mark_jumps(events: Events, symbols: int, max_jump: int, place: Callable[[int, int], tuple[object, int, str, int]]) -> None:
+def no_jumps(symbols: int) -> Ints:
+    """What `mark_jumps` knows before the first row: int64 (S, 5), last bid, last ask, mid2, limit from it, 1 after a jump."""
+    state = np.zeros((symbols, 5), np.int64)
+    state[:, 0] = FAR
+    return state
+
+
+def mark_jumps(events: Events, max_jump: int, place: Callable[[int, int], tuple[object, int, str, int]], state: Ints) -> None:
     """Quarantine rows with a price, mark or best level further than `max_jump` from their symbol's last mid.
 
     The last mid is that of the last accepted L1 update; before the first one nothing is a jump. Two jumps of a symbol without an
@@ -243,12 +267,11 @@ def mark_jumps(events: Events, symbols: int, max_jump: int, place: Callable[[int
         events: in merged order, each row with its *own* prices (a trade's and a mark in both columns); `fault` is written.
         max_jump: a ratio in 1e-8.
         place: index of an event and side (0 bid, 1 ask) -> file, row, column and value, for the error.
+        state: `no_jumps` before the first row; brought up to the last.
 
     Raises:
         InputFault: two jumps in a row.
     """
-    state = np.zeros((symbols, 5), np.int64)
-    state[:, 0] = FAR
     row = _mark_jumps(events.symbol, events.kind, events.fault, events.bid_px, events.ask_px, max_jump, state)
     if row >= 0:
         mid2, limit = (int(number) for number in state[events.symbol[row], 2:4])
@@ -263,7 +286,7 @@ def mark_jumps(events: Events, symbols: int, max_jump: int, place: Callable[[int
 
 @kernel
 def _mark_jumps(symbol: Ints, kind: Ints, fault: Ints, bid_px: Ints, ask_px: Ints, max_jump: int, state: Ints) -> int:
-    """The row of the second jump in a row, or -1. `state` by symbol: last bid, last ask, mid2, limit from it, 1 after a jump."""
+    """The row of the second jump in a row, or -1. `state` as in `no_jumps`."""
     for i in range(len(symbol)):
         if fault[i] != 0 and fault[i] != _UNLIKE:
             continue
