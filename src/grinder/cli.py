@@ -87,7 +87,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_replay(commands: Any) -> None:
     replay = commands.add_parser("replay", help="replay a fixture and print digest, fills, cycles and PnL", epilog=_EPILOG)
-    replay.add_argument("fixture", help="name of a fixture, or its folder as ./folder")
+    replay.add_argument(
+        "fixture",
+        help="name of a fixture, or its folder as ./folder; one of several daily files is replayed as one, read as it goes",
+    )
     replay.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting on top of the fixture's, such as step=5bp"
     )
@@ -349,6 +352,20 @@ def _add_fixture(commands: Any) -> None:
     )
     validate.add_argument("--json", action="store_true", help="print one JSON object a line")
     validate.set_defaults(run=_validate)
+    join = actions.add_parser(
+        "join",
+        help="make one fixture of days: its files are replayed as one, a few stretches of them in memory at a time",
+        epilog=_EPILOG,
+    )
+    join.add_argument("fixtures", nargs="+", metavar="DAY", help="fixtures of quotes of the same instruments, in time order")
+    join.add_argument("--out", required=True, metavar="FOLDER", help="the fixture's folder; its last part is the name")
+    join.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting for its [config], on top of the first day's"
+    )
+    join.add_argument("--expect", metavar="NAME=N", action="append", default=[], help="what a replay must show, such as fills=20")
+    join.add_argument("--shows", default="", help="one sentence on what the fixture is for")
+    join.add_argument("--json", action="store_true", help="print one JSON object")
+    join.set_defaults(run=_join)
 
 
 def _add_generate(commands: Any) -> None:
@@ -580,6 +597,15 @@ def _validate(args: argparse.Namespace) -> int:
             continue
         _print(found.to_dict() if args.json else found, args.json)
     return DataError.exit_code if failed else 0
+
+
+def _join(args: argparse.Namespace) -> int:
+    from grinder.data.daily import join_days
+
+    made = join_days(args.fixtures, args.out, shows=args.shows, config=_settings(args.set), expect=_counts(args.expect))
+    told = {"fixture": made.name, "content": made.content, "events": len(made), "files": len(made.parts)}
+    _print(told if args.json else made, args.json)
+    return 0
 
 
 def _accept(args: argparse.Namespace) -> int:

@@ -124,9 +124,9 @@ def verify(
         again = replay(data, chunk=max(1, len(data) // 3), progress=progress)
         between = first_difference(run.digest, again.digest)
         if between is not None:
-            raise Nondeterminism(f"{data.name}: two runs of the same fixture differ: {between}{span(data.events, between)}")
+            raise Nondeterminism(f"{data.name}: two runs of the same fixture differ: {between}{span(data, between)}")
     difference = first_difference(golden, run.digest)
-    when = span(data.events, difference) if difference else ""
+    when = span(data, difference) if difference else ""
     return Verdict(data.name, run.digest.value, golden.value, difference, when, shortfalls(data, run), word_for(data))
 
 
@@ -206,12 +206,14 @@ def _unlike(run: Run) -> str:
     return f" ({', '.join(names)})" if names else ""
 
 
-def span(events: Events, difference: Difference) -> str:
+def span(market: Events | Fixture, difference: Difference) -> str:
     """First and last time of the window that differs, to be said after the difference; empty where no event lies in it."""
-    if difference.window < 0 or difference.window * WINDOW >= len(events.ts):
+    total = len(market) if isinstance(market, Fixture) else len(market.ts)
+    start, stop = difference.window * WINDOW, min((difference.window + 1) * WINDOW, total)
+    if not 0 <= start < total:
         return ""
-    rows = (difference.window * WINDOW, min((difference.window + 1) * WINDOW, len(events.ts)) - 1)
-    first, last = (np.datetime64(int(events.ts[row]), "ns") for row in rows)
+    ts = market.chunk(start, stop).ts if isinstance(market, Fixture) else market.ts[start:stop]
+    first, last = (np.datetime64(int(ts[row]), "ns") for row in (0, -1))
     return f"; {first} to {last} UTC"
 
 

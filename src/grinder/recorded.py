@@ -139,7 +139,7 @@ class Recorded:
         digest = run.digest
         settings = run.config.changed()
         data = run.source[0] if run.source else _replayed(data, digest.input, settings)
-        market = data.chunk(0, run.events) if run.market is None and data is not None else run.market
+        market = data.market(run.events) if run.market is None and data is not None else run.market
         return cls(
             label=label,
             name=run.name,

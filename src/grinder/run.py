@@ -21,6 +21,7 @@ from grinder.cycle import slots
 from grinder.data.instrument import Instrument
 from grinder.digest import Digest
 from grinder.errors import ConfigError, DataError, IntegrityError, cause
+from grinder.gathering import extremes, mids_after
 from grinder.intake import bomb, is_one_name, only, strict_json
 from grinder.metrics import (
     Metrics,
@@ -130,7 +131,7 @@ class Run:
     world: World
     provenance: dict[str, Any] = field(default_factory=dict)
     market: Events | None = None
-    """The events seen, as views of the fixture's; None for a run that was loaded."""
+    """The events seen, as views of the fixture's; None for a run that was loaded, or of more than memory is to hold."""
     source: tuple[Fixture, Policy | None] | None = None
     """What it replayed, to replay a head of it again; never saved, so None for a run that was loaded."""
     saved_prices: np.ndarray | None = None
@@ -157,16 +158,20 @@ class Run:
     @cached_property
     def prices(self) -> np.ndarray:
         """Extremes of the mid by stretch of events, so that a plot hides none: int64 (n, 4): symbol, ts, low and high mid2."""
+        if self.saved_prices is not None:
+            return self.saved_prices
         if self.market is None:
-            return np.zeros((0, 4), np.int64) if self.saved_prices is None else self.saved_prices
+            return extremes(self.source[0], self.events, PRICE_STRETCHES) if self.source else np.zeros((0, 4), np.int64)
         return _price_extremes(self.market, len(self.instruments))
 
     @cached_property
     def fill_mids(self) -> np.ndarray:
         """What fills are compared with: int64 (fills, 5), mid2 at the fill and 1, 5, 30 and 300 s later; 0 where there is none."""
-        if self.market is None:
-            assert self.saved_fill_mids is not None, "a run has the events it saw or was loaded"
+        if self.saved_fill_mids is not None:
             return self.saved_fill_mids
+        if self.market is None:
+            assert self.source is not None, "a run has what it replayed or was loaded"
+            return mids_after(self.source[0], self.events, self.tables["fills"].records)
         return fill_mids(self.market, self.tables["fills"].records, len(self.instruments))
 
     def slots(self, symbol: str | None = None) -> Table:

@@ -278,7 +278,7 @@ class Crew:
             if failed and not any(told.values()):
                 raise failed
 
-        patience = PATIENCE + sum(column.nbytes for column in fixture.events) * self.slots // BYTES_A_SECOND
+        patience = PATIENCE + fixture.nbytes * self.slots // BYTES_A_SECOND
         for left in reversed(range(TRIES)):
             try:
                 self.client.sync(send, callback_timeout=patience)  # a worker that dies at the wrong moment is waited for

@@ -146,6 +146,11 @@ class Daily(Fixture):
         return self._ends[1]
 
     @property
+    def nbytes(self) -> int:
+        """Bytes that another process has to be sent for it: it opens the files itself."""
+        return 0
+
+    @property
     def book_levels(self) -> int:
         """Levels a side of its books, of which there are none."""
         return 1
@@ -498,12 +503,13 @@ def join_days(
     *,
     shows: str = "",
     config: Mapping[str, Any] | None = None,
+    expect: Mapping[str, Any] | None = None,
 ) -> Daily:
     """Make one fixture of several files out of fixtures of quotes, a day each or otherwise, of which one is in memory at a time.
 
     Args:
         names: fixtures of the same instruments, in time order. folder: as for `write_daily`.
-        shows: default: which fixtures it joins. config: settings; default: those of the first.
+        shows: default: which fixtures it joins. config: settings on top of those of the first. expect: as for `write_daily`.
 
     Raises:
         ConfigError: another instrument, a stream that is not quotes; and what `write_daily` raises.
@@ -525,9 +531,9 @@ def join_days(
     days = (columns for path, manifest in zip(folders, manifests, strict=True) for columns in _days_of(path, manifest))
     told = shows or f"{len(names)} fixtures from {first['name']} to {manifests[-1]['name']}, replayed as one"
     source = {"joined": [manifest["name"] for manifest in manifests], "contents": [one["content_sha256"] for one in manifests]}
-    settings = first.get("config", {}) if config is None else config
+    settings = {**first.get("config", {}), **(config or {})}
     instruments = [Instrument(**item) for item in first["instruments"]]
-    return write_daily(folder, instruments, days, shows=told, source=source, config=settings)
+    return write_daily(folder, instruments, days, shows=told, source=source, config=settings, expect=expect)
 
 
 def _days_of(path: Path, manifest: Mapping[str, Any]) -> Iterator[dict[str, Ints]]:

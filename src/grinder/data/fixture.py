@@ -185,6 +185,11 @@ class Fixture:
         return int(self.events.ts[-1])
 
     @property
+    def nbytes(self) -> int:
+        """Bytes that another process has to be sent for it."""
+        return sum(column.nbytes for column in self.events)
+
+    @property
     def book_levels(self) -> int:
         """Levels a side of its books, at least 1."""
         return int(self.events.books.shape[2])

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from grinder.data.daily import Daily
 from grinder.data.expectations import wrong_expectation
 from grinder.data.fixture import Fixture, find_fixture, read_manifest
-from grinder.data.validation import quarantined
 from grinder.errors import GrinderError, IntegrityError
-from grinder.records import Stream
+from grinder.records import Fault, Stream
 from grinder.units import NS_PER_MS
 
 __all__ = ["Inspection", "inspect"]
@@ -83,6 +83,8 @@ for file in sys.argv[1:]:
         pass  # what it can say, it says again to the caller
 """
 READ_SECONDS: Final = 600
+_SIZE: Final = 1 << 20
+"""Events looked at at a time."""
 
 
 def inspect(name: str | os.PathLike[str]) -> Inspection:
@@ -106,18 +108,25 @@ def inspect(name: str | os.PathLike[str]) -> Inspection:
     except GrinderError as error:
         error.add_note(f"in {data.path}")
         raise
-    events = data.events
+    if isinstance(data, Daily):
+        data.check_content()
+    counts, gaps = _counted(data)
     streams = [stream for stream in Stream if stream.name.lower() in data.manifest["streams"]]
     symbols = list(zip(data.instruments, data.price_range, strict=True))
     return Inspection(
         fixture=data.name,
         folder=str(data.path),
-        rows={stream.name.lower(): int(np.count_nonzero(events.kind == stream)) for stream in streams},
-        accepted={stream.name.lower(): int(np.count_nonzero((events.kind == stream) & (events.fault == 0))) for stream in streams},
-        quarantined=quarantined(events),
-        gaps={one.symbol: _gaps(data, s) for s, one in enumerate(data.instruments)},
+        rows={stream.name.lower(): int(counts[stream].sum()) for stream in streams},
+        accepted={stream.name.lower(): int(counts[stream, 0]) for stream in streams},
+        quarantined={
+            f"{stream.name}.{fault.name}".lower(): int(counts[stream, fault + 1])
+            for stream in Stream
+            for fault in Fault
+            if counts[stream, fault + 1]
+        },
+        gaps={one.symbol: gaps[s] for s, one in enumerate(data.instruments)},
         prices={one.symbol: (one.price(low), one.price(high)) for one, (low, high) in symbols},
-        ts_range=(int(events.ts[0]), int(events.ts[-1])),
+        ts_range=(data.first_ts, data.last_ts),
         content=data.content,
         expect=expect,
     )
@@ -128,7 +137,8 @@ def _try_reader(folder: Path) -> None:
 
     A replay does without: it trusts the byte hashes, and its files come from here.
     """
-    files = [folder / entry["file"] for entry in read_manifest(folder)["streams"].values()]
+    listed = [entry if isinstance(entry, list) else [entry] for entry in read_manifest(folder)["streams"].values()]
+    files = [folder / one["file"] for entries in listed for one in entries]
     command = [sys.executable, "-c", _READ, *map(str, files)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=READ_SECONDS, check=False)
@@ -141,8 +151,17 @@ def _try_reader(folder: Path) -> None:
         )
 
 
-def _gaps(data: Fixture, symbol: int) -> int:
-    """How many gaps a replay will note (SPEC 3.4)."""
-    events = data.events
-    updates = (events.symbol == symbol) & (events.fault == 0) & ((events.kind == Stream.QUOTES) | (events.kind == Stream.BOOKS))
-    return int(np.count_nonzero(np.diff(events.ts[updates]) > data.config.max_gap_ms * NS_PER_MS))
+def _counted(data: Fixture) -> tuple[np.ndarray, list[int]]:
+    """Rows by stream and verdict (0 accepted, else Fault + 1), and how many gaps of each symbol a replay will note (SPEC 3.4)."""
+    verdicts, symbols = len(Fault) + 1, len(data.instruments)
+    counts = np.zeros((len(Stream), verdicts), np.int64)
+    gaps, last = [0] * symbols, [np.zeros(0, np.int64)] * symbols
+    for stretch in data.stretches(0, len(data), _SIZE, 0, False):
+        ts, symbol, kind, fault = (getattr(stretch.events, name)[stretch.at :] for name in ("ts", "symbol", "kind", "fault"))
+        counts += np.bincount(kind.astype(np.int64) * verdicts + fault, minlength=counts.size).reshape(counts.shape)
+        updates = (fault == 0) & ((kind == Stream.QUOTES) | (kind == Stream.BOOKS))
+        for s in range(symbols):
+            times = np.concatenate([last[s], ts[updates & (symbol == s)]])
+            gaps[s] += int(np.count_nonzero(np.diff(times) > data.config.max_gap_ms * NS_PER_MS))
+            last[s] = times[-1:]
+    return counts, gaps
