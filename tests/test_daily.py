@@ -396,7 +396,10 @@ def large(tmp_path, monkeypatch):
 
 def test_what_is_too_large_is_never_loaded_unasked(large):
     for action in (lambda: large.events, lambda: large.chunk(0, 101), lambda: replay(large).explain(T0 + 10**12)):
-        with pytest.raises(ConfigError, match=r"large has 240 events in 3 files, more than the 100 .*load\(\) holds them"):
+        with pytest.raises(
+            ConfigError,
+            match=r"large has 240 events in 3 files, more than the 100 .*load\(\) gives a fixture that holds them, in 1 MB",
+        ):
             action()
     held = large.load()
     assert type(held) is Fixture and held.content == large.content and len(held) == 240
@@ -545,7 +548,7 @@ def test_memory_stays_under_a_limit_that_the_data_are_over(tmp_path):
     day = {"ts": T0 + i * (DAY // rows), "symbol": np.zeros(rows, np.int64), "bid_px": mid, "bid_qty": i % 9 + 1}
     day |= {"ask_px": mid + 1, "ask_qty": i % 7 + 1}
     made = write(tmp_path / "days", (day | {"ts": day["ts"] + number * DAY} for number in range(days)))
-    assert len(made) * 44 > LIMIT, "in memory it would not fit"
+    assert len(made) * module.EVENT_BYTES > LIMIT, "in memory it would not fit"
     replay(made, until=1000)  # so that the child need not compile, which needs memory of its own
 
     def child(how: str, chunk: int) -> subprocess.CompletedProcess[str]:
