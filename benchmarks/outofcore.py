@@ -22,6 +22,7 @@ import numpy as np
 from replay import DAY_NS, HALF_RANGE, START_NS, noise
 
 import grinder as gr
+from grinder.data.daily import write_daily
 
 QUOTES_A_DAY = 10_000_000
 LIMIT_MB = 600
@@ -46,7 +47,7 @@ def write(folder: Path, millions: int) -> None:
     instrument = gr.Instrument(symbol="BTCUSDT", kind="perpetual", tick_size="0.1", lot_size="0.001")
     count = max(1, millions * 1_000_000 // QUOTES_A_DAY)
     quotes = millions * 1_000_000 // count
-    gr.write_daily(folder, [instrument], days(count, quotes), shows="a benchmark", config=SETTINGS["static"], compression_level=3)
+    write_daily(folder, [instrument], days(count, quotes), shows="a benchmark", config=SETTINGS["static"], compression_level=3)
 
 
 class Peak:

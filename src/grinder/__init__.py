@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from grinder import errors
     from grinder.causality import lookahead
     from grinder.config import Config
-    from grinder.data.daily import Daily, join_days, write_daily
     from grinder.data.fixture import Fixture, fixture, write_fixture
     from grinder.data.instrument import Instrument
     from grinder.digest import Digest
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 _HOME = {
     "Adds": "records",
     "Config": "config",
-    "Daily": "data.daily",
     "Digest": "digest",
     "Feature": "records",
     "Features": "policies.own",
@@ -49,7 +47,6 @@ _HOME = {
     "WantedOrder": "policies.own",
     "diff": "divergence",
     "fixture": "data.fixture",
-    "join_days": "data.daily",
     "load": "run",
     "lookahead": "causality",
     "policy": "policies.own",
@@ -58,14 +55,12 @@ _HOME = {
     "static": "policies.own",
     "sweep": "sweeping",
     "verify": "golden",
-    "write_daily": "data.daily",
     "write_fixture": "data.fixture",
 }
 
 __all__ = [
     "Adds",
     "Config",
-    "Daily",
     "Digest",
     "Feature",
     "Features",
@@ -85,7 +80,6 @@ __all__ = [
     "diff",
     "errors",
     "fixture",
-    "join_days",
     "load",
     "lookahead",
     "policy",
@@ -94,7 +88,6 @@ __all__ = [
     "static",
     "sweep",
     "verify",
-    "write_daily",
     "write_fixture",
 ]
 

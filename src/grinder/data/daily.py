@@ -423,11 +423,9 @@ def _ends(part: Part) -> tuple[int, int]:
 
 def _rows_of(part: Part, names: Sequence[str]) -> Iterator[dict[str, Ints]]:
     """Columns of a file, SLAB rows at a time, in arrays of their own."""
-    import polars as pl
-
     with readable(part.file):
         whole, _ = scanned(part.file, "quotes", part.rows)
-        whole = whole.select(names).cast(pl.Int64)
+        whole = whole.select(names)
         for row in range(0, part.rows, SLAB):
             frame = whole.slice(row, SLAB).collect()
             rows = min(SLAB, part.rows - row)

@@ -609,15 +609,13 @@ def _check_own(folder: Path, file: Path) -> None:
 
 def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str, NDArray[np.int64]]:
     """One Parquet file, checked against the manifest, as int64 arrays."""
-    import polars as pl
-
     file, rows = path / entry["file"], entry["rows"]
     check_bytes(file, entry["bytes_sha256"])
     with readable(file):
         whole, names = scanned(file, stream, rows)
         out = {name: np.empty(rows, np.int64) for name in names}
         done = 0
-        for frame in whole.select(names).cast(pl.Int64).collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
+        for frame in whole.collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
             fill_rows(out, frame, done, file, done)
             done += frame.height
     if done != rows:
@@ -647,7 +645,7 @@ def readable(file: Path) -> Iterator[None]:
 
 
 def scanned(file: Path, stream: str, rows: int) -> tuple[pl.LazyFrame, list[str]]:
-    """A Parquet file of a stream, its columns and rows as they must be, and the names of the columns to read."""
+    """A Parquet file of a stream, its columns and rows as they must be: those to read, as Int64, and their names."""
     import polars as pl
 
     whole = pl.scan_parquet(file, glob=False)
@@ -663,7 +661,7 @@ def scanned(file: Path, stream: str, rows: int) -> tuple[pl.LazyFrame, list[str]
         raise IntegrityError(f"{file}: holds {found} rows, the manifest says {rows}; restore the file")
     if wrong := bomb(file.stat().st_size, 8 * rows * len(names), UNPACKED_COLUMNS):
         raise IntegrityError(f"{file}: {wrong}: no market data do; restore the file")
-    return whole, names
+    return whole.select(names).cast(pl.Int64), names
 
 
 def fill_rows(out: Mapping[str, NDArray[np.int64]], frame: pl.DataFrame, at: int, file: Path, row: int) -> None:
