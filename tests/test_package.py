@@ -117,7 +117,7 @@ LAYERS = [
     {"reruns", "cells"},
     {"workers"},
     {"sweeping"},
-    {"causality", "golden", "plot", "explain", "study", "cli", "pytest_plugin", "__main__", "__init__"}
+    {"causality", "golden", "plot", "explain", "study", "warmup", "cli", "pytest_plugin", "__main__", "__init__"}
     | {f"plots.{name}" for name in "frame price regimes inventory equity features cycles depth parting".split()}
     | {"cautions", "cards.spark", "cards.facts", "cards.text", "cards.run", "cards.fixture", "cards.plan"}
     | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides", "bisection"},
