@@ -90,6 +90,8 @@ def test_set_words():
     values = ["5bp", 3, 7, "0.10", "cross", "20%", "-1bp"]
     assert list(_settings(given).items()) == list(zip([word.partition("=")[0] for word in given], values, strict=True))
     assert _settings(["a=b=c", "b="]) == {"a": "b=c", "b": ""}
+    assert _settings(["a=true", "b=false", "c=True"]) == {"a": True, "b": False, "c": "True"}
+    assert Config(**_settings(["flatten_on_drawdown=false"])).flatten_on_drawdown is False
     with pytest.raises(ConfigError, match="step is set twice"):
         _settings(["step=1bp", "step=1bp"])
 

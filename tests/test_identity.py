@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import enum
 import functools
 import importlib
@@ -16,7 +17,7 @@ import pytest
 
 import grinder as gr
 from grinder.errors import ConfigError
-from grinder.identity import identity_of
+from grinder.identity import files_of, identity_of
 from grinder.reruns import Source
 
 FACTOR = 3
@@ -337,3 +338,83 @@ def test_values_of_ones_own_kinds_are_told_too():
 def test_sets_of_what_has_no_order_are_told_alike():
     told = [identity_of(made({helper, plain, gr.smart})), identity_of(made({gr.smart, plain, helper}))]
     assert told[0] == told[1] != identity_of(made({helper, gr.smart}))
+
+
+def levels(number):
+    return number
+
+
+class Setter:
+    def __init__(self, func, depth):
+        self.func, self.depth = func, depth
+
+    def __get__(self, kind, owner):
+        return self.depth
+
+
+def with_member(member):
+    class Shape:
+        depth = member
+
+    return identity_of(made(Shape()))
+
+
+def test_what_wraps_a_function_in_ways_of_its_own_is_told_or_refused():
+    """Each holds a function under a name by which others are looked through, and more than that function."""
+    for member in (functools.partial(levels, 3), functools.partialmethod(levels, 3), functools.singledispatchmethod(levels)):
+        with pytest.raises(ConfigError, match="of which it cannot be told"):
+            with_member(member)
+    assert with_member(Setter(levels, 3)) != with_member(Setter(levels, 4))
+    assert with_member(Setter(levels, 3)) == with_member(Setter(levels, 3))
+
+
+def test_every_function_of_a_property_is_told():
+    def get(self):
+        return 1
+
+    def put(self, value):
+        self.value = value
+
+    def put_twice(self, value):
+        self.value = 2 * value
+
+    told = [with_member(property(get, *rest)) for rest in ((), (put,), (put_twice,), (put, put_twice))]
+    assert len(set(told)) == 4
+
+
+def test_what_a_mapping_makes_of_missing_keys_is_told():
+    assert identity_of(made(collections.defaultdict(list))) != identity_of(made(collections.defaultdict(dict)))
+
+
+def test_a_module_that_ends_the_process_does_not_end_the_sweep(tmp_path):
+    (tmp_path / "tool.py").write_text("raise SystemExit('usage: tool FILE')\n")
+    body = "def narrow(view, params):\n    if view is None:\n        import tool\n        return tool\n    return None\n"
+    (tmp_path / "grids.py").write_text(body)
+    assert loaded(tmp_path) == loaded(tmp_path)
+
+
+def test_files_that_a_policy_is_made_of(tmp_path):
+    """Those beside it that it imports, wherever in it, and they; the same whatever a process has imported."""
+    (tmp_path / "pack" / "inner").mkdir(parents=True)
+    files = {
+        "grids.py": "import shapes\n\n\ndef narrow(view, params):\n    from pack.inner import deep\n    return deep, shapes\n",
+        "shapes.py": "from numpy import array\nfrom depths import DEPTH\n",
+        "depths.py": "DEPTH = 3\n",
+        "pack/__init__.py": "",
+        "pack/inner/__init__.py": "from . import near\nfrom ..far import FAR\n",
+        "pack/inner/deep.py": "",
+        "pack/inner/near.py": "",
+        "pack/far.py": "FAR = 1\n",
+        "other.py": "import grids\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    first = files_of(tmp_path / "grids.py")
+    assert [name for name, _ in first] == sorted(files.keys() - {"other.py"})
+    for name in files.keys() - {"other.py"}:
+        (tmp_path / name).write_text(files[name] + "# more\n")
+        changed = files_of(tmp_path / "grids.py")
+        assert [a for a, b in zip(first, changed, strict=True) if a != b] == [(name, dict(first)[name])]
+        (tmp_path / name).write_text(files[name])
+    (tmp_path / "other.py").write_text("")
+    assert files_of(tmp_path / "grids.py") == first

@@ -149,6 +149,8 @@ def test_what_to_type_is_what_verify_says(tests, monkeypatch):
     other = real_replay("./fixtures/swings", Config(levels=2))
     assert told(made, other.digest) == "  to see it: grinder diff COMMIT --fixture swings, by a COMMIT that was equal"
     assert told(other) == "  to see it: grinder diff COMMIT --fixture swings --set levels=2, by a COMMIT that was equal"
+    switched = real_replay("./fixtures/swings", Config(flatten_on_drawdown=False))
+    assert " --set flatten_on_drawdown=false, by a COMMIT" in told(switched)
     data = Fixture.open(folder)
     for run in (
         real_replay(data, None, policy(static)),

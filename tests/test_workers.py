@@ -14,9 +14,8 @@ import grinder as gr
 from grinder import _jit, workers
 from grinder.data import fixture as fixtures
 from grinder.errors import ConfigError, DataError
-from grinder.identity import identity_of
+from grinder.identity import files_of
 from grinder.policies.own import policy
-from grinder.reruns import Source
 from grinder.workers import Crew, Shipped, Task, check_travels, run_cell
 from tests.swings import CONFIG, INSTRUMENT, quotes
 
@@ -67,7 +66,7 @@ def test_a_policy_file_is_the_one_that_the_sweep_began_with(tmp_path):
     file = tmp_path / "idle.py"
     file.write_text("def idle(view, params):\n    return None\n")
     given = f"{file}:idle"
-    began = task(given)._replace(identity=identity_of(Source(given).load()))
+    began = task(given)._replace(files=files_of(file))
     digest = run_cell(market(), began).digest
     assert digest == run_cell(market(), began).digest != ""
     file.write_text("def idle(view, params):\n    return  None\n")
@@ -75,7 +74,7 @@ def test_a_policy_file_is_the_one_that_the_sweep_began_with(tmp_path):
     assert changed.digest == ""
     assert changed.error.startswith(f"PolicyError: policy {given!r}: {file}, or what it imports, has changed since the sweep began")
     assert changed.error.endswith("start the sweep again, with the same files on every worker; cells of two are not mixed")
-    assert run_cell(market(), began._replace(identity="")).digest == digest, "of one that cannot be told nothing is asked"
+    assert run_cell(market(), began._replace(files=())).digest == digest, "of one that was not read from a file nothing is asked"
 
 
 # Fixtures on their way

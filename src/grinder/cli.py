@@ -766,21 +766,22 @@ def _words(pairs: Sequence[str]) -> dict[str, str]:
     return out
 
 
-def _value(text: str) -> int | str:
+def _value(text: str) -> int | str | bool:
+    if text in ("true", "false"):
+        return text == "true"
     return int(text) if text.strip().isdecimal() and len(text) < 19 else text
 
 
 def _values(text: str) -> list[int | str | bool]:
     """`V,V,...` as values of a setting; true and false are what they say."""
-    switches = {"true": True, "false": False}
-    return [switches[word] if word in switches else _value(word) for word in map(str.strip, text.split(",")) if word]
+    return [_value(word) for word in map(str.strip, text.split(",")) if word]
 
 
 def _counts(pairs: Sequence[str]) -> dict[str, int]:
     """`NAME=N` words."""
     out = _settings(pairs)
     for name, value in out.items():
-        if not isinstance(value, int):
+        if not isinstance(value, int) or isinstance(value, bool):
             raise ConfigError(f"{name}={value}: what a replay must show is a count, such as fills=20")
     return out
 

@@ -7,11 +7,13 @@ Told: closures, defaults, globals that a function names, modules that it imports
 and members, and the values of the user's own kinds, of built-in ones too. Of an installed package its version is told. Not told,
 because it is found out only when it runs: what is imported by a computed name, attributes looked up by one, what `exec` executes,
 files, the environment, settings of a library; and the file of a module says what it does, though the module was imported before an
-edit: only `FILE.py:FUNCTION` and the modules beside it are looked at anew for every cell.
+edit: only `FILE.py:FUNCTION` and the modules beside it are looked at anew for every cell. What functions import is imported when a
+policy is told, and runs what it runs.
 """
 
 from __future__ import annotations
 
+import ast
 import dis
 import enum
 import hashlib
@@ -19,9 +21,11 @@ import inspect
 import sys
 import sysconfig
 import types
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +35,7 @@ import numpy as np
 from grinder.errors import ConfigError
 from grinder.policies.own import Policy
 
-__all__ = ["identity_of"]
+__all__ = ["files_of", "identity_of"]
 
 
 def identity_of(policy: Policy | None) -> str:
@@ -48,6 +52,35 @@ def identity_of(policy: Policy | None) -> str:
         walk.tell(policy.source, policy.function, policy.on_fill, policy.gates, policy.damped)
         if len(sys.modules) == known:
             return walk.hash.hexdigest()  # else a module that functions import has come, and stands in its package from now on
+
+
+def files_of(file: Path) -> tuple[tuple[str, str], ...]:
+    """A policy's file and those of the modules beside it that it imports, and they, each with the SHA-256 of its bytes.
+
+    Other than the identity it is the same in every process: it looks at files alone, never at what is imported or counted by now.
+    """
+    found: dict[str, str] = {}
+    waiting = [file.name]
+    while waiting:
+        name = waiting.pop()
+        path = file.parent / name
+        if name not in found and path.is_file():
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            for parts in _named(ast.parse(path.read_bytes()), Path(name).parent.parts):
+                stems = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+                waiting += [f"{stem}{end}" for stem in stems for end in (".py", "/__init__.py")]
+    return tuple(sorted(found.items()))
+
+
+def _named(code: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Modules that code names in its imports, and names that it takes from one, which may be modules too."""
+    for node in ast.walk(code):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = (*base, *(node.module.split(".") if node.module else ()))
+            yield from ((*module, alias.name) for alias in node.names)
 
 
 _PLAIN: Final = bool | int | float | str | bytes | Decimal | Fraction | np.generic
@@ -120,6 +153,8 @@ class _Walk:
             self._say("set", *sorted(self._alone(one, where) for one in value))
         elif isinstance(value, Mapping):
             self._say("mapping", len(value))
+            if isinstance(value, defaultdict):
+                self._tell(value.default_factory, f"the default of {where}")
             for key in value:
                 self.tell(key, value[key], where=f"{where}[{key!r}]")
         else:
@@ -210,12 +245,24 @@ class _Walk:
             if _is_written(base):
                 self._say(base.__qualname__)
                 for name, member in sorted(vars(base).items()):
-                    inner = getattr(member, "fget", getattr(member, "func", getattr(member, "__func__", member)))
-                    if isinstance(inner, types.FunctionType) or not (
-                        functions or name.startswith("__") or inspect.isdatadescriptor(member)
-                    ):
-                        self._say(name)
-                        self._tell(inner, f"{where}.{name}")
+                    for inner in _inside(member):
+                        if isinstance(inner, types.FunctionType) or not (
+                            functions or name.startswith("__") or inspect.isdatadescriptor(inner)
+                        ):
+                            self._say(name)
+                            self._tell(inner, f"{where}.{name}")
+
+
+def _inside(member: Any) -> Iterator[Any]:
+    """What a member of a class holds; of what wraps functions in ways of its own it is the member itself, which may be refused."""
+    if isinstance(member, property):
+        yield from filter(None, (member.fget, member.fset, member.fdel))
+    elif isinstance(member, cached_property):
+        yield member.func
+    elif isinstance(member, staticmethod | classmethod):
+        yield member.__func__
+    else:
+        yield member
 
 
 def _is_written(kind: type) -> bool:
@@ -227,7 +274,7 @@ def _module(name: str, package: str | None) -> types.ModuleType | None:
     """What an import would give; it is imported, so that it is told alike before and after the first that runs."""
     try:
         return import_module(name, package)
-    except Exception:  # the policy says it when it runs, or minds nothing
+    except (Exception, SystemExit):  # the policy says it when it runs, or minds nothing
         return None
 
 

@@ -355,6 +355,11 @@ def mismatch(run: Run, golden: Digest, difference: Difference, file: str) -> str
     return "\n".join(lines)
 
 
+def _spelt(value: str | int | bool) -> str:
+    """As `--set` reads it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _to_see(run: Run, golden: Digest) -> str:
     """As `grinder verify` says it, where the command line can replay what the test did; else by two saved runs."""
     from grinder.config import Config, plain_value
@@ -376,4 +381,4 @@ def _to_see(run: Run, golden: Digest) -> str:
         same = read_golden(data).value == golden.value
     except GrinderError:
         same = False
-    return to_see(word_for(data), settings=[f"{name}={value}" for name, value in sorted(changed.items())], golden=same)
+    return to_see(word_for(data), settings=[f"{name}={_spelt(value)}" for name, value in sorted(changed.items())], golden=same)

@@ -204,10 +204,6 @@ def _may_jump(events, index, gate, s, window, b):
     lowest, highest = low, high
     for k in range(window, b):
         lowest, highest = min(lowest, index[s, k]["low"]), max(highest, index[s, k]["high"])
-    if window > 0 and index.shape[0] == 1:  # which has the mid before them, and mostly says enough: no row has to be read
-        before = index[s, window - 1]
-        if severity_of_move(gate, max(high - min(lowest, before["low"]), max(highest, before["high"]) - low)) == 0:
-            return False
     if window == 0 or index.shape[0] > 1:  # else the block begins with a row of the symbol
         row = index[s, window - 1]["last"] if window > 0 else -1
         before = events.bid_px[row] + events.ask_px[row] if row >= 0 else gate["mid_then"]

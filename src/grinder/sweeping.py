@@ -25,7 +25,7 @@ from grinder.config import Config
 from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, DataError, GrinderError, WorkerError, cause
-from grinder.identity import identity_of
+from grinder.identity import files_of, identity_of
 from grinder.metrics import MONEY
 from grinder.outfile import write_whole
 from grinder.policies.own import Policy, policy as as_policy
@@ -175,7 +175,8 @@ class _Plan:
             raise ConfigError(f"policy is a {type(policy).__name__}: pass a function (view, params) or 'FILE.py:FUNCTION'")
         self.loaded = loaded if loaded is None or isinstance(loaded, Policy) else as_policy(loaded)
         self.code = _jit.source_hash()
-        self.identity = _identity(self.loaded, kept) if kept or isinstance(policy, str) else ""
+        self.identity = identity_of(self.loaded) if kept else ""
+        self.files = files_of(Path(policy.rpartition(":")[0])) if isinstance(policy, str) else ()
         self._variants: dict[tuple[int, Any], Fixture | GrinderError] = {}
 
     def cells(self, point: Point) -> list[Cell]:
@@ -207,16 +208,6 @@ class _Plan:
         if isinstance(found, GrinderError):
             raise found
         return len(self.fixtures) + list(self._variants).index(variant), found
-
-
-def _identity(policy: Policy | None, needed: bool) -> str:
-    """Of a policy; where nothing is kept it only tells whether its file changes meanwhile, so one that cannot be told is let be."""
-    try:
-        return identity_of(policy)
-    except ConfigError:
-        if needed:
-            raise
-        return ""
 
 
 def _opened_as(data: Fixture, config: Config) -> Fixture:
@@ -364,7 +355,7 @@ class _Work:
         assert cell.config is not None
         policy = self.plan.loaded if self.crew.shares else self.plan.policy
         try:
-            return self.crew.submit(place, data, Task(cell.config, policy, self.plan.code, self.plan.identity))
+            return self.crew.submit(place, data, Task(cell.config, policy, self.plan.code, self.plan.files))
         except (GrinderError, OSError):
             raise
         except Exception as error:

@@ -25,7 +25,7 @@ from grinder.cells import Result, result_of
 from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.errors import ConfigError, DataError, PolicyError, WorkerError, cause
-from grinder.identity import identity_of
+from grinder.identity import files_of
 from grinder.policies.own import Policy
 from grinder.records import Events
 from grinder.reruns import Source
@@ -41,8 +41,8 @@ class Task(NamedTuple):
     policy: Policy | Callable[..., Any] | str | None
     code: str
     """source hash of the package that asks"""
-    identity: str = ""
-    """of a policy that is read from its file here, as it was when the sweep began; empty where that could not be told"""
+    files: tuple[tuple[str, str], ...] = ()
+    """of a policy that is read from its file here: that file and those beside it, as they were when the sweep began"""
 
 
 def run_cell(given: Fixture | Shipped | Sent, task: Task) -> Result:
@@ -71,7 +71,7 @@ def _policy_of(task: Task) -> Policy | Callable[..., Any] | None:
     if task.policy is None or callable(task.policy):
         return task.policy
     policy = Source(task.policy).load()
-    if task.identity and identity_of(policy) != task.identity:
+    if task.files and files_of(Path(task.policy.rpartition(":")[0])) != task.files:
         raise PolicyError(
             f"policy {task.policy!r}: {task.policy.rpartition(':')[0]}, or what it imports, has changed since the sweep began, or "
             "is another on this worker: start the sweep again, with the same files on every worker; cells of two are not mixed"
