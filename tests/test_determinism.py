@@ -44,7 +44,7 @@ def expected(events: int) -> list[str]:
 
 
 @pytest.mark.parametrize("lane", ["one_thread", *LANES])
-@volume(ENVIRONMENTS, 10)
+@volume(ENVIRONMENTS, 11)
 def test_environment(lane, tmp_path):
     events = HEAD if lane == "jit_off" else 0
     words, environment, cwd = command(lane, tmp_path, str(events), str(CASES), "2" if lane == "two_threads" else "1")
