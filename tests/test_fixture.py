@@ -151,7 +151,7 @@ def test_merged_order_and_carried_quotes_against_naive_ones(seed):
         expected.append((ts, symbol, rank, fault, *last[symbol]))
     assert list(zip(*(column.tolist() for column in found.events[:8]), strict=True)) == expected
     assert found.events.funding.tolist() == funding
-    assert [tuple(row) for base, events in found.chunks(3, 99, 10) for row in events.funding.tolist()] == [
+    assert [tuple(row) for base in range(3, 99, 10) for row in found.chunk(base, min(base + 10, 99)).funding.tolist()] == [
         (row - (3 + (row - 3) // 10 * 10), *rest) for row, *rest in funding if 3 <= row < 99
     ]
 

@@ -51,7 +51,7 @@ def test_nothing_is_left_to_be_compiled(tmp_path):
 
 
 def test_the_command_without_the_jit():
-    """Says so; the market it replays makes a plan, and has features."""
+    """Says so, and goes through all of it all the same."""
     code = [sys.executable, "-m", "grinder", "warmup", "--json"]
     done = subprocess.run(code, env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)

@@ -114,6 +114,7 @@ def _absorb(state: Any, numbers: Any, at: int, words: Any, constants: Any) -> No
         absorb(state, words, constants)
 
 
+@cache
 def has_instructions() -> bool:
     """Whether code is compiled for a CPU with the SHA extensions."""
     return "+sha" in cpu_target.target_context.codegen()._tm_features.split(",")

@@ -213,11 +213,6 @@ class Fixture:
         """The first `stop` events, for a run to keep; None where they are too many to be held at once."""
         return self.chunk(0, stop)
 
-    def chunks(self, start: int, stop: int, size: int) -> Iterator[tuple[int, Events]]:
-        """Events [start, stop) in stretches of at most `size`: (index of the first, the stretch). No copies."""
-        for base in range(start, stop, size):
-            yield base, self.chunk(base, min(base + size, stop))
-
     def chunk(self, start: int, stop: int) -> Events:
         """Events [start, stop), as views."""
         return _cut(self.events, start, stop)
