@@ -23,11 +23,12 @@ import numpy as np
 
 from grinder.config import Config
 from grinder.data.fixture import Fixture, fixture
+from grinder.data.validation import one_sided
 from grinder.digest import Digest
 from grinder.divergence import diff
 from grinder.errors import GrinderError
 from grinder.recorded import Divergence
-from grinder.records import STAGES, Events, World
+from grinder.records import STAGES, World
 from grinder.run import Run, Table, _check_world, load
 from grinder.session import replay
 from tests.reliability import put
@@ -200,7 +201,8 @@ def plant_input(rng: random.Random, name: str, data: Fixture, config: Config, wh
             return None
         changed[row] += by
         where = f"{column}[{row}]"
-    events = Events(*(changed if field == column else getattr(e, field) for field in Events._fields))
+    events = e._replace(**{column: changed})
+    events = events._replace(one_sided=one_sided(events.bid_qty, events.ask_qty))
     try:
         head = replay(data, config, until=stop)
         found = replay(dataclasses.replace(data, events=events), config, resume=head)

@@ -80,6 +80,10 @@ def test_against_the_oracle(block):
         made = Fixture.from_arrays(coins, **streams, config=config)
         assert list(zip(*(column.tolist() for column in made.events[:8]), strict=True)) == expected, f"seed {seed}"
         assert made.events.book_rows.tolist() == np.flatnonzero(made.events.kind == 1).tolist()
+        bare = [row for row, event in enumerate(expected) if event[5] == 0 or event[7] == 0]
+        assert made.events.one_sided.tolist() == bare
+        assert made.chunk(2, len(made) - 1).one_sided.tolist() == [row - 2 for row in bare if 2 <= row < len(made) - 1]
+        outcomes["one-sided"] += len(bare)
         for row, book in zip(made.events.book_rows.tolist(), made.events.books, strict=True):
             if made.events.fault[row] == 0 and book[0, 0] and book[2, 0]:  # an accepted book with both sides is the L1 state
                 assert book[:, 0].tolist() == [int(column[row]) for column in made.events[4:8]]
@@ -98,6 +102,7 @@ def test_against_the_oracle(block):
         outcomes["accepted"] += 1
     assert outcomes["accepted"] > 10
     assert outcomes["commands"] > 100
+    assert outcomes["one-sided"] > 100
     assert outcomes["rejected: second"] > 0
 
 

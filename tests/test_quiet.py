@@ -17,7 +17,7 @@ from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.gates import lower_median
-from grinder.index import BLOCK, QUARTER, empty_index, empty_quiet, make_both, make_index, rows_until
+from grinder.index import BLOCK, FEW, QUARTER, empty_index, empty_quiet, make_both, make_index, rows_until
 from grinder.policies.own import policy
 from grinder.records import NEVER, STAGES, GateKind, Toxicity, World
 from grinder.session import replay
@@ -189,13 +189,10 @@ def test_extremes_against_plain_loops(seed):
             rows = [i for i in range(b * BLOCK, min(n, (b + 1) * BLOCK)) if e.symbol[i] == s]
             bids, asks = (column[rows].tolist() for column in (e.bid_qty, e.ask_qty))
             widest = max((e.ask_px[rows] - e.bid_px[rows]).tolist(), default=0)
-            bits = 0
-            for qty in bids + asks:
-                bits |= qty
-            reach = [0, 0]
+            least, reach = [min(bids, default=NEVER), min(asks, default=NEVER)], [0, 0]
             if symbols == 1 and len(rows) == BLOCK:
-                reach = [min(max(qty[q : q + QUARTER]) for q in range(0, BLOCK, QUARTER)) for qty in (bids, asks)]
-            assert quiet[s, b].item() == (widest, min(bids, default=NEVER), min(asks, default=NEVER), *reach, bits)
+                least, reach = reach, [min(max(qty[q : q + FEW]) for q in range(0, BLOCK, QUARTER)) for qty in (bids, asks)]
+            assert quiet[s, b].item() == (widest, *least, *reach)
     for k in range(60):
         stop = random.Random(seed * 100 + k).randrange(n + 1)
         then = int(e.ts[random.Random(k).randrange(n)]) + random.Random(k).randrange(-2, 3)

@@ -15,6 +15,7 @@ from grinder.records import FAR, INDEX, NEVER, QUIET, Events, Stream
 
 __all__ = [
     "BLOCK",
+    "FEW",
     "QUARTER",
     "empty_index",
     "empty_quiet",
@@ -32,6 +33,8 @@ __all__ = [
 
 BLOCK: Final = 128
 QUARTER: Final = BLOCK // 4
+FEW: Final = 8
+"""Rows of a quarter whose sizes are looked at: as many as a line of memory holds."""
 _FUNDING: Final = int(Stream.FUNDING)
 _COMMANDS: Final = int(Stream.COMMANDS)
 _BOOKS: Final = int(Stream.BOOKS)
@@ -127,7 +130,7 @@ def _index_rows(events, index, b, stop):
 
 @kernel
 def make_both(events: Events, index, quiet):
-    """Fill the index of a stretch of events, and extremes of its spreads and sizes: prices are read from memory once."""
+    """Fill the index of a stretch of events, and extremes of its spreads and sizes: prices are read once, most sizes not at all."""
     rows, whole = len(events.ts), 0
     if quiet.shape[0] == 1:
         whole = rows // BLOCK
@@ -140,7 +143,7 @@ def make_both(events: Events, index, quiet):
 
 @kernel
 def _both_blocks(kind, fault, bid, bid_qty, ask, ask_qty, index, quiet, blocks):
-    """Whole blocks of one symbol, as in `_index_blocks`; prices first, then sizes: memory likes few columns at once."""
+    """Whole blocks of one symbol, as in `_index_blocks`; prices first, then a few sizes: memory likes few columns at once."""
     for b in range(blocks):
         i = b * BLOCK
         low = high = bid[i] + ask[i]
@@ -161,18 +164,16 @@ def _both_blocks(kind, fault, bid, bid_qty, ask, ask_qty, index, quiet, blocks):
         entry["last"] = i + BLOCK - 1
         quiet[0, b]["widest"] = widest
     for b in range(blocks):
-        i = b * BLOCK
-        least_bid, least_ask, reach_bid, reach_ask, lots = bid_qty[i], ask_qty[i], NEVER, NEVER, 0
-        for q in range(4):
+        i, reach_bid, reach_ask = b * BLOCK, NEVER, NEVER
+        for q in range(0, BLOCK, QUARTER):
             most_bid, most_ask = 0, 0
-            for k in range(QUARTER):
-                bids, asks = bid_qty[i + q * QUARTER + k], ask_qty[i + q * QUARTER + k]
-                least_bid, most_bid = bids if bids < least_bid else least_bid, bids if bids > most_bid else most_bid
-                least_ask, most_ask = asks if asks < least_ask else least_ask, asks if asks > most_ask else most_ask
-                lots |= bids | asks
+            for k in range(FEW):
+                bids, asks = bid_qty[i + q + k], ask_qty[i + q + k]
+                most_bid = bids if bids > most_bid else most_bid
+                most_ask = asks if asks > most_ask else most_ask
             reach_bid, reach_ask = min(reach_bid, most_bid), min(reach_ask, most_ask)
         entry = quiet[0, b]
-        entry["least_bid"], entry["least_ask"], entry["lots"] = least_bid, least_ask, lots
+        entry["least_bid"], entry["least_ask"] = 0, 0
         entry["reach_bid"], entry["reach_ask"] = reach_bid, reach_ask
 
 
@@ -180,14 +181,13 @@ def _both_blocks(kind, fault, bid, bid_qty, ask, ask_qty, index, quiet, blocks):
 def _quiet_rows(events, quiet, b, stop):
     for s in range(quiet.shape[0]):
         entry = quiet[s, b]
-        entry["widest"], entry["least_bid"], entry["least_ask"], entry["lots"] = 0, NEVER, NEVER, 0
+        entry["widest"], entry["least_bid"], entry["least_ask"] = 0, NEVER, NEVER
         entry["reach_bid"], entry["reach_ask"] = 0, 0
     for i in range(b * BLOCK, stop):
         entry = quiet[events.symbol[i], b]
         entry["widest"] = max(entry["widest"], events.ask_px[i] - events.bid_px[i])
         entry["least_bid"] = min(entry["least_bid"], events.bid_qty[i])
         entry["least_ask"] = min(entry["least_ask"], events.ask_qty[i])
-        entry["lots"] |= events.bid_qty[i] | events.ask_qty[i]
 
 
 @kernel

@@ -24,7 +24,7 @@ from grinder.gates import (
     thin_limits,
     worth,
 )
-from grinder.index import BLOCK, QUARTER, first_due, is_tick, last_row, next_odd, next_tick, rows_until
+from grinder.index import BLOCK, FEW, QUARTER, first_due, is_tick, last_row, next_odd, next_tick, rows_until
 from grinder.records import NEVER, Toxicity
 
 __all__ = ["quiet_until"]
@@ -46,6 +46,7 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
     bid, bid_qty, ask, ask_qty = events.bid_px, events.bid_qty, events.ask_px, events.ask_qty
     due = min(run["next_bar_end"], run["next_roll"], run["next_gate"])
     book, window = first_due(events.book_rows, 0, len(events.book_rows), at), at // BLOCK
+    bare = first_due(events.one_sided, 0, len(events.one_sided), at)
     thin = pending = False  # pending: since when sides are thin after the rows before `at` is still to be told
     while at < stop:
         b = at // BLOCK
@@ -57,6 +58,9 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
         if _has_odd(index, b):
             end = next_odd(events, index, at, end)
         window = _window_block(ts, window, b, ts[at] - p["jump_window_ns"])
+        while bare < len(events.one_sided) and events.one_sided[bare] < at:
+            bare += 1
+        plain = alone and (bare == len(events.one_sided) or events.one_sided[bare] >= end)
         for s in range(len(markets)):
             market, gate = markets[s], gates[s]
             end = _clock_until(events, index, market, gate, p, s, at, end)
@@ -69,13 +73,12 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
             if _may_jump(events, index, gate, s, window, b):
                 end = _move_until(events, index, gate, p, base, s, at, end)
             thin = end > at and _may_be_thin(index[s, b], quiet[s, b], gate, p, instruments[s], ts[at])
-            broken = thin and alone and _is_broken(ts, index[0, b], quiet[0, b], gate, p, instruments[0], pending, at, end)
+            broken = thin and plain and _is_broken(ts, index[0, b], quiet[0, b], gate, p, instruments[0], pending, at, end)
             if pending and not broken:
                 _tell_runs(ts, bid, bid_qty, ask, ask_qty, gate, p, instruments[0], at)
             pending = broken
             if thin and not broken:
-                sure = alone and quiet[s, b]["least_bid"] > 0 and quiet[s, b]["least_ask"] > 0 and quiet[s, b]["lots"] < MANY_LOTS
-                if not sure or not _thin_at_once(ts, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], at, end):
+                if not plain or not _thin_at_once(ts, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], at, end):
                     end = _thin_until(ts, symbol, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], s, at, end, alone)
         if end == at:
             return at
@@ -232,7 +235,7 @@ def _move_until(events, index, gate, p, base, s, at, end):
 
 @kernel
 def _may_be_thin(entry, extremes, gate, p, instrument, now):
-    """Whether a side may be under its limit, or empty, in a row of the block."""
+    """Whether a side may be under its limit, or empty, in a row of the block, as far as the least quantities tell."""
     fresh = is_fresh(gate, p, now)
     limit, _ = thin_limits(p, instrument, fresh)
     if limit == 0:
@@ -248,8 +251,8 @@ def _may_be_thin(entry, extremes, gate, p, instrument, now):
 
 @kernel
 def _thin_at_once(ts, bid_px, bid_qty, ask_px, ask_qty, gate, p, instrument, at, end):
-    """Whether rows [at, end), all of one symbol and no quantity large, say nothing new, as they are too short a time or a side has
-    long been thin in all of them; then the gate is as after them.
+    """Whether rows [at, end), all of one symbol and none one-sided, say nothing new, as they are too short a time or a side has
+    long been thin in all of them; then the gate is as after them. Where a quantity is large it is not known.
     """
     fresh, last = is_fresh(gate, p, ts[at]), end - 1
     limit, fifth = thin_limits(p, instrument, fresh)
@@ -257,8 +260,10 @@ def _thin_at_once(ts, bid_px, bid_qty, ask_px, ask_qty, gate, p, instrument, at,
         thick_bid, thick_ask = last if gate["depth_bid"] >= limit else at - 1, last if gate["depth_ask"] >= limit else at - 1
         mild_bid, mild_ask = last if gate["depth_bid"] >= fifth else at - 1, last if gate["depth_ask"] >= fifth else at - 1
     else:
-        thick_bid, mild_bid = _last_over(bid_px, bid_qty, limit, fifth, at, end)
-        thick_ask, mild_ask = _last_over(ask_px, ask_qty, limit, fifth, at, end)
+        thick_bid, mild_bid, bids = _last_over(bid_px, bid_qty, limit, fifth, at, end)
+        thick_ask, mild_ask, asks = _last_over(ask_px, ask_qty, limit, fifth, at, end)
+        if bids | asks >= MANY_LOTS:
+            return False
     thin = _long(ts, gate["thin_bid"], gate["thin_ask"], thick_bid, thick_ask, at, last, gate["thin"], p)
     severe = _long(ts, gate["severe_bid"], gate["severe_ask"], mild_bid, mild_ask, at, last, gate["severe"], p)
     if thin < 0 or severe < 0:
@@ -274,38 +279,38 @@ def _thin_at_once(ts, bid_px, bid_qty, ask_px, ask_qty, gate, p, instrument, at,
 
 @kernel
 def _last_over(px, qty, limit, fifth, at, end):
-    """The last rows of [at, end) at which a side is not thin, and not severely; `at - 1` if there is none.
+    """The last rows of [at, end) at which a side is not thin, and not severely, `at - 1` if there is none; and the bits set in any
+    quantity: where they make `MANY_LOTS` or more, the rows mean nothing.
 
     The loop has no branch, since sides come and go at random, and counts from 0, so that it becomes vector instructions.
     """
-    prices, quantities, thick, mild = px[at:end], qty[at:end], -1, -1
+    prices, quantities, thick, mild, bits = px[at:end], qty[at:end], -1, -1, 0
     for k in range(len(prices)):
+        bits |= quantities[k]
         value = prices[k] * quantities[k]
         thick = k if value >= limit else thick
         mild = k if value >= fifth else mild
-    return at + thick, at + mild
+    return at + thick, at + mild, bits
 
 
 @kernel
 def _is_broken(ts, entry, extremes, gate, p, instrument, pending, at, end):
-    """Whether [at, end) is a whole block that says nothing new since both sides are thick somewhere in each of its quarters, and
-    between two such rows is less time than a side has to be thin for; which ones they are is not looked at."""
-    if at % BLOCK != 0 or end - at < BLOCK or extremes["lots"] >= MANY_LOTS or is_fresh(gate, p, ts[at]):
-        return False
-    if extremes["least_bid"] == 0 or extremes["least_ask"] == 0:
+    """Whether [at, end) is a whole block that says nothing new since both sides are thick in one of the first rows of each of its
+    quarters, and between two such rows is less time than a side has to be thin for; which ones they are is not looked at."""
+    if at % BLOCK != 0 or end - at < BLOCK or is_fresh(gate, p, ts[at]):
         return False
     limit, _ = thin_limits(p, instrument, False)
     bid, ask = max(0, entry["low"] - extremes["widest"]) // 2, entry["low"] // 2
-    if bid * extremes["reach_bid"] < limit or ask * extremes["reach_ask"] < limit:
+    if bid * min(extremes["reach_bid"], MANY_LOTS) < limit or ask * min(extremes["reach_ask"], MANY_LOTS) < limit:
         return False
     first = ts[at - QUARTER] if pending else min(gate["thin_bid"], gate["thin_ask"], ts[at])
     if ts[end - 1] - first < p["thin_ns"]:
         return True
     for k in range(at, end, QUARTER):
-        if ts[k + QUARTER - 1] - first >= p["thin_ns"]:
+        if ts[k + FEW - 1] - first >= p["thin_ns"]:
             return False
         first = ts[k]
-    return True
+    return ts[end - 1] - first < p["thin_ns"]
 
 
 @kernel
@@ -320,10 +325,10 @@ def _tell_runs(ts, bid_px, bid_qty, ask_px, ask_qty, gate, p, instrument, stop):
 def _runs_before(ts, px, qty, limit, fifth, stop):
     """Since when a side is thin, and severely, after the rows before `stop`; NEVER: it is not."""
     severe, i = NEVER, stop - 1
-    while px[i] * qty[i] < fifth:
+    while worth(px[i], qty[i]) < fifth:
         severe, i = ts[i], i - 1
     thin = severe
-    while px[i] * qty[i] < limit:
+    while worth(px[i], qty[i]) < limit:
         thin, i = ts[i], i - 1
     return thin, severe
 

@@ -444,10 +444,9 @@ INDEX: Final = _record("low high ticks odd last")
 """Of one symbol's rows in a block: extremes of mid2, accepted L1 updates, rows that are quarantined, funding or commands, and
 its last row in this block or before."""
 
-QUIET: Final = _record("widest least_bid least_ask reach_bid reach_ask lots")
-"""Of one symbol's rows in a block: the widest spread in ticks, the least quantities at the best bid and ask in lots, what each
-quarter of the block has a row of at least (0: not known), and the bits that are set in any quantity, a number as large as the
-largest or larger."""
+QUIET: Final = _record("widest least_bid least_ask reach_bid reach_ask")
+"""Of one symbol's rows in a block: the widest spread in ticks, the least quantities at the best bid and ask in lots (0: not known),
+and what each quarter of the block has a row of at least among its first few (0: not known)."""
 
 EDGE: Final = _record("event symbol kind a b")
 """One piece of exogenous work: event index in the run, symbol (-1: all), EdgeKind, two values (funding: rate, mark; bar: row
@@ -561,6 +560,8 @@ class Events(NamedTuple):
     """FUNDING, (F,): rows of funding events"""
     commands: np.ndarray
     """COMMAND, (C,): rows of command events"""
+    one_sided: np.ndarray
+    """int64, (E,): rows at which the best bid or ask has no quantity, those before a symbol's first L1 update included"""
     book_rows: np.ndarray
     """int64, (B,): the row of each book"""
     books: np.ndarray

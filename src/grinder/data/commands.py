@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from grinder.data.validation import Columns
+from grinder.data.validation import Columns, one_sided
 from grinder.errors import ConfigError, InputFault
 from grinder.records import COMMAND, NONE, Command, Events, Stream
 from grinder.units import NS_PER_DAY
@@ -143,7 +143,9 @@ def insert_commands(events: Events, columns: Columns) -> Events:
     for name in ("bid_px", "bid_qty", "ask_px", "ask_qty"):
         made[name] = np.where(last >= 0, getattr(market, name)[last], 0)
     whole = {name: np.insert(getattr(market, name), after, values) for name, values in made.items()}
-    return market._replace(**whole, **_moved(market, lambda rows: rows + np.searchsorted(after, rows, side="right")), commands=said)
+    whole |= _moved(market, lambda rows: rows + np.searchsorted(after, rows, side="right"))
+    whole["one_sided"] = one_sided(whole["bid_qty"], whole["ask_qty"])  # commands repeat a state too
+    return market._replace(**whole, commands=said)
 
 
 def in_order(columns: Columns) -> dict[str, NDArray[np.int64]]:
@@ -171,8 +173,9 @@ def split_commands(events: Events) -> tuple[Events, dict[str, NDArray[np.int64]]
     rest = np.ones(len(events.ts), bool)
     rest[said["row"]] = False
     kept = {name: getattr(events, name)[rest] for name in Events._fields[:8]}
-    moved = _moved(events, lambda rows: rows - np.searchsorted(said["row"], rows))
-    return events._replace(**kept, **moved, commands=np.zeros(0, COMMAND)), columns
+    kept |= _moved(events, lambda rows: rows - np.searchsorted(said["row"], rows))
+    kept["one_sided"] = one_sided(kept["bid_qty"], kept["ask_qty"])
+    return events._replace(**kept, commands=np.zeros(0, COMMAND)), columns
 
 
 def _moved(events: Events, to: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> dict[str, NDArray[Any]]:

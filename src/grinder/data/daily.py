@@ -284,8 +284,11 @@ def _behind(held: Events, base: int, events: Events, reach: int) -> tuple[Events
 
 
 def _joined(pieces: Sequence[Events]) -> Events:
-    """Stretches of quotes, one after the other; of quotes alone, so that all else is empty."""
-    return pieces[0]._replace(**{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in _ROWS})
+    """Stretches of quotes, one after the other; of quotes alone, so that there are neither funding nor commands nor books."""
+    whole = {name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in _ROWS}
+    starts = np.cumsum([0, *(len(piece.ts) for piece in pieces)])[:-1]
+    bare = np.concatenate([piece.one_sided + start for piece, start in zip(pieces, starts, strict=True)])
+    return pieces[0]._replace(**whole, one_sided=bare)
 
 
 # One way through the files

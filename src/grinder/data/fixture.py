@@ -518,8 +518,11 @@ def _cut(events: Events, start: int, stop: int) -> Events:
     first, last = np.searchsorted(events.book_rows, [start, stop])
     cut = Events(*(column[start:stop] for column in events))
     rows = events.book_rows[first:last] - start
-    rows.setflags(write=False)  # as all other rows are: kernels would be compiled for both kinds
-    return cut._replace(funding=funding, commands=commands, book_rows=rows, books=events.books[first:last])
+    bare = events.one_sided[slice(*np.searchsorted(events.one_sided, [start, stop]))] - start
+    for column in (rows, bare):
+        column.setflags(write=False)  # as all other rows are: kernels would be compiled for both kinds
+    books = {"book_rows": rows, "books": events.books[first:last]}
+    return cut._replace(funding=funding, commands=commands, one_sided=bare, **books)
 
 
 # Folders

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from grinder._jit import kernel
 from grinder.data.commands import insert_commands
-from grinder.data.validation import Columns, both_prices, mark_jumps, no_jumps
+from grinder.data.validation import Columns, both_prices, mark_jumps, no_jumps, one_sided
 from grinder.records import COMMAND, FAR, FUNDING, Events, Stream
 
 __all__ = ["Carried", "merge"]
@@ -82,7 +82,7 @@ def merge(
     ts = gather([streams[name]["ts"] for name in names])
     rows, books = _books(streams, kind, orders[names.index("books")] if "books" in streams else None)
     said = {"funding": _funding(streams, kind, orders[0]), "commands": np.zeros(0, COMMAND)}
-    events = Events(ts, symbol, kind, fault, **l1, **said, book_rows=rows, books=books)
+    events = Events(ts, symbol, kind, fault, **l1, **said, one_sided=rows[:0], book_rows=rows, books=books)
 
     def place(i: int, side: int) -> tuple[object, int, str, int]:
         k = names.index(Stream(int(kind[i])).name.lower())
@@ -99,6 +99,7 @@ def merge(
         _carry(events, state.l1)  # on copies: one stream's columns are the caller's own
     elif carried is not None:
         _note_last(events, state.l1)
+    events = events._replace(one_sided=one_sided(events.bid_qty, events.ask_qty))
     return insert_commands(events, streams["commands"]) if "commands" in streams else events
 
 

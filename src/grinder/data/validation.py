@@ -20,7 +20,7 @@ from grinder.errors import InputFault
 from grinder.records import FAR, NONE, Command, Events, Fault, Stream
 from grinder.units import MAX_PRICE_TICKS, MAX_QTY_LOTS, ONE, format_units, mul_div_floor
 
-__all__ = ["Columns", "Earlier", "both_prices", "check_stream", "mark_jumps", "no_jumps", "quarantined"]
+__all__ = ["Columns", "Earlier", "both_prices", "check_stream", "mark_jumps", "no_jumps", "one_sided", "quarantined"]
 
 Columns = Mapping[str, NDArray[np.int64]]
 Flags = NDArray[np.bool_]
@@ -247,6 +247,11 @@ def _reject_outside(columns: Columns, column: str, low: int, high: int, file: ob
 
 
 # Price further than `max_jump` from the last mid
+
+
+def one_sided(bid_qty: NDArray[np.int64], ask_qty: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of merged events at which a side has no quantity."""
+    return np.flatnonzero((bid_qty == 0) | (ask_qty == 0))
 
 
 def no_jumps(symbols: int) -> Ints:
