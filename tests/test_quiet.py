@@ -189,10 +189,13 @@ def test_extremes_against_plain_loops(seed):
             rows = [i for i in range(b * BLOCK, min(n, (b + 1) * BLOCK)) if e.symbol[i] == s]
             bids, asks = (column[rows].tolist() for column in (e.bid_qty, e.ask_qty))
             widest = max((e.ask_px[rows] - e.bid_px[rows]).tolist(), default=0)
-            least, reach = [min(bids, default=NEVER), min(asks, default=NEVER)], [0, 0]
+            least, reach, times = [min(bids, default=NEVER), min(asks, default=NEVER)], [0, 0], [0, 0]
             if symbols == 1 and len(rows) == BLOCK:
-                least, reach = reach, [min(max(qty[q : q + FEW]) for q in range(0, BLOCK, QUARTER)) for qty in (bids, asks)]
-            assert quiet[s, b].item() == (widest, *least, *reach)
+                quarters, ts = range(0, BLOCK, QUARTER), e.ts[rows].tolist()
+                least, reach = reach, [min(max(qty[q : q + FEW]) for q in quarters) for qty in (bids, asks)]
+                spells = [ts[q : q + QUARTER + FEW][-1] - ts[q] for q in quarters]
+                times = [max(spells), ts[-QUARTER]]
+            assert quiet[s, b].item() == (widest, *least, *reach, *times)
     for k in range(60):
         stop = random.Random(seed * 100 + k).randrange(n + 1)
         then = int(e.ts[random.Random(k).randrange(n)]) + random.Random(k).randrange(-2, 3)

@@ -33,8 +33,8 @@ __all__ = [
 
 BLOCK: Final = 128
 QUARTER: Final = BLOCK // 4
-FEW: Final = 8
-"""Rows of a quarter whose sizes are looked at: as many as a line of memory holds."""
+FEW: Final = 4
+"""Rows of a quarter whose sizes are looked at, mostly in one line of memory."""
 _FUNDING: Final = int(Stream.FUNDING)
 _COMMANDS: Final = int(Stream.COMMANDS)
 _BOOKS: Final = int(Stream.BOOKS)
@@ -135,14 +135,14 @@ def make_both(events: Events, index, quiet):
     if quiet.shape[0] == 1:
         whole = rows // BLOCK
         bid, bid_qty, ask, ask_qty = events.bid_px, events.bid_qty, events.ask_px, events.ask_qty
-        _both_blocks(events.kind, events.fault, bid, bid_qty, ask, ask_qty, index, quiet, whole)
+        _both_blocks(events.ts, events.kind, events.fault, bid, bid_qty, ask, ask_qty, index, quiet, whole)
     for b in range(whole, (rows + BLOCK - 1) // BLOCK):
         _index_rows(events, index, b, min(rows, (b + 1) * BLOCK))
         _quiet_rows(events, quiet, b, min(rows, (b + 1) * BLOCK))
 
 
 @kernel
-def _both_blocks(kind, fault, bid, bid_qty, ask, ask_qty, index, quiet, blocks):
+def _both_blocks(ts, kind, fault, bid, bid_qty, ask, ask_qty, index, quiet, blocks):
     """Whole blocks of one symbol, as in `_index_blocks`; prices first, then a few sizes: memory likes few columns at once."""
     for b in range(blocks):
         i = b * BLOCK
@@ -164,17 +164,19 @@ def _both_blocks(kind, fault, bid, bid_qty, ask, ask_qty, index, quiet, blocks):
         entry["last"] = i + BLOCK - 1
         quiet[0, b]["widest"] = widest
     for b in range(blocks):
-        i, reach_bid, reach_ask = b * BLOCK, NEVER, NEVER
-        for q in range(0, BLOCK, QUARTER):
+        i, reach_bid, reach_ask, spell = b * BLOCK, NEVER, NEVER, 0
+        for q in range(i, i + BLOCK, QUARTER):
             most_bid, most_ask = 0, 0
             for k in range(FEW):
-                bids, asks = bid_qty[i + q + k], ask_qty[i + q + k]
+                bids, asks = bid_qty[q + k], ask_qty[q + k]
                 most_bid = bids if bids > most_bid else most_bid
                 most_ask = asks if asks > most_ask else most_ask
             reach_bid, reach_ask = min(reach_bid, most_bid), min(reach_ask, most_ask)
+            spell = max(spell, ts[min(q + QUARTER + FEW, i + BLOCK) - 1] - ts[q])
         entry = quiet[0, b]
         entry["least_bid"], entry["least_ask"] = 0, 0
         entry["reach_bid"], entry["reach_ask"] = reach_bid, reach_ask
+        entry["spell"], entry["ended"] = spell, ts[i + BLOCK - QUARTER]
 
 
 @kernel
@@ -182,7 +184,7 @@ def _quiet_rows(events, quiet, b, stop):
     for s in range(quiet.shape[0]):
         entry = quiet[s, b]
         entry["widest"], entry["least_bid"], entry["least_ask"] = 0, NEVER, NEVER
-        entry["reach_bid"], entry["reach_ask"] = 0, 0
+        entry["reach_bid"], entry["reach_ask"], entry["spell"], entry["ended"] = 0, 0, 0, 0
     for i in range(b * BLOCK, stop):
         entry = quiet[events.symbol[i], b]
         entry["widest"] = max(entry["widest"], events.ask_px[i] - events.bid_px[i])

@@ -24,7 +24,7 @@ from grinder.gates import (
     thin_limits,
     worth,
 )
-from grinder.index import BLOCK, FEW, QUARTER, first_due, is_tick, last_row, next_odd, next_tick, rows_until
+from grinder.index import BLOCK, FEW, first_due, is_tick, last_row, next_odd, next_tick, rows_until
 from grinder.records import NEVER, Toxicity
 
 __all__ = ["quiet_until"]
@@ -47,7 +47,7 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
     due = min(run["next_bar_end"], run["next_roll"], run["next_gate"])
     book, window = first_due(events.book_rows, 0, len(events.book_rows), at), at // BLOCK
     bare = first_due(events.one_sided, 0, len(events.one_sided), at)
-    thin = pending = False  # pending: since when sides are thin after the rows before `at` is still to be told
+    told, back, thin = at, 0, False  # the gate's sides are as after the rows before `told`; none is thin from before `back` on
     while at < stop:
         b = at // BLOCK
         end = min(stop, (b + 1) * BLOCK)
@@ -73,11 +73,21 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
             if _may_jump(events, index, gate, s, window, b):
                 end = _move_until(events, index, gate, p, base, s, at, end)
             thin = end > at and _may_be_thin(index[s, b], quiet[s, b], gate, p, instruments[s], ts[at])
-            broken = thin and plain and _is_broken(ts, index[0, b], quiet[0, b], gate, p, instruments[0], pending, at, end)
-            if pending and not broken:
-                _tell_runs(ts, bid, bid_qty, ask, ask_qty, gate, p, instruments[0], at)
-            pending = broken
-            if thin and not broken:
+            brief = False
+            if thin and plain and not is_fresh(gate, p, ts[at]):
+                reached = _is_reached(index[0, b], quiet[0, b], p, instruments[0], at, end)
+                back = min(gate["thin_bid"], gate["thin_ask"], ts[at]) if told == at else back
+                brief = _is_brief(ts, quiet[0, b], reached, back, p, at, end)
+                if not brief and told < at:
+                    _tell_sides(ts, bid, bid_qty, ask, ask_qty, gate, p, instruments[0], told, at)
+                    told, back = at, min(gate["thin_bid"], gate["thin_ask"], ts[at])
+                    brief = _is_brief(ts, quiet[0, b], reached, back, p, at, end)
+                if brief and reached:
+                    back = quiet[0, b]["ended"]
+            if told < at and not brief:
+                _tell_sides(ts, bid, bid_qty, ask, ask_qty, gate, p, instruments[0], told, at)
+                told = at
+            if thin and not brief:
                 if not plain or not _thin_at_once(ts, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], at, end):
                     end = _thin_until(ts, symbol, bid, bid_qty, ask, ask_qty, gate, p, instruments[s], s, at, end, alone)
         if end == at:
@@ -90,7 +100,7 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
                     _renew(gate, holds[s], world.strays[s], p, ts[last])
                 if not alone:
                     thin = _may_be_thin(index[s, b], quiet[s, b], gate, p, instruments[s], ts[at])
-                if pending:
+                if brief:
                     pass
                 elif thin:
                     if not alone:
@@ -101,9 +111,9 @@ def quiet_until(world, events, index, quiet, base, at, stop, params, instruments
                     last = _last_tick(symbol, events.kind, events.fault, s, at, last)
                 if last >= at:
                     markets[s]["last_ts"] = ts[last]
-        at = end
-    if pending:
-        _tell_runs(ts, bid, bid_qty, ask, ask_qty, gates[0], p, instruments[0], at)
+        told, at = told if brief else end, end
+    if told < at:
+        _tell_sides(ts, bid, bid_qty, ask, ask_qty, gates[0], p, instruments[0], told, at)
     return stop
 
 
@@ -294,43 +304,46 @@ def _last_over(px, qty, limit, fifth, at, end):
 
 
 @kernel
-def _is_broken(ts, entry, extremes, gate, p, instrument, pending, at, end):
-    """Whether [at, end) is a whole block that says nothing new since both sides are thick in one of the first rows of each of its
-    quarters, and between two such rows is less time than a side has to be thin for; which ones they are is not looked at."""
-    if at % BLOCK != 0 or end - at < BLOCK or is_fresh(gate, p, ts[at]):
+def _is_reached(entry, extremes, p, instrument, at, end):
+    """Whether [at, end) is a whole block in which both sides are thick in one of the first few rows of each quarter."""
+    if at % BLOCK != 0 or end - at < BLOCK:
         return False
     limit, _ = thin_limits(p, instrument, False)
     bid, ask = max(0, entry["low"] - extremes["widest"]) // 2, entry["low"] // 2
-    if bid * min(extremes["reach_bid"], MANY_LOTS) < limit or ask * min(extremes["reach_ask"], MANY_LOTS) < limit:
-        return False
-    first = ts[at - QUARTER] if pending else min(gate["thin_bid"], gate["thin_ask"], ts[at])
-    if ts[end - 1] - first < p["thin_ns"]:
+    return bid * min(extremes["reach_bid"], MANY_LOTS) >= limit and ask * min(extremes["reach_ask"], MANY_LOTS) >= limit
+
+
+@kernel
+def _is_brief(ts, extremes, reached, back, p, at, end):
+    """Whether no side can be thin for as long as counts in rows [at, end), whatever their sizes, given that before them none is
+    from before `back` on; `reached`: of a block that is, it is known where sides are thick."""
+    if ts[end - 1] - back < p["thin_ns"]:
         return True
-    for k in range(at, end, QUARTER):
-        if ts[k + FEW - 1] - first >= p["thin_ns"]:
-            return False
-        first = ts[k]
-    return ts[end - 1] - first < p["thin_ns"]
+    return reached and max(ts[at + FEW - 1] - back, extremes["spell"]) < p["thin_ns"]
 
 
 @kernel
-def _tell_runs(ts, bid_px, bid_qty, ask_px, ask_qty, gate, p, instrument, stop):
-    """The gate after the rows before `stop`, among which not long ago each side was thick."""
+def _tell_sides(ts, bid_px, bid_qty, ask_px, ask_qty, gate, p, instrument, told, stop):
+    """Bring since when the gate's sides are thin, and severely, from before row `told` to before row `stop`."""
     limit, fifth = thin_limits(p, instrument, False)
-    gate["thin_bid"], gate["severe_bid"] = _runs_before(ts, bid_px, bid_qty, limit, fifth, stop)
-    gate["thin_ask"], gate["severe_ask"] = _runs_before(ts, ask_px, ask_qty, limit, fifth, stop)
+    thick, mild = _last_before(bid_px, bid_qty, limit, fifth, told, stop)
+    gate["thin_bid"] = _run_start(ts, gate["thin_bid"], thick, told, stop - 1)
+    gate["severe_bid"] = _run_start(ts, gate["severe_bid"], mild, told, stop - 1)
+    thick, mild = _last_before(ask_px, ask_qty, limit, fifth, told, stop)
+    gate["thin_ask"] = _run_start(ts, gate["thin_ask"], thick, told, stop - 1)
+    gate["severe_ask"] = _run_start(ts, gate["severe_ask"], mild, told, stop - 1)
 
 
 @kernel
-def _runs_before(ts, px, qty, limit, fifth, stop):
-    """Since when a side is thin, and severely, after the rows before `stop`; NEVER: it is not."""
-    severe, i = NEVER, stop - 1
-    while worth(px[i], qty[i]) < fifth:
-        severe, i = ts[i], i - 1
-    thin = severe
-    while worth(px[i], qty[i]) < limit:
-        thin, i = ts[i], i - 1
-    return thin, severe
+def _last_before(px, qty, limit, fifth, told, stop):
+    """As `_last_over` of rows [told, stop), from their end, which mostly is near."""
+    mild = stop - 1
+    while mild >= told and worth(px[mild], qty[mild]) < fifth:
+        mild -= 1
+    thick = mild
+    while thick >= told and worth(px[thick], qty[thick]) < limit:
+        thick -= 1
+    return thick, mild
 
 
 @kernel

@@ -444,9 +444,10 @@ INDEX: Final = _record("low high ticks odd last")
 """Of one symbol's rows in a block: extremes of mid2, accepted L1 updates, rows that are quarantined, funding or commands, and
 its last row in this block or before."""
 
-QUIET: Final = _record("widest least_bid least_ask reach_bid reach_ask")
+QUIET: Final = _record("widest least_bid least_ask reach_bid reach_ask spell ended")
 """Of one symbol's rows in a block: the widest spread in ticks, the least quantities at the best bid and ask in lots (0: not known),
-and what each quarter of the block has a row of at least among its first few (0: not known)."""
+and what each quarter of the block has a row of at least among its first few (0: not known); the most time in ns from the beginning
+of such few to the end of the next ones or of the block, and when the last few begin."""
 
 EDGE: Final = _record("event symbol kind a b")
 """One piece of exogenous work: event index in the run, symbol (-1: all), EdgeKind, two values (funding: rate, mark; bar: row
