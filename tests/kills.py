@@ -387,7 +387,9 @@ def lane(count: int, seed: int, log: Path | None = None, *code: str) -> list[dic
         prepare(prepared)
         known = survey(shop, prepared)
         while killed(told) < count:
+            begin = time.monotonic()
             told.append(run_case(shop, prepared, known, seed, len(told)))
+            told[-1]["seconds"] = time.monotonic() - begin
             if log is not None:
                 with log.open("a") as file:
                     file.write(json.dumps(told[-1]) + "\n")
@@ -439,11 +441,11 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--log", type=Path, help="keep cases here, and do not run those that it has")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/RELIABILITY.md")
     args = parser.parse_args(words)
-    begin = time.monotonic()
     told = lane(args.kills, args.seed, args.log)
     bad = [case for case in told if case["violation"]]
-    head = f"seed {args.seed}: {killed(told)} kills in {len(told)} cases, {len(bad)} violations"
-    print(f"{head}, {time.monotonic() - begin:.0f} s\n\n{table(told)}")
+    minutes = sum(case["seconds"] for case in told) / 60
+    head = f"seed {args.seed}: {killed(told)} kills in {len(told)} cases, {minutes:.1f} minutes, {len(bad)} violations"
+    print(f"{head}\n\n{table(told)}")
     for case in bad:
         print(f"case {case['number']}, {case['operation']}, {case['kills']}: {case['violation']}")
     if args.write:

@@ -1083,7 +1083,8 @@ def main(words: list[str] | None = None) -> int:
         return 0
     begin = time.monotonic()
     outcomes, bad = lane(args.seed, args.count, args.first)
-    head = f"seed {args.seed}: {sum(outcomes.values()):,} cases in {time.monotonic() - begin:.0f} s, {len(bad)} violations"
+    minutes = (time.monotonic() - begin) / 60
+    head = f"seed {args.seed}: {sum(outcomes.values()):,} cases in {minutes:.1f} minutes, {len(bad)} violations"
     print(head, table(outcomes), *bad[:50], sep="\n")
     if args.write:
         from tests.reliability import put

@@ -13,6 +13,7 @@ import dataclasses
 import random
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -289,11 +290,12 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="a line a fault")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/RELIABILITY.md")
     args = parser.parse_args()
+    begin = time.monotonic()
     out = lane(args.faults, args.seed, say=print if args.verbose else lambda _: None)
-    print(f"seed {args.seed}")
-    print(table(out))
+    head = f"seed {args.seed}, {args.faults:,} faults, {(time.monotonic() - begin) / 60:.1f} minutes"
+    print(head, table(out), sep="\n")
     if args.write:
-        put("planted", f"seed {args.seed}:\n\n```text\n{table(out)}\n```")
+        put("planted", f"{head}:\n\n```text\n{table(out)}\n```")
     for line in out.wrong:
         print(line)
     return 1 if out.wrong else 0

@@ -173,13 +173,20 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--on", choices=MODES, action="append", help="default: both")
     parser.add_argument("--child", choices=MODES, help=argparse.SUPPRESS)
     parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/RELIABILITY.md")
     args = parser.parse_args(words)
     if args.child:
         child(args.cells, args.store, args.child)
         return 0
     told = [lane(args.cells, args.kills, args.seed, mode) for mode in args.on or MODES]
-    print(f"seed {args.seed}\n\n{table(told)}")
-    return 1 if any(one.violations for one in told) else 0
+    wrong = sum(len(one.violations) for one in told)
+    text = f"seed {args.seed}, {sum(one.seconds for one in told) / 60:.1f} minutes, {wrong} violations:\n\n{table(told)}"
+    print(text)
+    if args.write:
+        from tests.reliability import put
+
+        put("sweeps", text)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ TEXT = DOCUMENT.read_text("utf-8")
 COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL) for line in block.splitlines()]
 LANES = re.findall(r"^<!-- (\w+): begin -->$", TEXT, re.MULTILINE)
 SAID = {"kills": ", 0 violations", "mutate": ", 0 violations", "lookaheads": ", 0 with findings", "matrix": " equal, "}
-SAID |= {"volumes": "| property cases | 20,000 |", "planted": "200 of 200 named exactly", "mutants": ", 0 not argued"}
+SAID |= {"volumes": "| property cases | 20,000 |", "sweeps": ", 0 violations", "mutants": ", 0 not argued"}
 
 
 @cache
@@ -59,6 +59,8 @@ def test_every_lane_writes_its_figures(lane):
 def test_the_volume_is_what_invariants_ask_for():
     (kills,) = re.findall(r"seed \d+: (\d+) kills", figures("kills"))
     assert int(kills) >= 40
+    ((exact, planted),) = re.findall(r"^(\d+) of (\d+) named exactly$", figures("planted"), re.MULTILINE)
+    assert int(exact) == int(planted) >= 200
     ((environments, replays, equal),) = re.findall(r"(\d+) environments, (\d+) replays, (\d+) equal", figures("matrix"))
     shown = next(line for line in figures("matrix").splitlines() if line.startswith("| environment |"))
     fixtures = [cell.strip() for cell in shown.split("|")[2:-3]]
