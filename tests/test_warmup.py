@@ -14,13 +14,17 @@ from grinder.warmup import Warmth
 
 EVERYTHING = """
 import grinder as gr
+from grinder._ahead import _has_room
 from grinder._jit import cache_directory
+from grinder.engine import act
+from grinder.market import observe
 from grinder.warmup import warm_up
 
 def kept():
     return len(list(cache_directory().rglob("*.nbi")))
 
 first = warm_up()
+two = sum(act.from_python.stats.cache_misses.values()), sum(observe.from_python.stats.cache_misses.values())
 for name, policy in (("range_day_l1", None), ("kill_switch_l2", None), ("multisymbol_topk_l1", "smart")):
     data = gr.fixture(name)
     gr.replay(data.head(min(len(data), 20_000)), gr.Config(policy=policy) if policy else None)
@@ -28,7 +32,7 @@ run = gr.replay(gr.fixture("range_day_l1").head(60_000), gr.Config(policy="smart
 run.explain(int(run.last_ts))
 run.metrics()
 again = warm_up()
-print(first.kernels, first.compiled, kept(), again.compiled, str(again))
+print(*two, int(_has_room()), first.kernels, first.compiled, kept(), again.compiled, str(again))
 """
 
 
@@ -42,7 +46,8 @@ def test_nothing_is_left_to_be_compiled(tmp_path):
         text=True,
         check=True,
     )
-    kernels, compiled, kept, again, told = done.stdout.split(maxsplit=4)
+    acts, observes, room, kernels, compiled, kept, again, told = done.stdout.split(maxsplit=7)
+    assert (acts, observes) == ("1", "0" if room == "1" else "1"), "`act` was compiled here, once; the other process did the rest"
     assert kernels == compiled == kept, "whatever was entered later had been compiled"
     assert int(kernels) > 10
     assert again == "0"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from grinder import _jit
+from grinder._ahead import compile_in_two
 from grinder.config import Config
 from grinder.data.fixture import Fixture, Stretch, fixture as named_fixture
 from grinder.digest import Digest
@@ -58,6 +59,7 @@ def replay(
         DataError: the data break a rule of SPEC 2.2. LedgerError: a proof of the engine failed.
     """
     _check_types(config, policy, until, resume, chunk)
+    compile_in_two()
     data = fixture if isinstance(fixture, Fixture) else named_fixture(fixture, config)
     settings = data.config if config is None else config.over(data.config)
     if settings.max_jump != data.config.max_jump:

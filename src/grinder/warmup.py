@@ -11,10 +11,12 @@ from grinder._jit import JIT, cache_directory
 from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
+from grinder.digest import chain
+from grinder.market import observe
 from grinder.policies.own import GridPlan, View, policy, smart
-from grinder.session import replay
+from grinder.session import _Session, replay
 
-__all__ = ["Warmth", "warm_up"]
+__all__ = ["Warmth", "compile_rest", "warm_up"]
 
 _SECONDS = 1_500
 """Of a market whose bars are of a second: enough for every feature."""
@@ -50,6 +52,18 @@ def warm_up() -> Warmth:
     replay(market, Config(bar_interval_ms=1000), policy=policy(_like_smart, damped=True))
     after = _kept()
     return Warmth(cache_directory(), len(after), len(after - before))
+
+
+def compile_rest() -> None:
+    """Compile what a first replay enters beside `act`: `_ahead` has another process do it."""
+    market = _market()
+    params, instruments = Config(policy="smart").params(market.instruments, market.price_range)
+    session = _Session(market, Config(policy="smart"), None, params, instruments, None)
+    for _, at, events, index, quiet in session.stretches(len(market), len(market)):
+        state = (session.world, events, index, quiet, 0, at, len(market), params, instruments, session.edges, session.closes)
+        observe(*state, session.tape)
+    market.index(0, len(market) - 1)
+    chain(session.tape.bars[:1], len(market))
 
 
 def _kept() -> set[Path]:

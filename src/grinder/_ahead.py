@@ -1,0 +1,92 @@
+"""The first replay of all: its two large kernels are compiled at once, in two processes.
+
+numba compiles one kernel at a time, whatever the threads of a process. Where the cache has nothing yet, another process compiles
+all but `act` into it, which is read from there.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from functools import cache
+from threading import Lock
+from typing import Final
+
+import numpy as np
+
+from grinder import _jit
+from grinder.config import PARAMS
+from grinder.engine import act
+from grinder.index import empty_index
+from grinder.records import COMMAND, EDGE, FEATURES, FUNDING, INSTRUMENT, SIZES, WORLD_DTYPES, Events, World, world_shapes
+from grinder.tape import empty_tape
+
+__all__ = ["compile_in_two"]
+
+_REST: Final = "from grinder.warmup import compile_rest; compile_rest()"
+_PATIENCE_S: Final = 300
+_ONE: Final = Lock()
+
+
+@cache
+def compile_in_two() -> None:
+    """Compile `act` here and the rest in another process, where nothing is compiled and there is a CPU for it. Once a process.
+
+    What fails there is compiled here, where it is needed.
+    """
+    with _ONE:
+        if not _is_cold() or not _has_room():
+            return
+        with _compiling_rest() as other:
+            try:
+                _compile_act()
+                other.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                other.kill()
+            except BaseException:
+                other.kill()
+                raise
+
+
+def _is_cold() -> bool:
+    """Whether the cache has no `act`; one that is for this process alone is none that another could fill."""
+    directory = _jit.cache_directory()
+    return _jit.JIT and directory.name.startswith("kernels-") and not any(directory.glob(f"*/*.{act.__qualname__}.*.nbi"))
+
+
+def _has_room() -> bool:
+    """Whether another process would run beside this one: workers have others beside them."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cpus > 1 and bool(sys.executable) and multiprocessing.parent_process() is None
+
+
+def _compiling_rest() -> subprocess.Popen[bytes]:
+    """Another process, with the modules of this one."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    words = [sys.executable, "-P", "-c", _REST]
+    return subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _compile_act() -> None:
+    """Call `act` with no event to act on."""
+    world = World(*(np.zeros(shape, WORLD_DTYPES[name]) for name, shape in _shapes().items()))
+    edges, closes = np.zeros(1, EDGE), np.zeros(1, FEATURES)
+    params, instruments = np.zeros(1, PARAMS), np.zeros(1, INSTRUMENT)
+    act(world, _no_events(), empty_index(1, 0), 0, 0, 0, params, instruments, edges, closes, 0, 0, empty_tape(1), 0)
+
+
+def _shapes() -> dict[str, tuple[int, ...]]:
+    shapes = world_shapes(1, dict.fromkeys(SIZES, 1))
+    return {name: shapes[name] for name in World._fields}
+
+
+def _no_events() -> Events:
+    """As a stretch of a fixture: kernels are compiled for arrays that can be written or not."""
+    rows = dict.fromkeys(Events._fields, np.zeros(0, np.int64))
+    rows |= {"symbol": np.zeros(0, np.int16), "kind": np.zeros(0, np.int8), "fault": np.zeros(0, np.int8)}
+    rows["books"] = np.zeros((0, 4, 1), np.int64)
+    for column in rows.values():
+        column.setflags(write=False)
+    return Events(**rows | {"funding": np.zeros(0, FUNDING), "commands": np.zeros(0, COMMAND)})

@@ -1,0 +1,101 @@
+"""Compiling in two processes: what the other one does not do is done here, and it never outlives the call."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+import pytest
+
+from grinder import _ahead, _jit
+
+
+@pytest.fixture
+def others(monkeypatch):
+    """The processes that were started, in an installation where nothing is compiled."""
+    out = []
+
+    def started(*words, **options):
+        out.append(popen(*words, **options))
+        return out[-1]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(_ahead.subprocess, "Popen", started)
+    monkeypatch.setattr(_ahead, "_is_cold", lambda: True)
+    monkeypatch.setattr(_ahead, "_has_room", lambda: True)
+    monkeypatch.setattr(_ahead, "_compile_act", lambda: None)
+    return out
+
+
+def compile_in_two():
+    _ahead.compile_in_two.__wrapped__()
+
+
+@pytest.mark.parametrize(("code", "status"), [("pass", 0), ("raise SystemExit(3)", 3), ("import no_such_module", 1)])
+def test_the_other_one_is_waited_for_and_may_fail(others, monkeypatch, code, status):
+    monkeypatch.setattr(_ahead, "_REST", code)
+    compile_in_two()
+    assert [other.returncode for other in others] == [status]
+
+
+def test_one_that_hangs_is_ended(others, monkeypatch):
+    monkeypatch.setattr(_ahead, "_REST", "import time; time.sleep(600)")
+    monkeypatch.setattr(_ahead, "_PATIENCE_S", 0.2)
+    begin = time.monotonic()
+    compile_in_two()
+    assert [other.returncode for other in others] == [-9]
+    assert time.monotonic() - begin < 60
+
+
+def test_an_interrupted_one_leaves_nothing_behind(others, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_ahead, "_REST", "import time; time.sleep(600)")
+    monkeypatch.setattr(_ahead, "_compile_act", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compile_in_two()
+    assert [other.returncode for other in others] == [-9]
+
+
+@pytest.mark.parametrize("why", ["_is_cold", "_has_room"])
+def test_none_is_started_where_nothing_is_to_be_done_or_there_is_no_cpu(others, monkeypatch, why):
+    monkeypatch.setattr(_ahead, why, lambda: False)
+    compile_in_two()
+    assert others == []
+
+
+def test_the_other_one_has_the_modules_of_this_one(others, monkeypatch, tmp_path):
+    """Those that are found only since somebody said where, too; and none of the working folder."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "only_here.py").write_text("there = 1")
+    (tmp_path / "numpy.py").write_text("raise SystemExit(5)")
+    monkeypatch.syspath_prepend(str(tmp_path / "own"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_ahead, "_REST", "import only_here, numpy")
+    compile_in_two()
+    assert [other.returncode for other in others] == [0]
+
+
+def test_workers_and_single_cpus_start_none(monkeypatch):
+    monkeypatch.setattr(_ahead.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    assert _ahead._has_room()
+    monkeypatch.setattr(_ahead.multiprocessing, "parent_process", object)
+    assert not _ahead._has_room()
+    monkeypatch.undo()
+    monkeypatch.setattr(_ahead.os, "sched_getaffinity", lambda _: {0}, raising=False)
+    assert not _ahead._has_room()
+
+
+@pytest.mark.skipif(not _jit.JIT, reason="without the JIT nothing is compiled")
+def test_a_cache_that_has_it_is_not_cold(monkeypatch, tmp_path):
+    monkeypatch.setattr(_ahead._jit, "cache_directory", lambda: tmp_path / "kernels-1")
+    assert _ahead._is_cold()
+    folder = tmp_path / "kernels-1" / "grinder_1"
+    folder.mkdir(parents=True)
+    (folder / "market.observe.from_python-1.py311.nbi").touch()
+    assert _ahead._is_cold()
+    (folder / "engine.act.from_python-1.py311.nbi").touch()
+    assert not _ahead._is_cold()
+    monkeypatch.setattr(_ahead._jit, "cache_directory", lambda: tmp_path / "for-this-process")
+    assert not _ahead._is_cold()
