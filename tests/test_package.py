@@ -119,6 +119,8 @@ LAYERS = [
     {"sweeping"},
     {"causality", "golden", "plot", "explain", "study", "warmup", "cli", "pytest_plugin", "__main__", "__init__"}
     | {f"plots.{name}" for name in "frame price regimes inventory equity features cycles depth parting".split()}
+    | {"landscape", "doubts", "cards.sweep"}
+    | {f"plots.{name}" for name in "png heatmap profile sweep".split()}
     | {"cautions", "cards.spark", "cards.facts", "cards.text", "cards.run", "cards.fixture", "cards.plan"}
     | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides", "bisection"},
 ]
@@ -127,7 +129,9 @@ HEAVY = {
     "polars": {"run", "data.fixture", "data.tabular", "sweeping"},
     "pandas": {"run"},
     "matplotlib": {"plot", "divergence"}
-    | {f"plots.{name}" for name in "frame price regimes inventory equity features cycles depth parting".split()},
+    | {f"plots.{name}" for name in "frame price regimes inventory equity features cycles depth parting".split()}
+    | {f"plots.{name}" for name in "png heatmap profile sweep".split()}
+    | {"sweeping"},
 }
 
 

@@ -152,6 +152,11 @@ def _add_sweep(commands: Any) -> None:
     sweep.add_argument("--workers", type=int, metavar="N", help="threads; default: one a processor")
     sweep.add_argument("--store", metavar="FOLDER", help="keeps finished cells; made where there is none")
     sweep.add_argument("--out", metavar="FILE", help="write the whole table: .arrow, .parquet or .csv")
+    sweep.add_argument(
+        "--plot", metavar="PNG", help="write the picture of the objective: of two settings a heat map, of one its profile"
+    )
+    sweep.add_argument("--card", action="store_true", help="print the card instead: what varied, spread, best few, cautions")
+    sweep.add_argument("--html", metavar="FILE", help="write the card as a page that needs nothing else")
     sweep.add_argument("--strict", action="store_true", help="stop at the first cell that fails")
     sweep.add_argument("--progress", action="store_true", help="a bar on stderr even where that is no terminal")
     sweep.add_argument("--json", action="store_true", help="print one JSON object")
@@ -480,6 +485,9 @@ def _sweep(args: argparse.Namespace) -> int:
 
     if args.out:
         check_table_name(args.out)
+    for name in filter(None, (args.plot, args.html)):  # to be known before hours of work
+        if not Path(name).parent.is_dir():
+            raise ConfigError(f"{name} cannot be written: there is no folder {Path(name).parent}")
     found = sweep(
         args.fixtures,
         {name: _values(value) for name, value in _words(args.grid).items()},
@@ -496,10 +504,18 @@ def _sweep(args: argparse.Namespace) -> int:
         found.write(args.out)
     if args.json:
         _print(found.to_dict(), args.json)
+    elif args.card:
+        _print(found.card(), args.json)
     else:
         _print(f"{found}\n{found.best_line(args.objective, least=args.minimise)}", args.json)
     if all(result.error for result in found.results):
         return _complain(ConfigError(f"every cell failed; the first: {found.results[0].error}"))
+    if args.html:
+        found.to_html(args.html)
+    if args.plot:
+        from grinder.plots.sweep import save_png
+
+        save_png(found, args.plot)
     return 0
 
 

@@ -7,14 +7,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from grinder.errors import ConfigError
-from grinder.outfile import write_whole
 from grinder.plots.cycles import cycles
 from grinder.plots.depth import depth
 from grinder.plots.equity import equity
@@ -22,11 +19,13 @@ from grinder.plots.features import features
 from grinder.plots.frame import SIZE, rank
 from grinder.plots.inventory import inventory
 from grinder.plots.parting import parting
+from grinder.plots.png import write_png
 from grinder.plots.price import Lives, lives, panels, price
 from grinder.plots.regimes import regimes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from grinder.run import Run
 
@@ -44,9 +43,6 @@ __all__ = [
     "regimes",
     "save_png",
 ]
-
-DPI: Final = 150
-"""Pixels an inch of a saved figure."""
 
 
 class Plots:
@@ -102,19 +98,10 @@ def save_png(run: Run, path: str | os.PathLike[str], symbol: str | None = None) 
     Raises:
         ConfigError: the run has no such symbol, or the file cannot be written.
     """
-    from matplotlib import style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     s = rank(run, symbol)
-    image = io.BytesIO()
-    with style.context("default"):
-        figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
-        FigureCanvasAgg(figure)
+
+    def draw(figure: Figure) -> None:
+        figure.set_size_inches(SIZE)
         panels(run, s, figure)
-        figure.savefig(image, format="png", dpi=DPI, metadata={"Software": None})
-    target = pathlib.Path(path)
-    try:
-        return write_whole(target, image.getvalue())
-    except OSError as error:
-        raise ConfigError(f"the plot cannot be written to {target}: {error.strerror}") from None
+
+    return write_png(path, draw)

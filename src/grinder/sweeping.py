@@ -35,6 +35,12 @@ from grinder.workers import TRIES, Crew, Task, check_travels
 
 if TYPE_CHECKING:
     import polars as pl
+    from matplotlib.axes import Axes
+
+    from grinder.cards.sweep import SweepCard
+    from grinder.cautions import Caution
+    from grinder.landscape import Landscape
+    from grinder.plots.sweep import SweepPlots
 
 __all__ = ["Progress", "Row", "Sweep", "check_table_name", "sweep"]
 
@@ -137,6 +143,9 @@ def sweep(
         computed=work.computed,
         hits=work.hits,
         damaged=kept.damaged if kept else 0,
+        symbols=tuple(tuple(one.symbol for one in data.instruments) for data in plan.fixtures),
+        objective=objective,
+        least=minimise,
     )
 
 
@@ -471,6 +480,7 @@ class Sweep:
         accounts: of each fixture an instrument in whose quote currency its account is kept.
         computed, hits, damaged: cells computed now, cells found in the store, files of it that were not believed; of this call, and
             not part of the table.
+        symbols: of each fixture. objective, least: the figure that cards and pictures look at, and whether less is better.
     """
 
     cells: tuple[Cell, ...]
@@ -480,6 +490,9 @@ class Sweep:
     computed: int = 0
     hits: int = 0
     damaged: int = 0
+    symbols: tuple[tuple[str, ...], ...] = ()
+    objective: str = "total_return"
+    least: bool = False
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -536,6 +549,56 @@ class Sweep:
             raise ConfigError(f"best of {figure}: none of {len(self)} cells has it: ratios need some days, failed cells have none")
         extreme = (min if least else max)(value for value, _ in known)
         return self[next(i for value, i in known if value == extreme)]
+
+    def landscape(self, metric: str | None = None, *, least: bool | None = None) -> Landscape:
+        """A figure over the settings: what cards and pictures are made of; see `grinder.landscape`.
+
+        Args:
+            metric: a figure of the table; default: the objective. least: less is better; default: as the sweep was told of its
+                objective, else no.
+
+        Raises:
+            ConfigError: there is no such figure, or it is money in several currencies.
+        """
+        from grinder.landscape import Landscape
+
+        name = self.objective if metric is None else metric
+        return Landscape(self, name, least=(self.least and name == self.objective) if least is None else least)
+
+    def doubts(self, metric: str | None = None, *, least: bool | None = None) -> tuple[Caution, ...]:
+        """What a careful colleague would say before the best cell is believed: a lone peak, the border of the grid, luck among many
+        tries, and so on; arguments as of `landscape`.
+        """
+        from grinder.doubts import doubts
+
+        return doubts(self.landscape(metric, least=least))
+
+    def card(self, metric: str | None = None, *, least: bool | None = None) -> SweepCard:
+        """What the sweep found in a figure, as text, in a notebook, or by `to_html` as a page; arguments as of `landscape`."""
+        from grinder.cards.sweep import SweepCard
+
+        return SweepCard(self.landscape(metric, least=least))
+
+    def _repr_html_(self) -> str:
+        mixed = self.objective in MONEY and len({one.quote for one in self.accounts}) > 1
+        return self.card("total_return" if mixed else None)._repr_html_()
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the card as a page that needs nothing else, whole or not at all."""
+        return self.card().to_html(path)
+
+    @property
+    def plot(self) -> SweepPlots:
+        """Pictures: `found.plot()` is the heat map of the two settings that matter most, or of one setting its profile;
+        `found.plot.heatmap("step", "levels")` and `found.plot.profile("step")` are told which. Each takes `ax=`.
+        """
+        from grinder.plots.sweep import SweepPlots
+
+        return SweepPlots(self)
+
+    def heatmap(self, x: str, y: str, metric: str | None = None, **options: Any) -> Axes:
+        """A figure over two settings; the same as `found.plot.heatmap`."""
+        return self.plot.heatmap(x, y, metric, **options)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the table as an Arrow IPC file, by its ending also `.parquet` or `.csv`; whole or not at all."""
