@@ -24,6 +24,7 @@ import grinder as gr
 from grinder.cards.page import write_page
 from grinder.divergence import Diff
 from grinder.plot import save_png
+from grinder.sweeping import Sweep
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "pictures"
@@ -39,6 +40,7 @@ CARDS = {
     "card_fixture": ("fixture", 900, ""),
     "card_plan": ("plan", 900, "dark"),
     "card_difference": ("first_difference", 900, ""),
+    "card_sweep": ("sweep", 900, ""),
 }
 """Picture -> card, width in pixels, colour scheme."""
 
@@ -49,7 +51,7 @@ def plots() -> dict[str, Callable[[], Axes]]:
     many, real = gr.replay("multisymbol_topk_l1"), gr.replay("binance_btcusdt_6m")
     finer = gr.replay("binance_btcusdt_6m", gr.Config(step="3bp"))
     return {
-        "price": lambda: day.plot(),
+        "price": lambda: day.plot.price(),
         "price_closer": lambda: day.plot.price(between=("2024-01-03 13:00", "2024-01-03 13:40")),
         "regimes": lambda: many.plot.regimes("AVAXUSDT"),
         "inventory": lambda: spike.plot.inventory(),
@@ -78,6 +80,7 @@ def cards() -> dict[str, str]:
         "run": gr.replay("multisymbol_topk_l1")._repr_html_(),
         "fixture": gr.fixture("multisymbol_topk_l1")._repr_html_(),
         "plan": seen[-1]._replace(levels_down=8, levels_up=8)._repr_html_(),
+        "sweep": swept()._repr_html_(),
         "first_difference": beginning(gr.diff(day, gr.replay("range_day_l1", gr.Config(alpha="0.9"))))._repr_html_(),
     }
 
@@ -128,12 +131,29 @@ def photograph(chromium: str, name: str, html: str, width: int, scheme: str) -> 
     keep(name, image.crop((0, max(0, top - left), min(image.width, right + left), min(image.height, bottom + left))))
 
 
+def swept() -> Sweep:
+    """A small sweep whose best is to be doubted, some of whose cells cannot be."""
+    grid = {"step": ["5bp", "8bp", "10bp", "15bp", "20bp", "30bp"], "quantity": ["0.005", "0.01", "0.02", "0.05", "0.0005"]}
+    config = gr.Config(policy="static", maker_fee="4bp")
+    return gr.sweep("vol_shock_l1", grid | {"levels": [4, 8]}, config=config, objective="pnl.total")
+
+
+def overviews() -> dict[str, Callable[[], Axes]]:
+    """Picture -> what draws it: a run in one figure, and sweeps."""
+    shock, found = gr.replay("vol_shock_l1"), swept()
+    return {
+        "overview": lambda: shock.plot(),
+        "heatmap": lambda: found.heatmap("step", "quantity"),
+        "profile": lambda: found.plot.profile("step"),
+    }
+
+
 def main() -> None:
     """Make them all."""
     mpl.use("Agg")
     FOLDER.mkdir(exist_ok=True)
     save_png(gr.replay("binance_btcusdt_6m"), HERE / "first_replay.png")
-    for name, plot in plots().items():
+    for name, plot in (plots() | overviews()).items():
         draw(name, plot)
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:

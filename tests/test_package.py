@@ -120,7 +120,7 @@ LAYERS = [
     {"causality", "golden", "plot", "explain", "study", "warmup", "cli", "pytest_plugin", "__main__", "__init__"}
     | {f"plots.{name}" for name in "frame price regimes inventory equity features cycles depth parting".split()}
     | {"landscape", "doubts", "cards.sweep"}
-    | {f"plots.{name}" for name in "png heatmap profile sweep".split()}
+    | {f"plots.{name}" for name in "png heatmap profile sweep overview".split()}
     | {"cautions", "cards.spark", "cards.facts", "cards.text", "cards.run", "cards.fixture", "cards.plan"}
     | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides", "bisection"},
 ]
@@ -130,7 +130,7 @@ HEAVY = {
     "pandas": {"run"},
     "matplotlib": {"plot", "divergence"}
     | {f"plots.{name}" for name in "frame price regimes inventory equity features cycles depth parting".split()}
-    | {f"plots.{name}" for name in "png heatmap profile sweep".split()}
+    | {f"plots.{name}" for name in "png heatmap profile sweep overview".split()}
     | {"sweeping"},
 }
 

@@ -81,7 +81,7 @@ def check(run, s, ax):
 
 
 def test_own_figure_and_given_axes(run):
-    ax, (left, right) = price(run), plt.subplots(1, 2)[1]
+    ax, (left, right) = run.plot(), plt.subplots(1, 2)[1]
     assert run.plot(ax=right) is right
     assert (right.figure.axes, left.has_data()) == ([left, right], False)
     assert plt.get_fignums() == [ax.figure.number, right.figure.number], "a notebook shows pyplot's figures"

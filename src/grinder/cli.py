@@ -96,7 +96,7 @@ def _add_replay(commands: Any) -> None:
     )
     replay.add_argument("--json", action="store_true", help="print one JSON object")
     replay.add_argument("--metrics", action="store_true", help="print the metrics too, by symbol and of the portfolio")
-    replay.add_argument("--plot", metavar="PNG", help="write the plot of price, ladder and fills")
+    replay.add_argument("--plot", metavar="PNG", help="write the picture of price, ladder, fills, regimes, position and account")
     replay.add_argument("--card", action="store_true", help="print the whole card: PnL by source, regimes, symbols, cautions")
     replay.add_argument("--html", metavar="FILE", help="write the card as a page that needs nothing else")
     replay.add_argument("--save", metavar="FILE", help="write the whole run, to be read by gr.load")

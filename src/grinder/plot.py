@@ -16,16 +16,16 @@ from grinder.plots.cycles import cycles
 from grinder.plots.depth import depth
 from grinder.plots.equity import equity
 from grinder.plots.features import features
-from grinder.plots.frame import SIZE, rank
+from grinder.plots.frame import rank
 from grinder.plots.inventory import inventory
+from grinder.plots.overview import overview
 from grinder.plots.parting import parting
 from grinder.plots.png import write_png
-from grinder.plots.price import Lives, lives, panels, price
+from grinder.plots.price import Lives, lives, price
 from grinder.plots.regimes import regimes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from grinder.run import Run
 
@@ -38,6 +38,7 @@ __all__ = [
     "features",
     "inventory",
     "lives",
+    "overview",
     "parting",
     "price",
     "regimes",
@@ -46,7 +47,7 @@ __all__ = [
 
 
 class Plots:
-    """What `run.plot` is: called, it draws the price; its methods draw everything else.
+    """What `run.plot` is: called, it draws price, position and account in one figure; its methods draw one picture each.
 
     Every method takes the axes to draw on as `ax=`, makes a figure of its own without, and returns the axes it drew on.
     """
@@ -55,8 +56,13 @@ class Plots:
         self._run = run
 
     def __call__(self, symbol: str | None = None, ax: Axes | None = None) -> Axes:
-        """Price, ladder and fills of one symbol (default: the first) over time; see `price`."""
-        return price(self._run, symbol, ax)
+        """Price, ladder and fills of one symbol (default: the first) before its regimes, its position, and the account, over time;
+        `grinder.plots.overview.overview`. On one axes there is room for the price: with `ax` it is `price`.
+
+        Returns:
+            The axes of the price.
+        """
+        return overview(self._run, symbol) if ax is None else price(self._run, symbol, ax)
 
     def __repr__(self) -> str:
         return f"plots of {self._run.name}: price, regimes, inventory, equity, features, cycles, depth"
@@ -91,17 +97,12 @@ class Plots:
 
 
 def save_png(run: Run, path: str | os.PathLike[str], symbol: str | None = None) -> pathlib.Path:
-    """Write the picture of one symbol, 1200 by 720 pixels, whole or not at all.
+    """Write the overview of one symbol, 1200 by 990 pixels, whole or not at all.
 
     The same run gives the same bytes with the same matplotlib: neither the user's style nor versions nor the time of day go in.
 
     Raises:
         ConfigError: the run has no such symbol, or the file cannot be written.
     """
-    s = rank(run, symbol)
-
-    def draw(figure: Figure) -> None:
-        figure.set_size_inches(SIZE)
-        panels(run, s, figure)
-
-    return write_png(path, draw)
+    rank(run, symbol)
+    return write_png(path, lambda figure: overview(run, symbol, figure))

@@ -281,8 +281,8 @@ class Run:
 
     @property
     def plot(self) -> Plots:
-        """Pictures: `run.plot()` is price, ladder and fills of one symbol (default: the first) over time; `run.plot.equity()`,
-        `regimes`, `inventory`, `features`, `cycles` and `depth` are others. Each takes `ax=`.
+        """Pictures: `run.plot()` is price, ladder, fills, regimes, position and account over time; `run.plot.price()`, `equity`,
+        `regimes`, `inventory`, `features`, `cycles` and `depth` are single ones. Each takes `ax=`.
         """
         from grinder.plot import Plots
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from grinder.run import Run
 
-__all__ = ["equity"]
+__all__ = ["draw_account", "equity"]
 
 NEAR: Final = 2
 """The floor is drawn when it is at most so many ranges of the equity below it; else it is told, and the equity keeps its scale."""
@@ -44,6 +44,17 @@ def equity(run: Run, ax: Axes | None = None) -> Axes:
 
 
 def _draw_equity(run: Run, ax: Axes) -> None:
+    draw_account(run, ax)
+    values, marks = equity_path(run)[1], _marks(run)
+    if len(marks):
+        ax.legend(loc="best", fontsize=6.5, framealpha=0.85, edgecolor="none", labelcolor=INK)
+    worst, gained = int(marks["drawdown"].max()) if len(marks) else 0, int(values[-1] - values[0])
+    text = f"net PnL {'+' * (gained > 0)}{run.money(gained)}   max drawdown {run.money(worst)}"
+    title(ax, f"{run.name}   equity", f"{text}   digest {run.digest.value[:12]}")
+
+
+def draw_account(run: Run, ax: Axes) -> None:
+    """Equity, its peak in the budget window, the drawdown between, and where the budget ends."""
     atom, quote = money_of(run)
     ts, values = equity_path(run)
     marks = _marks(run)
@@ -57,11 +68,6 @@ def _draw_equity(run: Run, ax: Axes) -> None:
         _draw_floor(ax, run, marks, values, atom)
     ax.margins(y=0.08)
     ax.set_ylabel(f"equity, {quote}", fontsize=7.5, color=INK)
-    if len(marks):
-        ax.legend(loc="best", fontsize=6.5, framealpha=0.85, edgecolor="none", labelcolor=INK)
-    worst, gained = int(marks["drawdown"].max()) if len(marks) else 0, int(values[-1] - values[0])
-    text = f"net PnL {'+' * (gained > 0)}{run.money(gained)}   max drawdown {run.money(worst)}"
-    title(ax, f"{run.name}   equity", f"{text}   digest {run.digest.value[:12]}")
 
 
 def _draw_floor(ax: Axes, run: Run, marks: np.ndarray, values: np.ndarray, atom: Fraction) -> None:

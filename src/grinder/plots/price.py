@@ -257,11 +257,12 @@ def _set_price_range(run: Run, s: int, fills: np.ndarray, life: Lives, ax: Axes,
         return
     low, high = (int(pick(np.concatenate(seen))) for pick in (np.min, np.max))
     reach = int(REACH * (high - low))
-    prices = np.unique(2 * life.price)
+    resting = 2 * life.price[life.price > 0]  # at 0 are takers on their way, which take any price
+    prices = np.unique(resting)
     below, above = prices[prices < low], prices[prices > high]
     near = max([high, *above[:NEAREST], *above[above <= high + reach]])
     far = min([low, *below[-NEAREST:], *below[below >= low - reach]])
-    over, under = int((2 * life.price > near).sum()), int((2 * life.price < far).sum())
+    over, under = int((resting > near).sum()), int((resting < far).sum())
     pad = max(4, int((0.07 if over or under else 0.03) * (near - far)))
     bottom, top = as_price(np.array([far - pad, near + pad]), run.instruments[s], 2)
     ax.set_ylim(bottom, top)

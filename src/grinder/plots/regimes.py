@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from grinder.run import Run
 
-__all__ = ["regimes"]
+__all__ = ["draw_bands", "regimes", "spans_of"]
 
 
 def regimes(run: Run, symbol: str | None = None, ax: Axes | None = None) -> Axes:
@@ -37,7 +37,7 @@ def regimes(run: Run, symbol: str | None = None, ax: Axes | None = None) -> Axes
     if ax is None:
         _, (top, ax) = figure_of([3, 2])
         frame(top)
-        _draw_bands(run, s, top)
+        draw_bands(run, s, top)
         draw_mid(run, s, top)
         instrument = run.instruments[s]
         top.set_ylabel(f"mid, {instrument.quote}", fontsize=7.5, color=INK)
@@ -50,7 +50,7 @@ def regimes(run: Run, symbol: str | None = None, ax: Axes | None = None) -> Axes
     return ax
 
 
-def _spans(run: Run, s: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def spans_of(run: Run, s: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Begin, end and code of every stay in a regime."""
     starts, codes = regime_path(run, s)
     begin = np.array(starts, np.int64)
@@ -58,23 +58,24 @@ def _spans(run: Run, s: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _facts(run: Run, s: int) -> str:
-    changes = len(_spans(run, s)[2]) - 1
+    changes = len(spans_of(run, s)[2]) - 1
     return f"{changes:,} change{'s' * (changes != 1)} of regime   digest {run.digest.value[:12]}"
 
 
-def _draw_bands(run: Run, s: int, ax: Axes) -> None:
-    begin, end, codes = _spans(run, s)
+def draw_bands(run: Run, s: int, ax: Axes, alpha: float = 0.3) -> None:
+    """A band behind everything for every stay in a regime other than RANGE."""
+    begin, end, codes = spans_of(run, s)
     for regime in Regime:
         mine = codes == regime
         if regime != Regime.RANGE and mine.any():
             ranges = list(zip(as_days(begin[mine]).tolist(), (as_days(end[mine]) - as_days(begin[mine])).tolist(), strict=True))
             ax.broken_barh(
-                ranges, (0, 1), transform=ax.get_xaxis_transform(), color=REGIME_COLOR[regime], alpha=0.3, linewidth=0, zorder=1
+                ranges, (0, 1), transform=ax.get_xaxis_transform(), color=REGIME_COLOR[regime], alpha=alpha, linewidth=0, zorder=1
             )
 
 
 def _draw_lanes(run: Run, s: int, ax: Axes) -> None:
-    begin, end, codes = _spans(run, s)
+    begin, end, codes = spans_of(run, s)
     whole = max(1, run.last_ts - run.first_ts)
     frame(ax)
     ax.grid(visible=False)
