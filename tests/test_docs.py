@@ -106,21 +106,3 @@ def test_decisions_are_numbered_and_complete():
 
 def test_no_environment_leaks_into_the_examples():
     assert os.sep + "home" not in README
-
-
-def test_notebook_runs_and_shows_the_golden(monkeypatch, capsys):
-    """The script runs as it stands, and the executed notebook beside it shows the digest that it prints today."""
-    import json
-    import runpy
-
-    import matplotlib as mpl
-
-    monkeypatch.chdir(ROOT)
-    mpl.use("Agg")
-    runpy.run_path(str(ROOT / "notebooks" / "first_replay.py"))
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
-    golden = json.loads((ROOT / "fixtures" / "binance_btcusdt_6m" / "digest.json").read_text())["digest"]
-    assert golden in (ROOT / "notebooks" / "first_replay.ipynb").read_text("utf-8")
-    assert golden in README

@@ -54,13 +54,13 @@ def test_cells_without_fills():
 
 
 @pytest.mark.parametrize("figures", [{"dd_max": 200 * UNIT + 1}, {"time_in_regime_seconds.EMERGENCY": 0.5}])
-def test_stopped_cells(figures):
-    text = said(line([{"pnl.total": 9, **figures}, 5]))["STOPPED_CELLS"]
-    assert text.startswith("1 of 2 cells were stopped")
+def test_cells_over_their_budget(figures):
+    text = said(line([{"pnl.total": 9, **figures}, 5]))["OVER_BUDGET_CELLS"]
+    assert text.startswith("1 of 2 cells went over their drawdown budget")
     assert text.endswith("The best is one of them.")
-    assert not said(line([{"pnl.total": 1, **figures}, 5]))["STOPPED_CELLS"].endswith("one of them.")
-    assert "STOPPED_CELLS" not in said(line([{"pnl.total": 9, "dd_max": DONE["dd_budget"]}, 5]))
-    assert "STOPPED_CELLS" not in said(line([{"pnl.total": 9, "dd_max": 5, "dd_budget": 0}, 5])), "no budget"
+    assert not said(line([{"pnl.total": 1, **figures}, 5]))["OVER_BUDGET_CELLS"].endswith("one of them.")
+    assert "OVER_BUDGET_CELLS" not in said(line([{"pnl.total": 9, "dd_max": DONE["dd_budget"]}, 5]))
+    assert "OVER_BUDGET_CELLS" not in said(line([{"pnl.total": 9, "dd_max": 5, "dd_budget": 0}, 5])), "no budget"
 
 
 def test_at_the_border():

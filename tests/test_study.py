@@ -162,7 +162,7 @@ def test_notebook_and_script_hold_the_same_cells(made):
             ast.parse(source)
     assert text.rstrip() == script.rstrip()
     assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"]) == 7
-    theirs = json.loads((ROOT / "notebooks" / "first_replay.ipynb").read_text())
+    theirs = json.loads((ROOT / "notebooks" / "01_first_replay.ipynb").read_text())
     assert notebook["metadata"] == theirs["metadata"]
 
 

@@ -25,7 +25,7 @@ GAINS: Final = frozenset(("total_return", "pnl.total"))
 def doubts(land: Landscape) -> tuple[Caution, ...]:
     """What to be careful about, the gravest first.
 
-    Codes are stable: FAILED_CELLS, NO_FIGURE, ALL_LOSE, NO_FILLS_CELLS, STOPPED_CELLS, AT_BORDER, ISOLATED_PEAK, MANY_TRIES,
+    Codes are stable: FAILED_CELLS, NO_FIGURE, ALL_LOSE, NO_FILLS_CELLS, OVER_BUDGET_CELLS, AT_BORDER, ISOLATED_PEAK, MANY_TRIES,
     ONE_MARKET, FEW_CYCLES_BEST, NO_EFFECT.
     """
     each = (
@@ -33,7 +33,7 @@ def doubts(land: Landscape) -> tuple[Caution, ...]:
         ("NO_FIGURE", _no_figure(land)),
         ("ALL_LOSE", _all_lose(land)),
         ("NO_FILLS_CELLS", _no_fills(land)),
-        ("STOPPED_CELLS", _stopped(land)),
+        ("OVER_BUDGET_CELLS", _over_budget(land)),
         ("AT_BORDER", _at_border(land)),
         ("ISOLATED_PEAK", _isolated(land)),
         ("MANY_TRIES", _many_tries(land)),
@@ -77,17 +77,17 @@ def _no_fills(land: Landscape) -> str:
     return text + (" The best is one of them." if best else "")
 
 
-def _stopped(land: Landscape) -> str:
+def _over_budget(land: Landscape) -> str:
     """Cells that used up their drawdown budget, or were in EMERGENCY."""
-    hit = [i for i, result in enumerate(land.found.results) if result.digest and _is_stopped(result.figures)]
+    hit = [i for i, result in enumerate(land.found.results) if result.digest and _went_over(result.figures)]
     if not hit:
         return ""
     best = bool(land.ranked) and any(i in hit for i in land.ranked[0].cells)
-    text = f"{len(hit):,} of {len(land.found):,} cells were stopped: over their drawdown budget, or in EMERGENCY."
+    text = f"{len(hit):,} of {len(land.found):,} cells went over their drawdown budget, or into EMERGENCY."
     return text + (" The best is one of them." if best else "")
 
 
-def _is_stopped(figures: object) -> bool:
+def _went_over(figures: object) -> bool:
     known: dict[str, float] = figures  # type: ignore[assignment]
     over = known["dd_budget"] > 0 and known["dd_max"] > known["dd_budget"]
     return over or known["time_in_regime_seconds.EMERGENCY"] > 0

@@ -215,7 +215,7 @@ def _draw_best(land: Landscape, ax: Axes, fields: dict[tuple[int, int], Field]) 
     from matplotlib.patches import Rectangle
 
     known = {where: field.value for where, field in fields.items() if field.value is not None}
-    if len(known) < 2:
+    if len(set(known.values())) < 2:
         return
     best = (min if land.least else max)(known.values())
     for (column, row), value in known.items():
@@ -227,7 +227,8 @@ def _draw_best(land: Landscape, ax: Axes, fields: dict[tuple[int, int], Field]) 
 
 
 def _draw_bar(land: Landscape, ax: Axes, mesh: Any, grid: np.ndarray) -> None:
-    if np.isnan(grid).all() or width_of(ax) < 2:
+    known = grid[~np.isnan(grid)]
+    if not len(known) or known.min() == known.max() or width_of(ax) < 2:
         return
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02, fraction=0.06, aspect=24)
     bar.outline.set_visible(False)
