@@ -26,13 +26,14 @@ from tests.landscapes import SPOT, UNIT, line, square, swept
         ("policy", ["static", "smart"], ("static", "smart"), ""),
         ("flatten_on_drawdown", [True, False], ("True", "False"), ""),
         ("quantity", ["0.01", None], ("0.01", "not set"), ""),
+        ("jump_limits", [["1", "2", "5"], ["2", "4", "9"]], ("1, 2, 5", "2, 4, 9"), ""),
         ("maker_fee", ["-0.0001", "0.0002"], ("-1", "2"), "bp"),
     ],
 )
 def test_scales(name, values, labels, unit):
     scale = scale_of(name, values)
     assert (scale.labels, scale.unit) == (labels, unit)
-    assert scale.ordered == (name not in ("policy", "flatten_on_drawdown", "quantity"))
+    assert scale.ordered == (name not in ("policy", "flatten_on_drawdown", "quantity", "jump_limits"))
     assert scale.title == (f"{name}, {unit}" if unit else name)
 
 

@@ -79,6 +79,14 @@ def test_several_fixtures_are_averaged_and_their_worst_drawdown_is_told():
     assert "total_return, %, mean of 2 fixtures" in str(card)
 
 
+def test_what_came_from_the_store_is_told(tmp_path):
+    data, grid = gr.fixture("range_day_l1").head(5_000), {"step": ["5bp", "8bp", "12bp"]}
+    first = gr.sweep(data, {"step": grid["step"][:2]}, store=tmp_path)
+    second = gr.sweep(data, grid, store=tmp_path)
+    assert "2 cells: 2 computed, 0 from the store, 0 failed" in str(first.card())
+    assert "3 cells: 1 computed, 2 from the store, 0 failed" in str(second.card())
+
+
 def test_nothing_is_injected():
     hostile = swept([({"levels": 1}, HOSTILE), ({"levels": 2}, 3)], fixtures=(HOSTILE, HOSTILE))
     assert "<script>alert(1)</script>" in words(parsed(hostile._repr_html_()))

@@ -194,7 +194,7 @@ def expected_best(tries: int) -> float:
     """How many standard deviations over the mean the best of so many independent draws is expected, by Blom's formula.
 
     >>> [round(expected_best(n), 2) for n in (2, 10, 100)]
-    [0.56, 1.55, 2.51]
+    [0.59, 1.55, 2.5]
     """
     return NormalDist().inv_cdf((tries - 0.375) / (tries + 0.25)) if tries > 1 else 0.0
 

@@ -166,7 +166,15 @@ def scale_of(name: str, values: Iterable[Any]) -> Scale:
 
 
 def setting_text(value: Any) -> str:
-    """A setting's value as it is told apart."""
+    """A setting's value as it is told apart and labelled; of one with parts each part with its name.
+
+    >>> setting_text({"range": "2", "trend": "2.5"})
+    'range 2, trend 2.5'
+    """
+    if isinstance(value, dict):
+        return ", ".join(f"{part} {inner}" for part, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return "not set" if value is None else str(value)
 
 
