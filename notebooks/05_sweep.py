@@ -89,8 +89,8 @@ ax = real.heatmap("step", "quantity")
 # %% [markdown]
 """
 Here the best cell is the one that trades least: the largest step and the smallest quantity. That is the signature of a
-strategy without an edge on this day: the optimum of losing is to stay away. One real day is no verdict either, but it says
-more than a hundred seeds.
+strategy without an edge on this day: the optimum of losing is to stay away. One real day is no verdict either; it is the
+first evidence here that is not of our own making.
 
 **The fill model and the fees.** The winner, and the busiest corner of the same grid, when orders fill only where the other
 side comes fifty ticks (5 USDT) through the limit, arrive five seconds late, or pay twice the fee:
@@ -116,9 +116,9 @@ for name, config in (
 
 # %% [markdown]
 """
-Net and fills of each. The wide grid hardly notices; what it earns does not come from the fill model. The busy one loses a
-fifth to stricter fills, a quarter to the fee, and all of it where take-profits stay as near as they were. A cell with
-thousands of fills is a statement about fees first.
+Net and fills of each. The wide grid pays the higher fee with a sixth of its profit and hardly notices the rest: what it earns
+does not come from the fill model. The busy one loses a sixth to stricter fills, over a quarter to the fee, and all of it where
+take-profits stay as near as they were. A cell with thousands of fills is a statement about fees first.
 
 What survives here is not a setting but a sentence: on days whose shocks revert, wide grids earn, and the size is limited by
 the drawdown budget, not by the profit. To go on: more real days (`grinder import`), `policy="smart"` with the budget
