@@ -147,15 +147,18 @@ def lookahead(
     are a function of the run alone. Reruns change what must not matter, one at a time, so that what does has a name.
 
     Args:
-        fixture: a `Fixture`, the name of one, or its folder. config: settings on top of the fixture's own.
+        fixture: a `Fixture`, the name of one, or its folder.
+        config: settings on top of the fixture's own.
         policy: `"FILE.py:FUNCTION"`, a function or `gr.policy`, or None for the one that the settings name. A function cannot be
             made anew: it is checked in this process alone, where what it leaves behind stays.
 
     Other Args:
-        cuts: at how many points the data are cut off. progress: called with (replays done, replays in all).
+        cuts: at how many points the data are cut off.
+        progress: called with (replays done, replays in all).
 
     Raises:
-        ConfigError: no such file or function, or `cuts` is no whole number over 0. PolicyError: the policy fails on the whole data.
+        ConfigError: no such file or function, or `cuts` is no whole number over 0.
+        PolicyError: the policy fails on the whole data.
 
     >>> import grinder as gr
     >>> report = gr.lookahead("dydx_btcusd_1d", policy=gr.static, cuts=4)

@@ -385,7 +385,8 @@ class Config(BaseModel):
             PARAMS (1,) and INSTRUMENT (S,).
 
         Raises:
-            ConfigError: a quantity is missing or off its lot. RangeError: numbers too large.
+            ConfigError: a quantity is missing or off its lot.
+            RangeError: numbers too large.
         """
         atom = instruments[0].atom
         self._check_order()

@@ -79,7 +79,10 @@ class InputFault(DataError):
 
     Args:
         reason: what is wrong, in a few words.
-        file, row, column, value: where (rows count from 0; None where it has no place).
+        file: where, as all of the next; None where it has no place.
+        row: counted from 0.
+        column: its name.
+        value: what stands there.
         cure: what the user can do about it.
     """
 

@@ -115,7 +115,8 @@ def verify(
         twice: replay a second time, with another chunk size, and compare the two runs first.
 
     Raises:
-        DataError: there is no golden yet, or it is damaged. Nondeterminism: the two runs differ.
+        DataError: there is no golden yet, or it is damaged.
+        Nondeterminism: the two runs differ.
     """
     data = name if isinstance(name, Fixture) else named_fixture(name)
     golden = read_golden(data)

@@ -110,9 +110,13 @@ class Run:
     """What a replay did. Also where it can go on: `replay(fixture, config, resume=run)`.
 
     Args:
-        name: of the fixture. instruments, config: what it ran with.
-        events: how many market events it has seen; `total` is how many there are.
-        first_ts, last_ts: times of the fixture's first event and of the last one seen, ns.
+        name: of the fixture.
+        instruments: in ASCII order of symbol.
+        config: what it ran with.
+        events: how many market events it has seen.
+        total: how many there are.
+        first_ts: time of the fixture's first event, ns.
+        last_ts: time of the last event seen, ns.
         tables: records of every stage.
         digest: of the events seen.
         world: the state after the last event.
@@ -268,7 +272,8 @@ class Run:
 
         Args:
             time: UTC text such as "2024-01-03 14:02", ns, a datetime or numpy.datetime64; the last event at or before it counts.
-            symbol: default: the first. fixture: for a run that was loaded, the fixture that it replayed.
+            symbol: default: the first.
+            fixture: for a run that was loaded, the fixture that it replayed.
 
         >>> import grinder as gr
         >>> run = gr.replay("range_day_l1", gr.Config(policy="smart"))
@@ -336,7 +341,8 @@ def load(path: str | os.PathLike[str]) -> Run:
     """The run that `Run.save` wrote.
 
     Raises:
-        DataError: there is no such file. IntegrityError: it is no saved run, damaged, or of another format.
+        DataError: there is no such file.
+        IntegrityError: it is no saved run, damaged, or of another format.
     """
     file = Path(path)
     if not file.is_file():

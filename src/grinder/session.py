@@ -55,8 +55,10 @@ def replay(
         progress: called with (events done, events in all).
 
     Raises:
-        ConfigError: a setting is wrong or missing. PolicyError: a policy returned what cannot be traded.
-        DataError: the data break a rule of SPEC 2.2. LedgerError: a proof of the engine failed.
+        ConfigError: a setting is wrong or missing.
+        PolicyError: a policy returned what cannot be traded.
+        DataError: the data break a rule of SPEC 2.2.
+        LedgerError: a proof of the engine failed.
     """
     _check_types(config, policy, until, resume, chunk)
     compile_in_two()

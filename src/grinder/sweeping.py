@@ -98,7 +98,8 @@ def sweep(
         random: number of draws. Draw k depends on `seed`, k and the names in `ranges` alone, on every machine.
         trials: settings that Optuna asks for (the extra `optuna`), in batches of `batch`, told in order: the number of workers
             changes nothing. Its samplers compute with floats of their own.
-        objective: the figure that trials are told, a column of the table; of several fixtures the mean. minimise: less is better.
+        objective: the figure that trials are told, a column of the table; of several fixtures the mean.
+        minimise: less of it is better.
         sampler: of Optuna, with a seed of its own; default: `TPESampler(seed=seed)`.
         workers: threads; default: one a processor. They hold no lock of Python while kernels run.
         executor: any `concurrent.futures.Executor` instead of threads, or a `distributed.Client` (the extra `distributed`).
@@ -108,8 +109,9 @@ def sweep(
         strict: raise the first cell's error instead of going on.
 
     Raises:
-        ConfigError: a setting that does not exist or a value that it does not take, before anything runs. DataError: a fixture
-            cannot be read. WorkerError: an executor lost its workers; what was finished is in the store.
+        ConfigError: a setting that does not exist or a value that it does not take, before anything runs.
+        DataError: a fixture cannot be read.
+        WorkerError: an executor lost its workers; what was finished is in the store.
 
     >>> import grinder as gr
     >>> found = gr.sweep(gr.fixture("range_day_l1").head(20_000), {"step": ["5bp", "10bp"], "policy": ["static"]})

@@ -265,7 +265,8 @@ class Fixture:
                 at its time.
 
         Raises:
-            ConfigError: no such time, command or symbol. InputFault: a time out of 2009..2100, a kill or reset of one symbol.
+            ConfigError: no such time, command or symbol.
+            InputFault: a time out of 2009..2100, a kill or reset of one symbol.
 
         >>> btc = Instrument(symbol="BTC", kind="spot", tick_size="0.1", lot_size="0.001")
         >>> fx = Fixture.from_arrays([btc], quotes={"ts": [1700000000_000000000], "bid_px": [99], "bid_qty": [1], "ask_px": [101],
@@ -308,11 +309,13 @@ class Fixture:
 
         Args:
             instruments: one for each symbol, in any order.
-            quotes, books, trades, funding, commands: columns of equal length by name, ordered by `ts` (ns). `symbol` is an
-                array of indices into `instruments` as given, or of names; with one instrument it may be missing. A level that a
-                book lacks has price and quantity 0; a trade's `aggressor` is +1 (buyer), -1 (seller) or 0, unknown.
-                A `command` is a `Command` or the name of one; its `symbol` -1 (among names "*") is every symbol, and so is a
-                column left out.
+            quotes: columns of equal length by name, ordered by `ts` (ns), as those of every stream. `symbol` is an array of
+                indices into `instruments` as given, or of names; with one instrument it may be missing.
+            books: a level that a book lacks has price and quantity 0.
+            trades: `aggressor` is +1 (buyer), -1 (seller) or 0, unknown.
+            funding: rates in 1e-8, mark prices in ticks.
+            commands: a `command` is a `Command` or the name of one; its `symbol` -1 (among names "*") is every symbol, and so
+                is a column left out.
             config: the settings of replays; its `max_jump` decides which rows are quarantined.
 
         Raises:
@@ -337,7 +340,10 @@ class Fixture:
             config: settings on top of the manifest's; `max_jump` decides which rows are quarantined, so it has to be known here.
 
         Raises:
-            FixtureNotFound, IntegrityError, InputFault, ConfigError.
+            FixtureNotFound: no such folder.
+            IntegrityError: bytes or rows are not what the manifest says.
+            InputFault: a row that SPEC 2.2 rejects.
+            ConfigError: a setting is wrong or unknown.
         """
         path = Path(folder)
         manifest = read_manifest(path)
@@ -689,12 +695,16 @@ def write_fixture(
     Args:
         folder: its last part is the fixture's name, `[a-z0-9_]{1,64}`; must not exist.
         streams: canonical integer columns by stream (`canonical_columns`), `symbol` as ASCII rank, plus any of EXTRA_COLUMNS.
-        shows: one sentence on what the fixture is for. source: provenance. config: settings as in `Config`.
-        expect: what a replay must at least show, checked by `verify`. generator: what makes the streams again, if anything does.
+        shows: one sentence on what the fixture is for.
+        source: provenance.
+        config: settings as in `Config`.
+        expect: what a replay must at least show, checked by `verify`.
+        generator: what makes the streams again, if anything does.
         compression_level: of zstd; 9 is 20 times as fast as 19.
 
     Raises:
-        ConfigError, InputFault, DataError: the data break a rule; nothing is written.
+        ConfigError: a setting, a name or an expectation is wrong; nothing is written.
+        DataError: the data break a rule; nothing is written.
     """
     import tempfile
 

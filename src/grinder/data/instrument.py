@@ -35,12 +35,14 @@ Size = Annotated[str, BeforeValidator(_positive)]
 class Instrument(BaseModel):
     """One linear contract: a spot pair or a linear perpetual.
 
-    Args:
+    Attributes:
         symbol: its name in the data, 1 to 32 ASCII letters, digits and `._-/:`.
         kind: "spot" or "perpetual". An inverse contract is refused.
-        tick_size, lot_size, contract_size: decimal text; one tick times one lot is `tick_size * lot_size * contract_size`
-            quote.
-        quote: the quote currency's name. quote_decimals: money is counted in `10**-quote_decimals` quote.
+        tick_size: decimal text; one tick times one lot is `tick_size * lot_size * contract_size` quote.
+        lot_size: decimal text.
+        contract_size: decimal text, what one unit of quantity stands for.
+        quote: the quote currency's name.
+        quote_decimals: money is counted in `10**-quote_decimals` quote.
 
     Raises:
         ConfigError: with the field, its value and the cure.
