@@ -1,18 +1,29 @@
-"""The documentation site: it builds strictly and without a network, its pages fetch nothing from elsewhere, its links lead somewhere."""
+"""The documentation site: builds strictly, without a network; its pages fetch nothing from elsewhere, its links lead somewhere."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
 
+from grinder import fixture
+from grinder.cli import main
+from grinder.config import Config
+from grinder.errors import ConfigError
+from grinder.golden import accept
+from tests.swings import swing
+
 ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = runpy.run_path(str(ROOT / "docs" / "make_reference.py"), run_name="reference")
 BUILD = """
 import socket, sys
 def nowhere(*_, **__):
@@ -22,10 +33,8 @@ socket.create_connection = socket.getaddrinfo = nowhere
 from mkdocs.__main__ import cli
 cli(["build", "--strict", "--config-file", sys.argv[1], "--site-dir", sys.argv[2]])
 """
-FETCHED = {
-    **{"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src", "embed": "src"},
-    **{"object": "data", "link": "href", "use": "href", "image": "href"},
-}
+FETCHED = dict.fromkeys(("script", "img", "iframe", "source", "video", "audio", "embed"), "src")
+FETCHED |= {"object": "data", "link": "href", "use": "href", "image": "href"}
 """Elements that a browser fetches something for, and the attribute that says what; `link` is told by what it is."""
 NOT_FETCHED = {"canonical", "next", "prev", "alternate"}
 ELSEWHERE = re.compile(r"^\s*([a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
@@ -131,3 +140,96 @@ def test_what_pages_fetch_and_link_to_is_there(site, pages):
 
 def test_scripts_and_their_caches_are_no_pages(site):
     assert not list(site[0].rglob("*.py"))
+
+
+# What the reference says of the code
+
+
+def paths(value: object, path: str = "") -> set[str]:
+    """Where each value of an object stands: keys with dots between them, items of lists as []."""
+    if isinstance(value, dict) and value:
+        return {place for key, part in value.items() for place in paths(part, f"{path}.{key}".lstrip("."))}
+    if isinstance(value, list) and value:
+        return {place for part in value for place in paths(part, f"{path}[]")}
+    return {f"{path}[]"} if value == [] else {f"{path}.*"} if value == {} else {path}
+
+
+def pattern(path: str) -> re.Pattern[str]:
+    """What a path of the page stands for; below `**` there may be nothing."""
+    text = re.escape(path).replace(r"\.\*\*", r"(\W.*)?").replace(r"\*", "[^.]+")
+    return re.compile(text)
+
+
+SHAPES = {
+    "grinder replay": "replay swings --json --metrics",
+    "grinder explain": "explain swings --at {at} --json",
+    "grinder diff": "diff swings --set levels=2 --json",
+    "grinder sweep": "sweep swings --grid levels=2,3 --json",
+    "grinder verify": "verify --json",
+    "grinder fixture validate": "fixture validate swings --json",
+    "grinder lint lookahead": "lint lookahead swings --cuts 2 --json",
+    "grinder new": "new mine --json",
+}
+
+
+@pytest.mark.parametrize("words", SHAPES)
+def test_the_keys_of_json_are_those_of_the_page(words, tmp_path, monkeypatch, capsys):
+    accept(swing(tmp_path / "fixtures" / "swings"), "first golden")
+    monkeypatch.chdir(tmp_path)
+    given = SHAPES[words].format(at=fixture("swings").last_ts).split()
+    assert main(given) in (0, 1)
+    declared = {path: pattern(path) for path in REFERENCE["JSON"][words]}
+    for line in capsys.readouterr().out.splitlines():
+        found = paths(json.loads(line))
+        unknown = {path for path in found if not any(one.fullmatch(path) for one in declared.values())}
+        assert not unknown, "say in docs/make_reference.py what they are"
+        lost = {path for path, one in declared.items() if not any(one.fullmatch(place) for place in found)}
+        assert not lost, "a key of the page is not there"
+
+
+@pytest.mark.parametrize("name", REFERENCE["PAGES"])
+def test_a_generated_page_is_what_the_code_makes_today(name):
+    committed = (ROOT / "docs" / "reference" / name).read_text("utf-8")
+    assert committed == REFERENCE["PAGES"][name](), "python docs/make_reference.py"
+
+
+@pytest.mark.parametrize("name", Config.model_fields)
+def test_the_range_of_a_setting_is_what_the_settings_take(name):
+    """Each end is taken where it belongs to the range, and what is past it is refused."""
+    rules = dict(REFERENCE["bounds"](Config.model_fields[name]))
+    assert set(rules) <= {"ge", "gt", "le", "lt", "multiple_of"}
+    row = next(line for line in REFERENCE["settings_page"]().splitlines() if line.startswith(f"| `{name}` |"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert all(cells[1:3]), "says what it is, and in which unit"
+    assert all(cells[4:]), "has a range and a source"
+    assert re.search(r"SPEC \d", cells[5])
+    for kind, end in rules.items():
+        least = Decimal(rules.get("multiple_of", 1) if isinstance(shaped(name, 0, alone=True), int) else "1e-8")
+        if kind == "multiple_of":
+            refused(name, int(rules["ge"]) + 1)
+            continue
+        assert REFERENCE["plain"](end) in cells[4].split()
+        past = end - least if kind in ("ge", "gt") else end + least
+        inside, outside = (end, past) if kind in ("ge", "le") else (2 * end - past, end)
+        taken(name, inside)
+        refused(name, outside)
+
+
+def shaped(name: str, value: Decimal | int, *, alone: bool = False) -> object:
+    """A number as the setting has it: three of it, a mapping of it, or it alone."""
+    default = Config.model_fields[name].default
+    part = next(iter(default.values())) if isinstance(default, dict) else default[0] if isinstance(default, tuple) else default
+    number = int(value) if isinstance(part, int) else Decimal(value)
+    if alone:
+        return number
+    return dict.fromkeys(default, number) if isinstance(default, dict) else (number,) * 3 if isinstance(default, tuple) else number
+
+
+def taken(name: str, value: Decimal | int) -> None:
+    got = getattr(Config(**{name: shaped(name, value)} | ({"fill_model": "cross"} if name == "penetration" else {})), name)
+    assert got == shaped(name, value)
+
+
+def refused(name: str, value: Decimal | int) -> None:
+    with pytest.raises(ConfigError, match=name):
+        Config(**{name: shaped(name, value)})

@@ -186,19 +186,26 @@ class Config(BaseModel):
 
     # Account and fees
     equity: Money = Field(Decimal(10_000), gt=0, description="quote; initial equity (SPEC 15)")
-    maker_fee: Ratio = Field(Decimal("0.0002"), ge=Decimal("-0.01"), le=Decimal("0.1"), description="of notional (SPEC 9)")
-    taker_fee: Ratio = Field(Decimal("0.0005"), ge=Decimal("-0.01"), le=Decimal("0.1"), description="of notional (SPEC 9)")
-    slippage: Ratio = Field(Decimal("0.0002"), ge=0, lt=1, description="of the best price that a taker order pays more (SPEC 9)")
+    maker_fee: Ratio = Field(
+        Decimal("0.0002"),
+        ge=Decimal("-0.01"),
+        le=Decimal("0.1"),
+        description="of a resting order; negative: a rebate (SPEC 9)",
+    )
+    taker_fee: Ratio = Field(
+        Decimal("0.0005"), ge=Decimal("-0.01"), le=Decimal("0.1"), description="what an order that takes pays (SPEC 9)"
+    )
+    slippage: Ratio = Field(Decimal("0.0002"), ge=0, lt=1, description="over the best price, of a taker without books (SPEC 9)")
     policy: Literal["static", "smart"] = Field("static", description="built-in policy, unless one is passed to `replay`")
     # Policy `static` (SPEC 12)
     step: Ratio = Field(Decimal("0.001"), gt=0, lt=1, description="spacing of the static grid")
     levels: int = Field(10, strict=True, ge=1, le=MAX_LEVELS, description="static grid levels a side")
     quantity: Annotated[Decimal | dict[str, Decimal] | None, BeforeValidator(_quantity)] = Field(
-        None, description="base; per level of the static grid, or a mapping by symbol"
+        None, description="base; quantity of each level of the static grid, or a mapping by symbol"
     )
     min_edge: Ratio = Field(Decimal("0.0004"), ge=0, lt=1, description="least profit of a cycle over two maker fees (SPEC 7.8)")
     # Market and venue
-    bar_interval_ms: int = Field(60_000, strict=True, ge=1, le=86_400_000, description="ms; bars (SPEC 4)")
+    bar_interval_ms: int = Field(60_000, strict=True, ge=1, le=86_400_000, description="ms; length of a bar (SPEC 4)")
     atr_bars: int = Field(14, strict=True, ge=1, le=MAX_BARS, description="bars of the ATR (SPEC 4)")
     atr_method: Literal["wilder", "sma"] = Field("wilder", description="how true ranges are averaged")
     return_bars: int = Field(60, strict=True, ge=1, le=MAX_BARS, description="bars of returns, range score and efficiency ratio")
@@ -224,10 +231,10 @@ class Config(BaseModel):
     shock_ratio: Ratio = Field(Decimal(4), ge=0, le=500, description="mean true range of 3 bars over the median NATR before them")
     shock_tr: Ratio = Field(Decimal(6), ge=0, le=500, description="true range of a bar over the ATR before it")
     baseline_bars: int = Field(96, strict=True, ge=1, le=MAX_BASELINE, description="bars of the median NATR")
-    baseline_bars_min: int = Field(24, strict=True, ge=1, le=MAX_BASELINE, description="bars from which it counts")
+    baseline_bars_min: int = Field(24, strict=True, ge=1, le=MAX_BASELINE, description="bars from which that counts")
     spread_bars: int = Field(60, strict=True, ge=1, le=MAX_BASELINE, description="bar closes of the median spread")
-    spread_bars_min: int = Field(20, strict=True, ge=1, le=MAX_BASELINE, description="bar closes from which it counts")
-    spread_floor: Ratio = Field(Decimal("0.0001"), ge=0, le=1, description="of mid; the least median spread")
+    spread_bars_min: int = Field(20, strict=True, ge=1, le=MAX_BASELINE, description="bar closes from which that counts")
+    spread_floor: Ratio = Field(Decimal("0.0001"), ge=0, le=1, description="least median spread that limits are made of")
     spread_limits: Limits = Field((Decimal(3), Decimal(6), Decimal(20)), description="median spreads: MID, HIGH, EXTREME")
     impact_limits: Limits = Field(
         (Decimal("0.001"), Decimal("0.0025"), Decimal("0.01")), description="impact of Q: MID, HIGH, EXTREME"
@@ -239,12 +246,12 @@ class Config(BaseModel):
     clear_ms: int = Field(60_000, strict=True, ge=1, le=MAX_MS, description="ms for which an input of toxicity is held")
     # Trend state (SPEC 6)
     trend_enter: Ratio = Field(Decimal(2), ge=0, le=1000, description="trend strength at which a trend begins")
-    trend_exit: Ratio = Field(Decimal("0.5"), ge=0, le=1000, description="trend strength under which it ends")
+    trend_exit: Ratio = Field(Decimal("0.5"), ge=0, le=1000, description="trend strength under which a trend ends")
     er_enter: Ratio = Field(Decimal("0.35"), ge=0, le=1, description="efficiency ratio that a trend needs to begin")
     # Policy `smart`: stress, widths, step, levels (SPEC 7.2-7.5); tables by regime: range, trend, vol_shock, thin_book
     horizon_ms: Annotated[dict[str, Horizon], _by_regime(**HORIZONS)] = Field(HORIZONS, description="ms ahead that stress looks")
     k_tail: Annotated[dict[str, Weight], _by_regime(**TAILS)] = Field(
-        {row: Decimal(value) for row, value in TAILS.items()}, description="standard deviations of stress"
+        {row: Decimal(value) for row, value in TAILS.items()}, description="tail of stress"
     )
     trend_penalty: Ratio = Field(Decimal("1.25"), ge=1, le=100, description="stress in a trend over that outside one")
     x_min: Ratio = Field(Decimal("0.005"), gt=0, le=Decimal("0.9"), description="least width of a side")
@@ -255,12 +262,12 @@ class Config(BaseModel):
     alpha: Weight = Field(Decimal("0.8"), description="step in NATRs")
     step_min: Ratio = Field(Decimal("0.0005"), gt=0, lt=1, description="least step")
     shock_multiplier: Annotated[dict[str, Weight], _by_regime(**MULTIPLIERS)] = Field(
-        {row: Decimal(value) for row, value in MULTIPLIERS.items()}, description="step by regime"
+        {row: Decimal(value) for row, value in MULTIPLIERS.items()}, description="step over that of RANGE"
     )
     min_step_ticks: int = Field(1, strict=True, ge=1, le=1_000, description="ticks; least step")
     levels_min: int = Field(2, strict=True, ge=1, le=MAX_LEVELS, description="least levels of a side")
     levels_max: int = Field(20, strict=True, ge=1, le=MAX_LEVELS, description="most levels of a side")
-    skew_factor: Weight = Field(Decimal("0.0005"), description="of the center, which a full inventory shifts it by")
+    skew_factor: Weight = Field(Decimal("0.0005"), description="what a full inventory shifts the center by")
     # Sizes and churn (SPEC 7.6, 7.9)
     sizing: Literal["equal", "tapered"] = Field("equal", description="equal notional (A), or less the farther out (B)")
     max_weight_ratio: Ratio = Field(Decimal(3), ge=1, le=500, description="nearest level over farthest, `tapered` only")
@@ -268,7 +275,7 @@ class Config(BaseModel):
     replan_center: Weight = Field(Decimal(2), description="steps by which a new plan's center has to differ")
     # Top-K (SPEC 12)
     top_k: int = Field(3, strict=True, ge=1, le=5, description="symbols that are traded at once")
-    select_every_ms: int = Field(900_000, strict=True, ge=1, le=MAX_MS, description="ms; symbols are chosen anew")
+    select_every_ms: int = Field(900_000, strict=True, ge=1, le=MAX_MS, description="ms; how often symbols are chosen anew")
     switch_margin: Weight = Field(Decimal("0.05"), description="score by which a challenger has to be better")
     liq_ref: Money = Field(Decimal(50_000), gt=0, description="quote; depth at which the liquidity score is a half")
     select_spread: Weight = Field(Decimal("0.002"), description="spread over mid above which a symbol is dropped")
@@ -282,7 +289,7 @@ class Config(BaseModel):
         Decimal("0.2"),
         gt=0,
         le=500,
-        description="of the last mid; a price further off is quarantined, two in a row refused (SPEC 2.2)",
+        description="distance from the last mid past which a price is quarantined; two in a row are refused (SPEC 2.2)",
     )
     fill_model: Literal["mid_touch", "cross"] = Field("mid_touch", description="when a resting order fills (SPEC 9)")
     penetration: int = Field(0, strict=True, ge=0, le=1_000_000, description="ticks beyond the limit, `cross` only")
@@ -290,16 +297,16 @@ class Config(BaseModel):
     cancel_latency_ms: Milliseconds = Field(0, description="ms until a cancel takes effect (SPEC 3.3)")
     # Limits (SPEC 7.7, 8)
     max_inventory_notional: Annotated[str, BeforeValidator(_money_or_percent)] = Field(
-        "100%", description="quote, or % of window-start equity; per symbol"
+        "100%", description="largest inventory of a symbol; % is of window-start equity"
     )
-    max_effective_leverage: Ratio = Field(Decimal(2), gt=0, le=500, description="gross notional over equity")
-    max_open_orders: int = Field(100, strict=True, ge=1, le=MAX_OPEN_ORDERS, description="per symbol")
-    max_open_orders_portfolio: int = Field(400, strict=True, ge=1, le=1_000_000, description="all symbols")
+    max_effective_leverage: Ratio = Field(Decimal(2), gt=0, le=500, description="largest gross notional over equity")
+    max_open_orders: int = Field(100, strict=True, ge=1, le=MAX_OPEN_ORDERS, description="open orders of a symbol")
+    max_open_orders_portfolio: int = Field(400, strict=True, ge=1, le=1_000_000, description="open orders of all symbols")
     min_notional: Money = Field(Decimal(5), ge=0, description="quote; least notional of an entry")
-    order_rate: int = Field(20, strict=True, ge=1, le=1_000_000, description="orders a second")
-    order_burst: int = Field(100, strict=True, ge=1, le=1_000_000, description="orders at once")
+    order_rate: int = Field(20, strict=True, ge=1, le=1_000_000, description="orders of entries a second")
+    order_burst: int = Field(100, strict=True, ge=1, le=1_000_000, description="orders of entries at once")
     # Drawdown (SPEC 7.1, 10)
-    dd_budget_pct: Ratio = Field(Decimal("0.02"), ge=0, le=1, description="of window-start equity")
+    dd_budget_pct: Ratio = Field(Decimal("0.02"), ge=0, le=1, description="what the portfolio may lose of window-start equity")
     dd_budget: Annotated[Decimal | None, BeforeValidator(_amount)] = Field(
         None, ge=0, description="quote; the portfolio's budget, in place of `dd_budget_pct`"
     )
@@ -308,14 +315,15 @@ class Config(BaseModel):
         86_400_000, strict=True, ge=PARTS, le=MAX_MS, multiple_of=PARTS, description="ms; how far a `rolling` window looks back"
     )
     dd_warn: Ratio = Field(Decimal("0.8"), gt=0, le=1, description="share of the budget over which DAMAGE_CONTROL begins")
-    dd_clear: Ratio = Field(Decimal("0.6"), ge=0, le=1, description="share of the budget under which it ends, at most `dd_warn`")
+    dd_clear: Ratio = Field(Decimal("0.6"), ge=0, le=1, description="share under which DAMAGE_CONTROL ends, at most `dd_warn`")
     allocator: Literal["equal", "weighted"] = Field("equal", description="how the budget is split over the chosen symbols")
     dd_budget_symbol: Annotated[Decimal | dict[str, Decimal] | None, BeforeValidator(_budgets)] = Field(
-        None, description="quote; of each symbol, or a mapping by symbol; over the allocator's, bounded by what is left"
+        None,
+        description="quote; of each symbol, or a mapping by symbol; in place of the allocator's, bounded by what is left",
     )
     # Protection (SPEC 11)
     throttle_ms: Milliseconds = Field(10_000, description="ms between two placements of entries in THROTTLE")
-    dc_tp_mult: Ratio = Field(Decimal("0.5"), ge=0, le=1, description="of a take-profit's distance, in DAMAGE_CONTROL")
+    dc_tp_mult: Ratio = Field(Decimal("0.5"), ge=0, le=1, description="distance of take-profits in DAMAGE_CONTROL")
     flatten_on_drawdown: bool = Field(True, strict=True, description="close positions as taker when drawdown latches")
     flatten_on_emergency: bool = Field(False, strict=True, description="close positions as taker in every EMERGENCY")
     latch_on_extreme: bool = Field(False, strict=True, description="latch the kill switch at toxicity EXTREME")
