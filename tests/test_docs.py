@@ -13,6 +13,7 @@ import pytest
 
 import grinder
 from grinder.session import replay
+from tests import examples
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -106,3 +107,55 @@ def test_decisions_are_numbered_and_complete():
 
 def test_no_environment_leaks_into_the_examples():
     assert os.sep + "home" not in README
+
+
+# The pages of the site
+
+
+@pytest.mark.parametrize("page", examples.pages(), ids=lambda page: page.stem)
+def test_examples_of_a_page(page, tmp_path):
+    """Every block runs, and prints what the page says."""
+    (tmp_path / "work").mkdir()
+    for shown in examples.run_page(page, tmp_path / "work"):
+        assert shown.holds, f"python -m tests.examples --write; printed was:\n{shown.printed}"
+
+
+def test_every_page_with_examples_is_run():
+    generated = {f"reference/{name}" for name in ("api.md", "cli.md", "errors.md", "json.md", "records.md", "settings.md")}
+    general = {path.name for path in (ROOT / "docs").glob("*.md") if path.stem.isupper()}  # tested elsewhere, by name
+    there = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert there - generated - general == {path.relative_to(ROOT / "docs").as_posix() for path in examples.pages()}
+    for path in examples.pages():
+        assert re.search(r"^```(python|sh)\n", path.read_text("utf-8"), re.MULTILINE), f"{path.name} shows nothing"
+
+
+FALSE = {
+    "prints another thing": "```python\nprint(1)\n```\n\n```text\n2\n```\n",
+    "prints more": "```python\nprint(1)\nprint(2)\n```\n\n```text\n1\n```\n",
+    "does not run": "```python\nnothing\n```\n",
+    "ends with another code": "```sh\ngrinder verify no_such_fixture\n```\n",
+    "ends well where it should not": "```sh\ntrue  # exit code 1\n```\n",
+    "is no TOML": '```toml title="a.toml"\nno\n```\n',
+    "is in no language": "```fortran\n```\n",
+}
+
+
+@pytest.mark.parametrize("what", FALSE)
+def test_an_example_that_is_not_so_is_found(what, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(FALSE[what])
+    (tmp_path / "work").mkdir()
+    try:
+        shown = examples.run_page(page, tmp_path / "work")
+    except (AssertionError, NameError, ValueError):
+        return
+    assert not all(one.holds for one in shown)
+
+
+def test_lines_left_out_are_any_lines(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```sh\nprintf 'a\\nb\\nc\\n'\n```\n\n```text\na\n...\nc\n```\n\n```text\n...\nb\n```\n")
+    (tmp_path / "work").mkdir()
+    first, second = examples.run_page(page, tmp_path / "work")
+    assert first.holds
+    assert not second.holds
