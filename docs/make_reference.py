@@ -490,6 +490,7 @@ def cli_page() -> str:
     for words, parser, what in commands():
         lines += [f"## {words}\n", f"{escaped(what[:1].upper() + what[1:])}.\n", f"```text\n{usage(words, parser)}\n```\n"]
         lines += [table(("argument", "what it is"), [_argument(action) for action in _arguments(parser)])]
+        lines += ["```text", *re.findall(r"^  (grinder .*)$", f"{parser.description}\n{parser.epilog}", re.MULTILINE), "```\n"]
     return "\n".join(lines)
 
 
@@ -614,11 +615,64 @@ JSON: dict[str, dict[str, str]] = {
         "events": "integer; replayed",
         "records": "integer; compared",
     },
+    "grinder bisect": {
+        "fixture": "text",
+        "good": "text; the commit it began with",
+        "bad": "text; the commit it ended with",
+        "culprit": "text; the commit that changed the digest, or null where several may have",
+        "subject": "text; the first line of its message, or null",
+        "suspects[]": "text; commits that may have",
+        "steps[].commit": "text",
+        "steps[].subject": "text",
+        "steps[].verdict": "text; good, bad or skip",
+        "steps[].why": "text; its digest, or why it could not be tried",
+        "diff.**": "as of `grinder diff`, between the culprit and the commit before; or null",
+    },
+    "grinder accept": {
+        "fixture": "text",
+        "before": "text; the digest that the golden had, or null",
+        "after": "text; the digest that it has now",
+    },
+    "grinder import binance": {
+        "file": "text",
+        "lines": "integer; of the file",
+        "rows.*": "integer; rows by stream",
+        "snapshots": "integer; of the book, which are not rows",
+        "dropped.*": "integer; lines left out, by reason",
+        "quarantined.*": "integer; rows that replays quarantine, by stream and reason",
+        "gaps[].**": "pairs of a row of the books and a line: updates that are missing",
+        "crossed": "integer; crossed rows",
+        "disagreeing[].**": "likewise: books unlike the quotes",
+        "ts_range[]": "integer; first and last time, ns",
+        "reordered.*": "integer; rows that stand elsewhere than in the file, by stream",
+        "tick_size": "text",
+        "lot_size": "text",
+        "inferred[]": "text; which of the two were not given",
+        "clock": "text; exchange or local",
+        "lag_ms": "integer; median of local minus exchange time, or null",
+    },
+    "grinder import archive": {
+        "files[].**": "what each file is: symbol, kind, rows, header, unit of time",
+        "rows.*": "integer; rows by stream",
+        "dropped.*": "integer; rows left out, by reason",
+        "quarantined.*": "integer; rows that replays quarantine, by stream and reason",
+        "floored.*": "integer; numbers rounded down",
+        "reordered.*": "integer; rows that a sort moved",
+        "ts_range[]": "integer; first and last time, ns",
+        "units.*.*": "text; tick and lot size by symbol",
+        "inferred[]": "text; which of them were not given",
+        "notes[]": "text; what else one should know",
+    },
+    "grinder fixture join": {
+        "fixture": "text",
+        "content": "text; SHA-256 of the decoded content",
+        "events": "integer",
+        "files": "integer; how many days",
+    },
     "grinder generate": {
         "fixture": "text",
         "content": "text; SHA-256 of the decoded content",
-        "events": "integer; of a fixture that was made",
-        "equal": "true; of one checked with `--check`",
+        "events": "integer; with `--check` there is `equal`, true, in its place",
     },
     "grinder new": {"folder": "text", "fixture": "text; the kind of day", "files[]": "text; what was written"},
     "grinder warmup": {
@@ -626,15 +680,28 @@ JSON: dict[str, dict[str, str]] = {
         "kernels": "integer; compiled kernels in it, 0 without the JIT",
         "compiled": "integer; of them, now",
     },
+    "grinder doctor": {
+        "well": "true or false; whether nothing is wrong",
+        "version": "text; of grinder",
+        "findings[].check": "text; which check",
+        "findings[].level": "text; ok, note or wrong",
+        "findings[].text": "text; what is so",
+        "findings[].cure": "text; what to do, empty where nothing need be done",
+    },
 }
 """Command -> path in its object -> what it is; `*` is any key, `[]` the items of a list, `**` whatever is there."""
+SAME: dict[str, tuple[str, ...]] = {
+    "grinder import archive": ("grinder import lean", "grinder import tardis", "grinder import table")
+}
+"""Commands that print the same keys as another."""
 
 
 def json_page() -> str:
     """reference/json.md."""
     lines = [MADE, JSON_HEAD]
     for words, paths in JSON.items():
-        lines += [f"## {words}\n", table(("key", "what it is"), [(f"`{path}`", escaped(text)) for path, text in paths.items()])]
+        lines += [f"## {', '.join((words, *SAME.get(words, ())))}\n"]
+        lines += [table(("key", "what it is"), [(f"`{path}`", escaped(text)) for path, text in paths.items()])]
     return "\n".join(lines)
 
 

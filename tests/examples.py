@@ -1,7 +1,8 @@
 """The examples of the documentation's pages, run as they stand. `python -m tests.examples --write` puts what they print there.
 
 A page is run from top to bottom in a folder of its own. `python` blocks share their names; of `sh` blocks each line ends with 0,
-or with what `# exit code N` at its end says; `text` after one is what it printed, where a line `...` stands for any lines. A block with a title is a file of that name. Lines that install are not run here: .ci/run and tests/test_package.py do.
+or with what `# exit code N` at its end says; `text` after one is what it printed, where a line `...` stands for any lines. A block
+with a title is a file of that name. Lines that install are not run here: .ci/run and tests/test_package.py do.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ from grinder.golden import accept
 from tests.swings import swing
 
 NAME = "binance_btcusdt_6m"
-SUBCOMMANDS = set("replay sweep explain diff bisect verify accept import fixture generate lint new warmup".split())
+SUBCOMMANDS = set("replay sweep explain diff bisect verify accept import fixture generate lint new".split())
+SUBCOMMANDS |= {"warmup", "doctor", "completion"}
 
 
 @pytest.fixture(autouse=True)

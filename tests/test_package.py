@@ -118,6 +118,7 @@ LAYERS = [
     {"workers"},
     {"sweeping"},
     {"causality", "golden", "plot", "explain", "study", "warmup", "cli", "pytest_plugin", "__main__", "__init__"}
+    | {"completion", "doctor", "usage"}
     | {f"plots.{name}" for name in "frame price regimes inventory equity features cycles depth parting".split()}
     | {"landscape", "doubts", "cards.sweep"}
     | {f"plots.{name}" for name in "png heatmap profile sweep overview".split()}

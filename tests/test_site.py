@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from decimal import Decimal
@@ -15,11 +17,14 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 
-from grinder import fixture
+from grinder import fixture, revisions
 from grinder.cli import main
 from grinder.config import Config
+from grinder.data.binance import ImportReport
 from grinder.errors import ConfigError
 from grinder.golden import accept
+from tests.examples import _checkout
+from tests.files import BOOK_TICKER, QUOTE_ROWS, csv
 from tests.swings import swing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -169,22 +174,54 @@ SHAPES = {
     "grinder fixture validate": "fixture validate swings --json",
     "grinder lint lookahead": "lint lookahead swings --cuts 2 --json",
     "grinder new": "new mine --json",
+    "grinder generate": "generate range_day --out fixtures/day --set quotes_per_day=5000 --json",
+    "grinder accept": "accept swings --reason 'once more' --json",
+    "grinder fixture join": "fixture join swings --out fixtures/joined --json",
+    "grinder import archive": "import archive BTCUSDT-bookTicker-2024-01-01.csv --kind spot --out fixtures/btc --json",
+    "grinder doctor": "doctor --json",
+    "grinder warmup": "warmup --json",
 }
 
 
 @pytest.mark.parametrize("words", SHAPES)
 def test_the_keys_of_json_are_those_of_the_page(words, tmp_path, monkeypatch, capsys):
+    for name in ("CI", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
     accept(swing(tmp_path / "fixtures" / "swings"), "first golden")
+    csv(tmp_path / "BTCUSDT-bookTicker-2024-01-01.csv", QUOTE_ROWS, header=BOOK_TICKER)
     monkeypatch.chdir(tmp_path)
-    given = SHAPES[words].format(at=fixture("swings").last_ts).split()
+    given = shlex.split(SHAPES[words].format(at=fixture("swings").last_ts))
     assert main(given) in (0, 1)
+    holds(words, capsys.readouterr().out)
+
+
+def holds(words: str, printed: str) -> None:
+    """What was printed has the keys of the page, all of them and no other."""
     declared = {path: pattern(path) for path in REFERENCE["JSON"][words]}
-    for line in capsys.readouterr().out.splitlines():
+    for line in printed.splitlines():
         found = paths(json.loads(line))
         unknown = {path for path in found if not any(one.fullmatch(path) for one in declared.values())}
         assert not unknown, "say in docs/make_reference.py what they are"
         lost = {path for path, one in declared.items() if not any(one.fullmatch(place) for place in found)}
         assert not lost, "a key of the page is not there"
+
+
+def test_the_keys_of_a_bisection(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(_checkout(tmp_path))
+    monkeypatch.setattr(revisions, "_home", lambda: tmp_path / "home")
+    assert main("bisect binance_btcusdt_6m --good v0.1 --json".split()) == 0
+    holds("grinder bisect", capsys.readouterr().out)
+
+
+def test_the_keys_of_an_import_of_a_recording():
+    declared = {re.match(r"\w+", path)[0] for path in REFERENCE["JSON"]["grinder import binance"]}
+    assert declared == {field.name for field in dataclasses.fields(ImportReport)}
+
+
+def test_every_command_with_json_has_its_keys_on_the_page():
+    with_json = {words for words, parser, _ in REFERENCE["commands"]() if "--json" in parser._option_string_actions}
+    assert with_json == {*REFERENCE["JSON"], *(other for others in REFERENCE["SAME"].values() for other in others)}
+    assert set(SHAPES) | {"grinder bisect", "grinder import binance"} == set(REFERENCE["JSON"])
 
 
 @pytest.mark.parametrize("name", REFERENCE["PAGES"])

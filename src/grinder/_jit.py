@@ -33,7 +33,7 @@ from numba.core.registry import CPUDispatcher
 
 from grinder._compiler import KernelCompiler
 
-__all__ = ["JIT", "cache_directory", "kernel", "source_hash"]
+__all__ = ["JIT", "cache_directory", "cache_root", "is_sealed", "kernel", "source_hash"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,6 +72,12 @@ def _private(directory: Path) -> Path:
     return directory
 
 
+def cache_root() -> Path:
+    """Where the directories of all states of the package stand: GRINDER_CACHE_DIR, or below the user's cache directory."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    return Path(os.environ.get("GRINDER_CACHE_DIR") or os.path.join(base, "grinder")).expanduser()
+
+
 @cache
 def cache_directory() -> Path:
     """The directory of this package state's compiled kernels.
@@ -79,14 +85,17 @@ def cache_directory() -> Path:
     Below GRINDER_CACHE_DIR if that is set, else below the user's cache directory. Without one that is private and can be
     written, kernels are compiled for this process only.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    root = os.environ.get("GRINDER_CACHE_DIR") or os.path.join(base, "grinder")
     try:
-        return _private(_private(Path(root).expanduser()) / f"kernels-{_environment_key()}")
+        return _private(_private(cache_root()) / f"kernels-{_environment_key()}")
     except (OSError, RuntimeError):
         directory = Path(tempfile.mkdtemp(prefix="grinder-"))
         atexit.register(shutil.rmtree, directory, ignore_errors=True)
         return directory
+
+
+def is_sealed(file: bytes) -> bool:
+    """Whether a cache file is what was written: its first 32 bytes are the SHA-256 of the others."""
+    return hashlib.sha256(file[32:]).digest() == file[:32]
 
 
 class _SealedCacheFile(IndexDataCacheFile):  # type: ignore[misc]
@@ -115,7 +124,7 @@ class _SealedCacheFile(IndexDataCacheFile):  # type: ignore[misc]
 
     def _unseal(self, path: str) -> Any:
         sealed = Path(path).read_bytes()
-        if hashlib.sha256(sealed[32:]).digest() != sealed[:32]:
+        if not is_sealed(sealed):
             Path(path).unlink(missing_ok=True)
             raise OSError(f"{path} is damaged")  # which numba counts as a miss
         return pickle.loads(sealed[32:])

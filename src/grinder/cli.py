@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grinder import __version__
+from grinder.completion import SHELLS
 from grinder.errors import ConfigError, DataError, DigestMismatch, GrinderError, NothingSelected, RevisionError
+from grinder.usage import teach
 from grinder.verdicts import FORMATS, Outcome, Report
 
 if TYPE_CHECKING:
@@ -82,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_lint(commands)
     _add_new(commands)
     _add_warmup(commands)
+    _add_doctor(commands)
+    _add_completion(commands)
+    teach(parser)
     return parser
 
 
@@ -450,6 +455,36 @@ def _add_warmup(commands: Any) -> None:
     warmup.set_defaults(run=_warmup)
 
 
+def _add_doctor(commands: Any) -> None:
+    doctor = commands.add_parser(
+        "doctor", help="find what is wrong with the installation, the cache or the fixtures, and say the cure", epilog=_EPILOG
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.set_defaults(run=_doctor)
+
+
+_COMPLETION = """\
+print what makes a shell complete commands, options, fixtures and settings
+
+  grinder completion bash > ~/.local/share/bash-completion/completions/grinder
+  grinder completion zsh > "${fpath[1]}/_grinder"
+  grinder completion fish > ~/.config/fish/completions/grinder.fish
+
+Fixtures, settings and their values are completed in bash. The script is made once, and again after an upgrade."""
+
+
+def _add_completion(commands: Any) -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print what makes a shell complete commands, options, fixtures and settings",
+        description=_COMPLETION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    completion.add_argument("shell", choices=SHELLS, help="whose script")
+    completion.set_defaults(run=_completion)
+
+
 # Commands
 
 
@@ -751,6 +786,21 @@ def _warmup(args: argparse.Namespace) -> int:
 
     warmth = warm_up()
     _print(warmth._asdict() | {"directory": str(warmth.directory)} if args.json else warmth, args.json)
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from grinder.doctor import examine
+
+    found = examine()
+    _print(found.to_dict() if args.json else found, args.json)
+    return found.exit_code
+
+
+def _completion(args: argparse.Namespace) -> int:
+    from grinder.completion import completion_script
+
+    _print(completion_script(_parser(), args.shell), False)
     return 0
 
 
