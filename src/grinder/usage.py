@@ -10,6 +10,8 @@ from typing import Final
 __all__ = ["EXAMPLES", "commands_of", "teach"]
 
 WIDTH: Final = 100
+_HARD: Final = "\u00a0"
+"""A space at which no line ends."""
 EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "replay": (
         "grinder replay binance_btcusdt_6m --plot first.png",
@@ -67,12 +69,18 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
 def teach(parser: argparse.ArgumentParser) -> None:
     """Put the examples of each command before what stands at the end of its help, which is kept."""
     for words, command in commands_of(parser):
-        ending = textwrap.fill(command.epilog or "", WIDTH)
+        ending = _wrapped(command.epilog or "")
         lines = [f"  {line}" for line in EXAMPLES.get(words, ())]
         if lines:
             ending = "\n".join(["examples:", *lines, "", ending]).rstrip()
         command.epilog = ending
         command.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def _wrapped(text: str) -> str:
+    """A list in lines that end at a comma."""
+    whole = text.replace(" ", _HARD).replace(f",{_HARD}", ", ")
+    return textwrap.fill(whole, WIDTH).replace(_HARD, " ")
 
 
 def commands_of(parser: argparse.ArgumentParser, above: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
