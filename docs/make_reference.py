@@ -162,7 +162,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
 }
 """Heading -> setting -> its unit, and where it is from."""
 SPECIAL = {
-    "quantity": "over 0, a multiple of the lot; none: no `static` orders",
+    "quantity": "over 0, a multiple of the lot; none: `static` is refused",
     "max_inventory_notional": "0 or more; 0 % to 50000 %",
     "dd_budget_symbol": "0 or more; none: the allocator's",
 }
