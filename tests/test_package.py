@@ -107,7 +107,7 @@ LAYERS = [
     {"cycle", "policies", "policies.static", "policies.smart"},
     {"execution", "fills", "policies.own", "policies.derivation"},
     {"engine", "data.validation", "data", "data.blocks", "data.text", "data.bars"},
-    {"data.merging", "data.commands", "_ahead"},
+    {"data.merging", "data.commands", "_ahead", "observation"},
     {"data.binance"},
     {"data.fixture", "digest", "data.table", "metrics", "gathering"},
     {"run", "data.series", "data.daily", "data.inspection", "data.generator", "data.characters", "space", "identity"},

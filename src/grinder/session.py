@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,11 +16,12 @@ import numpy as np
 from grinder import _jit
 from grinder._ahead import compile_in_two
 from grinder.config import Config
-from grinder.data.fixture import Fixture, Stretch, fixture as named_fixture
+from grinder.data.fixture import KEPT_INDEX, Fixture, Stretch, fixture as named_fixture
 from grinder.digest import Digest
 from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_event
 from grinder.errors import ConfigError, LedgerError
 from grinder.market import observe
+from grinder.observation import STAGES_OF_MARKET, Observation, Piece, copied, read_of
 from grinder.policies.own import Policy, commit, params_of, policy as as_policy, view_of
 from grinder.records import EDGE, FEATURES, STAGES, PolicyKind, World
 from grinder.run import Run, Table
@@ -123,6 +124,7 @@ class _Session:
             self.drained = {stage: [table.records] for stage, table in resume.tables.items()}
         self.rows = rows_per_event(self.world, data.book_levels)
         self.tape = empty_tape(max(4096, 2 * self.rows))
+        self.read = read_of(params, instruments) if resume is None else None
         self.edges = np.zeros(max(1024, 8 * len(data.instruments)), EDGE)
         self.closes = np.zeros(len(self.edges), FEATURES)
 
@@ -132,40 +134,60 @@ class _Session:
         return self.data.stretches(self.position, stop, size, int(max(p["jump_window_ns"], p["l2_stale_ns"])), bool(p["gated"]))
 
     def run_stretch(self, stretch: Stretch) -> None:
-        """Observe and act on a stretch of events, handing decisions to the policy where they are due."""
-        base, at, events, index, quiet = stretch
-        seen, size, cursor, n_edges = at, len(events.ts), 0, 0
-        while at < size:
-            if at == seen:
-                seen, n_edges = observe(
-                    self.world,
-                    events,
-                    index,
-                    quiet,
-                    base,
-                    at,
-                    size,
-                    self.params,
-                    self.instruments,
-                    self.edges,
-                    self.closes,
-                    self.tape,
-                )
-                cursor = 0
+        """Act on a stretch of events as far as they are observed, handing decisions to the policy where they are due."""
+        base, at, events, index, _ = stretch
+        for seen, edges, closes in self._observed(stretch):
+            cursor = 0
+            while at < seen:
+                at, cursor, reason = act(
+                    self.world, events, index, base, at, seen, self.params, self.instruments, edges, closes, cursor, len(edges),
+                    self.tape, self.rows,
+                )  # fmt: skip
+                if reason == DECIDE:
+                    self._decide(base + at, int(events.ts[at]))
+                    continue
+                if reason == FAULT:
+                    raise LedgerError(f"event {base + at}: {FAULTS[int(self.world.run[0]['fault'])]}")
+                if 2 * max(self.tape.used[0].tolist()) > len(self.tape.fills):  # what remains is room for any event
+                    self._drain()
+        self.position, self.last_ts = base + len(events.ts), int(events.ts[-1])
+
+    def _observed(self, stretch: Stretch) -> Iterator[Piece]:
+        """What there is to act on: as it was observed in an earlier replay, or as it is observed now, and kept for later ones."""
+        start, stop = stretch.base + stretch.at, stretch.base + len(stretch.events.ts)
+        kept = self.data.observations
+        if kept is None or self.read is None or stop - start < KEPT_INDEX:
+            yield from self._observe(stretch)
+            return
+        key = (self.read, start, stop)
+        known = kept.get(key)
+        self._drain(STAGES_OF_MARKET)
+        if known is None:
+            before = {stage: len(self.drained[stage]) for stage in STAGES_OF_MARKET}
+            pieces = []
+            for piece in self._observe(stretch):
+                pieces.append(Piece(piece.stop, copied(piece.edges), copied(piece.closes)))
+                yield piece
+            self._drain(STAGES_OF_MARKET)
+            found = {stage: _joined(self.drained[stage][n:] or [self.drained[stage][0][:0]]) for stage, n in before.items()}
+            kept.keep(key, Observation.of(pieces, found, self.world))
+            return
+        yield from known.pieces
+        known.put(self.world)
+        for stage, records in known.records.items():
+            self.drained[stage].append(copied(records))
+
+    def _observe(self, stretch: Stretch) -> Iterator[Piece]:
+        """Observe a stretch, as much at a time as the buffers hold."""
+        base, seen, events, index, quiet = stretch
+        while seen < len(events.ts):
+            seen, n = observe(
+                self.world, events, index, quiet, base, seen, len(events.ts), self.params, self.instruments, self.edges,
+                self.closes, self.tape,
+            )  # fmt: skip
             if self.world.run[0]["fault"]:
                 raise LedgerError(f"event {base + seen}: {FAULTS[int(self.world.run[0]['fault'])]}")
-            at, cursor, reason = act(
-                self.world, events, index, base, at, seen, self.params, self.instruments, self.edges, self.closes, cursor,
-                n_edges, self.tape, self.rows,
-            )  # fmt: skip
-            if reason == DECIDE:
-                self._decide(base + at, int(events.ts[at]))
-                continue
-            if reason == FAULT:
-                raise LedgerError(f"event {base + at}: {FAULTS[int(self.world.run[0]['fault'])]}")
-            if 2 * max(self.tape.used[0].tolist()) > len(self.tape.fills):  # what remains is room for any event
-                self._drain()
-        self.position, self.last_ts = base + size, int(events.ts[size - 1])
+            yield Piece(seen, self.edges[:n], self.closes[:n])
 
     def _decide(self, event: int, ts: int) -> None:
         assert self.policy is not None
@@ -181,14 +203,13 @@ class _Session:
         symbol = self.world.symbols[s]
         symbol["decide"], symbol["reflex"], symbol["settled"] = 0, 1, 0
 
-    def _drain(self) -> None:
-        """Empty the tape."""
+    def _drain(self, stages: Iterable[str] = STAGES) -> None:
+        """Empty the tape, or some stages of it."""
         count = self.tape.used[0]
-        for stage in STAGES:
+        for stage in stages:
             if count[stage] or not self.drained[stage]:
-                rows = getattr(self.tape, stage)[: count[stage]]
-                self.drained[stage].append(rows.view("<i8").copy().view(rows.dtype))  # as in `_joined`
-        self.tape.used.fill(0)
+                self.drained[stage].append(copied(getattr(self.tape, stage)[: count[stage]]))
+                count[stage] = 0
 
     def result(self, stop: int) -> Run:
         """The run as of now."""
@@ -212,7 +233,7 @@ class _Session:
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """Records as numbers: numpy copies records one by one."""
+    """As in `copied`."""
     return parts[0] if len(parts) == 1 else np.concatenate([part.view("<i8") for part in parts]).view(parts[0].dtype)
 
 

@@ -91,7 +91,7 @@ class Daily(Fixture):
     ) -> None:
         own = {"name": manifest["name"], "instruments": ranked(instruments), "content": manifest["content_sha256"]}
         own |= {"config": config, "manifest": manifest, "path": path, "_ends": ends}
-        for name, value in (own | {"_lock": RLock(), "_indices": {}, "_quiets": {}}).items():
+        for name, value in (own | {"_lock": RLock(), "_indices": {}, "_quiets": {}, "observations": None}).items():
             object.__setattr__(self, name, value)
 
     def __post_init__(self) -> None:

@@ -42,6 +42,7 @@ from grinder.data.validation import Columns, check_stream
 from grinder.errors import ConfigError, DataError, FixtureNotFound, InputFault, IntegrityError, cause
 from grinder.index import empty_index, empty_quiet, make_both, make_index
 from grinder.intake import UNPACKED_COLUMNS, bomb, is_one_name, is_plain_name, leads_out, text_of
+from grinder.observation import Observations
 from grinder.records import FAR, NONE, Events, Stream
 from grinder.units import parse_ratio
 
@@ -139,6 +140,8 @@ class Fixture:
     streams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     _indices: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
     _quiets: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
+    observations: Observations | None = field(default_factory=Observations, init=False, repr=False)
+    """What replays observed of these events; None where they are not all in memory."""
     _lock: RLock = field(default_factory=RLock, init=False, repr=False)
     """Held where what is kept is made, so that threads which share a fixture make it once."""
 
@@ -149,10 +152,10 @@ class Fixture:
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs; what is kept beside it is made there again."""
-        return {name: value for name, value in vars(self).items() if name not in ("_indices", "_quiets", "_lock")}
+        return {name: value for name, value in vars(self).items() if name not in ("_indices", "_quiets", "observations", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in (state | {"_indices": {}, "_quiets": {}, "_lock": RLock()}).items():
+        for name, value in (state | {"_indices": {}, "_quiets": {}, "observations": Observations(), "_lock": RLock()}).items():
             object.__setattr__(self, name, value)
         self.__post_init__()
 
