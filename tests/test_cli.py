@@ -24,7 +24,7 @@ from grinder.golden import accept
 from tests.swings import swing
 
 NAME = "binance_btcusdt_6m"
-SUBCOMMANDS = set("replay sweep explain diff bisect verify accept import fixture generate lint new".split())
+SUBCOMMANDS = set("replay sweep explain report diff bisect verify accept import fixture generate lint new".split())
 SUBCOMMANDS |= {"warmup", "doctor", "completion"}
 
 

@@ -123,6 +123,7 @@ LAYERS = [
     | {"landscape", "doubts", "cards.sweep"}
     | {f"plots.{name}" for name in "png heatmap profile sweep overview".split()}
     | {"cautions", "cards.spark", "cards.facts", "cards.text", "cards.run", "cards.fixture", "cards.plan"}
+    | {"reports", *(f"reports.{name}" for name in "encoding quotes series plans tables page".split())}
     | {"wording", "recorded", "circumstances", "divergence", "difference_page", "revisions", "sides", "bisection"},
 ]
 HEAVY = {

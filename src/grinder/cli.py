@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_sweep(commands)
     _add_explain(commands)
+    _add_report(commands)
     _add_diff(commands)
     _add_bisect(commands)
     _add_verify(commands)
@@ -181,6 +182,37 @@ def _add_explain(commands: Any) -> None:
     explain.add_argument("--fixture", help="of a saved run: what it replayed, to show what records alone do not tell")
     explain.add_argument("--json", action="store_true", help="print one JSON object")
     explain.set_defaults(run=_explain)
+
+
+_REPORT = """\
+write a whole run as one interactive page, to be opened in a browser, offline, and sent to whoever asks
+
+  grinder report range_day_l1 --out range.html
+  grinder report range_day_l1 --set policy=smart --set dd_budget_pct=1% --out smart.html
+  grinder report ./fixtures/mine --policy mine.py:policy --out mine.html
+  grinder replay range_day_l1 --save range.grinder && grinder report range.grinder --fixture range_day_l1 --out range.html
+
+The page has a chart from the whole run to a single quote: price, resting orders, fills, regimes, inventory, equity and its budget.
+Point at it to see what was so then, and the plan in force with what decided each of its numbers. Below it are PnL, metrics, cycles,
+fills, settings, what made the run, and the digest's chain. A saved run has no quotes; --fixture adds them."""
+
+
+def _add_report(commands: Any) -> None:
+    report = commands.add_parser(
+        "report",
+        help="write a run as one interactive page: chart to the tick, plan explained, tables, digest chain",
+        description=_REPORT,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    report.add_argument("what", metavar="run", help="name of a fixture, its folder as ./folder, or a file that replay --save wrote")
+    report.add_argument("--out", required=True, metavar="FILE", help="the page to write, such as report.html")
+    report.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a setting, such as policy=smart")
+    report.add_argument(
+        "--policy", metavar="FILE.py:FUNCTION", help="a policy of your own; default: the one that the settings name"
+    )
+    report.add_argument("--fixture", help="of a saved run: what it replayed, to show quotes, and what decided each number")
+    report.set_defaults(run=_report)
 
 
 def _add_diff(commands: Any) -> None:
@@ -572,6 +604,31 @@ def _explain(args: argparse.Namespace) -> int:
             run = replay(data, progress=progress)
         found = run.explain(_moment(args.at), args.symbol)
     _print(found.to_dict() if args.json else found, args.json)
+    return 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    from grinder.config import Config
+    from grinder.data.fixture import fixture
+    from grinder.reports.page import check_target
+    from grinder.reruns import Source
+    from grinder.run import load
+    from grinder.session import replay
+
+    check_target(args.out)  # before a replay that may be long
+    if Path(args.what).is_file():
+        if args.set or args.policy:
+            raise ConfigError("--set and --policy are for a fixture: a saved run has the settings and the policy that it ran with")
+        run = load(args.what)
+    else:
+        if args.fixture:
+            raise ConfigError(f"--fixture is for a saved run, and there is no file {args.what}")
+        policy = Source(args.policy).load() if args.policy else None
+        data = fixture(args.what, Config(**_settings(args.set)))
+        with _progress(f"replay {data.name}", "events") as progress:
+            run = replay(data, policy=policy, progress=progress)
+    made = run.report(args.out, fixture=args.fixture)
+    _print(f"{made}: {run.name}, {run.events:,} events, {made.stat().st_size / 1e6:.1f} MB", False)
     return 0
 
 

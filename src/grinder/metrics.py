@@ -37,6 +37,7 @@ __all__ = [
     "equity_after",
     "equity_path",
     "fill_mids",
+    "labelled_texts",
     "largest_drawdown",
     "measure",
     "regime_path",
@@ -186,9 +187,9 @@ class Metrics:
         ratios = self.portfolio.performance
         days = f"{ratios.days} day{'' if ratios.days == 1 else 's'}"
         head = f"Metrics of {self.fixture}, {self.events:,} events, {days}, {'' if ratios.annualised else 'not '}annualised"
-        columns = [("portfolio", _shown(self.portfolio, self.account))]
+        columns = [("portfolio", labelled_texts(self.portfolio, self.account))]
         if len(self.symbols) > 1:
-            columns += [(name, _shown(self.symbols[name], self.account)) for name in list(self.symbols)[:SHOWN]]
+            columns += [(name, labelled_texts(self.symbols[name], self.account)) for name in list(self.symbols)[:SHOWN]]
         widths = [max(len(name), *map(len, column.values())) for name, column in columns]
         labels = list(columns[0][1])
         lines = [head, " " * 34 + "  ".join(name.rjust(w) for (name, _), w in zip(columns, widths, strict=True))]
@@ -586,7 +587,7 @@ MONEY: Final = frozenset(
 )  # fmt: skip
 
 
-def _shown(metrics: SymbolMetrics, account: Instrument) -> dict[str, str]:
+def labelled_texts(metrics: SymbolMetrics, account: Instrument) -> dict[str, str]:
     """Every metric as text by its name; parts of one have a dot, and regimes that never were are left out."""
     out = {}
     for name, value in _plain(metrics).items():

@@ -246,6 +246,22 @@ class Run:
 
         return write_page(path, f"{self.name} {self.digest.value[:12]}", self._repr_html_())
 
+    def report(self, path: str | os.PathLike[str], *, fixture: Fixture | str | os.PathLike[str] | None = None) -> Path:
+        """Write everything as one page that needs nothing else, whole or not at all; the same run gives the same bytes.
+
+        An interactive chart from the whole run to a single quote, with ladder, fills, regimes, inventory, equity, and what decided
+        each number of the plan in force; tables, settings, provenance and the digest's chain.
+
+        Args:
+            fixture: for a run that was loaded, the fixture that it replayed: without it there are no quotes to show.
+
+        Raises:
+            ConfigError: it cannot be written there, or another fixture than the one that it replayed.
+        """
+        from grinder.reports.page import write_report
+
+        return write_report(self, path, fixture)
+
     def cautions(self) -> tuple[Caution, ...]:
         """What a careful colleague would say about it: why nothing filled, warm-up, a short sample, the fill model, and so on."""
         from grinder.cautions import cautions

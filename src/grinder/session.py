@@ -27,7 +27,7 @@ from grinder.records import EDGE, FEATURES, STAGES, PolicyKind, World
 from grinder.run import Run, Table
 from grinder.tape import empty_tape
 
-__all__ = ["replay"]
+__all__ = ["replay", "worlds_after"]
 
 CHUNK = 1 << 20
 
@@ -90,6 +90,23 @@ def replay(
         if progress:
             progress(session.position, len(data))
     return session.result(stop)
+
+
+def worlds_after(data: Fixture, config: Config, events: Iterable[int]) -> Iterator[World]:
+    """The state after each of some events of a replay with the built-in policy that the config names.
+
+    Args:
+        config: settings, whole: those of a run. events: indices, ascending.
+
+    Yields:
+        The state itself, which goes on to the next event when the next one is asked for.
+    """
+    params, instruments = config.params(data.instruments, data.price_range)
+    session = _Session(data, config, None, params, instruments, None)
+    for event in events:
+        for stretch in session.stretches(event + 1, CHUNK):
+            session.run_stretch(stretch)
+        yield session.world
 
 
 def _check_types(config: object, policy: object, until: object, resume: object, chunk: object) -> None:

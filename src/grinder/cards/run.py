@@ -14,7 +14,7 @@ from grinder.wording import stretch
 if TYPE_CHECKING:
     from grinder.run import Run
 
-__all__ = ["as_html"]
+__all__ = ["STYLE", "as_html", "outline"]
 
 SYMBOLS: Final = 12
 """Symbols that have a row of their own."""
@@ -32,7 +32,7 @@ _COLORS: Final = {
     Regime.PAUSED: "var(--pause)",
     Regime.EMERGENCY: "currentColor",
 }
-_STYLE: Final = """
+STYLE: Final = """
 .grinder-run .top{display:flex;flex-wrap:wrap;gap:.2em 1em;align-items:baseline}
 .grinder-run .badge{border:1px solid var(--rule);border-radius:.8em;padding:0 .7em;font-weight:600;white-space:nowrap}
 .grinder-run .badge.equal{border-color:var(--up)}
@@ -65,7 +65,13 @@ def as_html(run: Run) -> str:
     facts = facts_of(run)
     parts = [*_head(run, facts), *_tiles(facts), *_picture(run, facts), *_regimes(facts), *_split(facts)]
     parts += [*_symbols(run, facts), *_cautions(facts), *_settings(facts)]
-    return fragment(parts, _STYLE, "grinder-run")
+    return fragment(parts, STYLE, "grinder-run")
+
+
+def outline(run: Run, facts: Facts) -> tuple[list[str], list[str]]:
+    """What a longer page begins with, and what it goes on with after its own picture: the card but for picture and settings."""
+    top = [*_head(run, facts), *_tiles(facts), *_cautions(facts)]
+    return top, [*_regimes(facts), *_split(facts), *_symbols(run, facts)]
 
 
 def _head(run: Run, facts: Facts) -> Iterable[str]:
