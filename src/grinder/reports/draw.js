@@ -108,36 +108,47 @@ function column(ctx, x, width, low, high) {
   ctx.rect(x, top - (height === 1.2 ? 0.6 : 0), width, height);
 }
 
-// Bid and ask of every quote as steps, and a point at each where there is room.
+// Bid and ask of every quote as steps, and a point at each where there is room; the mid alone where the two would be one line.
 function drawQuotes(ctx, price, from, to) {
   const [begin, end] = rowsIn(price.t, from, to);
   if (begin >= end || price.t[begin] > to) return;
-  const left = Math.max(xOf(from), xOf(price.t[begin])), right = xOf(to);
-  const path = (values, back) => {
+  const left = Math.max(xOf(from), xOf(price.t[begin])), right = xOf(to), { mid, "quote-bid": bid, "quote-ask": ask } = VIEW.colors;
+  const path = (heightOf) => {
     const points = [];
     for (let i = begin; i < end; i++) {
-      const x = Math.max(left, xOf(price.t[i])), y = yOf(2 * values[i]);
-      points.push([x, y], [i + 1 < end ? Math.max(left, xOf(price.t[i + 1])) : right, y]);
+      const y = yOf(heightOf(i));
+      points.push([Math.max(left, xOf(price.t[i])), y], [i + 1 < end ? Math.max(left, xOf(price.t[i + 1])) : right, y]);
     }
-    return back ? points.reverse() : points;
+    return points;
   };
-  const bids = path(price.bid, false), asks = path(price.ask, false);
+  if (isOneLine(price, begin, end)) return stroke(ctx, path((i) => price.bid[i] + price.ask[i]), mid, 1.3);
+  const bids = path((i) => 2 * price.bid[i]), asks = path((i) => 2 * price.ask[i]);
   ctx.fillStyle = VIEW.colors.band;
   ctx.globalAlpha = 0.22;
   trace(ctx, bids.concat(asks.slice().reverse()));
   ctx.fill();
   ctx.globalAlpha = 1;
-  ctx.lineWidth = 1.2;
-  for (const [points, color] of [[bids, VIEW.colors["quote-bid"]], [asks, VIEW.colors["quote-ask"]]]) {
-    ctx.strokeStyle = color;
-    trace(ctx, points);
-    ctx.stroke();
-  }
+  stroke(ctx, bids, bid, 1.2);
+  stroke(ctx, asks, ask, 1.2);
   if ((end - begin) * 6 > right - left) return;
-  for (const [values, color] of [[price.bid, VIEW.colors["quote-bid"]], [price.ask, VIEW.colors["quote-ask"]]]) {
+  for (const [values, color] of [[price.bid, bid], [price.ask, ask]]) {
     ctx.fillStyle = color;
     for (let i = begin; i < end; i++) if (price.t[i] >= from) dot(ctx, xOf(price.t[i]), yOf(2 * values[i]), 2.2);
   }
+}
+
+// Whether bid and ask are mostly closer than two pixels, and changes too dense for points of their own.
+function isOneLine(price, begin, end) {
+  let apart = 0;
+  for (let i = begin; i < end; i++) apart += price.ask[i] - price.bid[i];
+  return (end - begin) * 3 > inner() && (2 * apart * VIEW.panes.price.height) / (end - begin) < 2 * (VIEW.price[1] - VIEW.price[0]);
+}
+
+function stroke(ctx, points, color, width) {
+  ctx.lineWidth = width;
+  ctx.strokeStyle = color;
+  trace(ctx, points);
+  ctx.stroke();
 }
 
 function trace(ctx, points) {
@@ -197,8 +208,8 @@ function drawLinks(ctx, symbol) {
 // A triangle that stands under its price for a buy, over it for a sell; exits are hollow, other roles are squares.
 function drawFills(ctx, symbol) {
   const fills = symbol.fills, [begin, end] = rowsIn(fills.t, VIEW.from, VIEW.to);
-  const size = end - begin < 60 ? 7 : end - begin < 400 ? 5.5 : 4;
-  ctx.lineWidth = 1.3;
+  const count = end - begin, size = count < 60 ? 7 : count < 300 ? 5.5 : count < 800 ? 4 : 3;
+  ctx.lineWidth = size > 4 ? 1.3 : 0.9;
   for (let i = begin; i < end; i++) {
     if (fills.t[i] < VIEW.from) continue;
     fillMark(ctx, xOf(fills.t[i]), yOf(2 * fills.price[i]), fills.side[i], fills.role[i], size);

@@ -179,6 +179,9 @@ function listen() {
   CANVAS.addEventListener("keydown", onKey);
   for (const button of document.querySelectorAll("[data-span]")) button.addEventListener("click", () => showSpan(Number(button.dataset.span) * 1e6));
   for (const button of document.querySelectorAll("[data-step]")) button.addEventListener("click", () => toFill(Number(button.dataset.step)));
+  addEventListener("beforeprint", () => {
+    for (const one of document.querySelectorAll("details")) one.open = true;
+  });
   new ResizeObserver(resize).observe(CANVAS);
   for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", recolor);
 }
@@ -191,6 +194,7 @@ function showSpan(span) {
 }
 
 function resize() {
+  if (!CANVAS.clientWidth) return;
   layOut();
   draw();
 }

@@ -14,6 +14,7 @@ function sharp(canvas) {
 }
 
 function draw() {
+  if (inner() < 20) return;
   const ctx = sharp(CANVAS), symbol = shown();
   scalePrice(symbol);
   drawBands(ctx, symbol);
@@ -38,7 +39,7 @@ function frameOf(ctx) {
 }
 
 // Lines and labels of values at the right; `unit` is what one of the range's units is worth, `places` the finest decimals.
-function drawValueAxis(ctx, pane, range, unit, places, count = Math.max(2, Math.floor(pane.height / 46))) {
+function drawValueAxis(ctx, pane, range, unit, places, count = Math.max(3, Math.floor(pane.height / 46))) {
   const low = range[0] * unit, high = range[1] * unit, step = niceStep(high - low, count);
   const shownPlaces = Math.min(Math.max(0, -Math.floor(Math.log10(step) + 1e-9)), Math.max(places, 0) + 1);
   ctx.font = "11px system-ui, sans-serif";
@@ -58,7 +59,7 @@ function drawValueAxis(ctx, pane, range, unit, places, count = Math.max(2, Math.
 }
 
 function drawTimeAxis(ctx) {
-  const step = timeStep(VIEW.to - VIEW.from, Math.max(2, Math.floor(inner() / 105)));
+  const step = timeStep(VIEW.to - VIEW.from, Math.max(3, Math.floor(inner() / 95)));
   const origin = Number(START % BigInt(Math.max(step, 86400000000)));
   ctx.font = "11px system-ui, sans-serif";
   ctx.textAlign = "center";

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPLAINED", "Explained", "explained", "interned", "replayed"]
 
-EXPLAINED: Final = 600
+EXPLAINED: Final = 800
 """Plans that are explained: those in force longest."""
 _ELSEWHERE: Final = frozenset("plan made regime mode levels_down levels_up adds_down adds_up candidate reasons".split())
 """Lines of the section `plan` that a page shows of the record itself."""

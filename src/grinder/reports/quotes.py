@@ -1,8 +1,8 @@
 """The price of a symbol in a page: lowest and highest mid of short stretches of the whole run, and quotes where something happened.
 
 Of millions of quotes a page of a few megabytes cannot hold each. It holds the extremes of every stretch, so that none is hidden at
-any zoom, and every change of bid or ask around fills, regimes and plans: as far around them as the room allows, which is the whole run
-where there are few.
+any zoom, and every change of bid or ask around fills, regimes and plans: as far around them as the room allows, which is the whole
+run where there are few.
 """
 
 from __future__ import annotations

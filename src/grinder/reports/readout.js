@@ -37,7 +37,7 @@ function fillNear(t) {
 function tellMoment(t) {
   const symbol = shown(), place = placeOf(PLANS.times[VIEW.s], t), row = place < 0 ? -1 : PLANS.of[VIEW.s][place];
   const head = made("div");
-  head.appendChild(made("h4", `${symbol.name} at ${momentText(t)} UTC`));
+  head.appendChild(made("h4", `${symbol.name} at ${timeText(t, (VIEW.to - VIEW.from) / inner())} UTC`));
   if (VIEW.pinned !== null) head.appendChild(made("p", "pinned; Esc or another click lets go", "pin"));
   head.appendChild(rowsOf([...fillLines(symbol, t), ...quoteLines(symbol, t), ...stateLines(symbol, t)]));
   if (TOLD.plan !== row || TOLD.s !== VIEW.s || !READOUT.lastChild || !READOUT.lastChild.dataset.plan) {

@@ -1,6 +1,6 @@
 // What stands around the chart, and its first drawing.
 
-const SVG = "http://www.w3.org/2000/svg";
+const SVG = document.getElementById("sample").namespaceURI;
 
 function drawn(shapes) {
   const svg = document.createElementNS(SVG, "svg");
@@ -23,11 +23,17 @@ function drawLegend() {
     ["equity", [line(c.equity)]], ["drawdown budget", [line(c.limit, "6 4")]],
   ];
   const list = document.getElementById("legend");
-  list.replaceChildren(...entries.map(([text, shapes]) => {
+  list.replaceChildren(...entries.concat(regimeEntries()).map(([text, shapes]) => {
     const item = made("li");
     item.append(drawn(shapes), text.replace("its take-profit kind", "closing order"));
     return item;
   }));
+}
+
+// The regimes that there were, each in its colour.
+function regimeEntries() {
+  const seen = new Set(DATA.gated ? DATA.symbols.flatMap((one) => [...numbers(one.regimes.code)]) : []);
+  return [...seen].sort().map((code) => [DATA.names.regimes[code], [["rect", { x: 1, y: 1, width: 24, height: 10, fill: VIEW.regimes[code], "fill-opacity": code ? 0.9 : 0.35 }]]]);
 }
 
 function tellNotes() {

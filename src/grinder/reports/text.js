@@ -89,7 +89,7 @@ function niceStep(range, count) {
 const TIME_STEPS = (() => {
   const out = [];
   for (let unit = 1; unit < 1000000; unit *= 10) out.push(unit, 2 * unit, 5 * unit);
-  for (const seconds of [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400]) out.push(seconds * 1000000);
+  for (const seconds of [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400]) out.push(seconds * 1000000);
   for (let days = 2; days < 20000; days *= 2) out.push(days * 86400000000);
   return out;
 })();
