@@ -1,7 +1,7 @@
 """Make the pictures of docs/NOTEBOOK.md and of the README anew, of the fixtures in this checkout: `python docs/make_pictures.py`.
 
-Those of cards are photographs by Chromium; where there is none they are left as they are, and the script says so. The same
-versions of grinder, matplotlib and Chromium give the same pictures.
+Those of cards and reports are photographs by Chromium; where there is none they are left as they are, and the script says so. Reports
+take playwright too. The same versions of grinder, matplotlib and Chromium give the same pictures.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
@@ -26,11 +27,15 @@ from grinder.divergence import Diff
 from grinder.plot import save_png
 from grinder.sweeping import Sweep
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "pictures"
 MAX_BYTES = 150_000
 COLORS = 256
 DPI = 120
+REAL = "binance_btcusdt_6m"
 HEIGHT = 2600
 """Of the window that a card is photographed in: more than any of them has."""
 CARDS = {
@@ -43,6 +48,17 @@ CARDS = {
     "card_sweep": ("sweep", 900, ""),
 }
 """Picture -> card, width in pixels, colour scheme."""
+
+
+REPORTS = {
+    "report_day": ("day", (1300, 960), "light", "screen", "glance"),
+    "report_ticks": ("day", (1300, 960), "light", "screen", "look_closely"),
+    "report_dark": ("many", (1300, 1000), "dark", "screen", "glance"),
+    "report_tables": ("many", (1300, 1000), "light", "screen", "open_tables"),
+    "report_narrow": ("real", (480, 1150), "light", "screen", "glance"),
+    "report_print": ("real", (800, 1100), "light", "print", "print_out"),
+}
+"""Picture -> report, size of the window, colour scheme, medium, what is done before."""
 
 
 def plots() -> dict[str, Callable[[], Axes]]:
@@ -148,6 +164,62 @@ def overviews() -> dict[str, Callable[[], Axes]]:
     }
 
 
+def reports() -> dict[str, gr.Run]:
+    """Report -> its run."""
+    return {
+        name: gr.replay(fixture) for name, fixture in {"day": "range_day_l1", "many": "multisymbol_topk_l1", "real": REAL}.items()
+    }
+
+
+def glance(tab: Page) -> None:
+    """Point at the chart."""
+    if tab.locator("#symbol").is_visible():
+        tab.select_option("#symbol", label="AVAXUSDT")
+    box = tab.locator("#canvas").bounding_box()
+    tab.mouse.move(box["x"] + 0.55 * box["width"], box["y"] + 0.2 * box["height"])
+
+
+def look_closely(tab: Page) -> None:
+    """Go to a fill, zoom in until single quotes are seen, and pin it."""
+    tab.locator("#canvas").focus()
+    for key in ("0", "n", *"+" * 10, "n", "n", *"+" * 2):
+        tab.keyboard.press(key)
+
+
+def open_tables(tab: Page) -> None:
+    """Open what is folded, and go there."""
+    for what in ("Fills:", "Settings:", "Digest by"):
+        tab.locator("summary", has_text=what).click()
+    tab.evaluate("for (const one of document.querySelectorAll('.wide')) one.style.maxHeight = '13em'")
+    tab.locator("summary", has_text="Metrics").scroll_into_view_if_needed()
+    tab.mouse.wheel(0, 5000)
+    tab.wait_for_timeout(200)
+
+
+def print_out(tab: Page) -> None:
+    """Nothing: it is as it is printed."""
+    tab.evaluate("scrollTo(0, 0)")
+
+
+def photograph_reports(chromium: str) -> None:
+    """Photograph the reports, each in its window."""
+    from playwright.sync_api import sync_playwright
+
+    made = reports()
+    with sync_playwright() as driver, tempfile.TemporaryDirectory() as scratch:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        for name, (which, (width, height), scheme, medium, action) in REPORTS.items():
+            tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            tab.emulate_media(media=medium)
+            tab.goto(made[which].report(Path(scratch) / f"{which}.html").as_uri())
+            tab.wait_for_function("performance.getEntriesByName('grinder-drawn').length === 1")
+            globals()[action](tab)
+            tab.wait_for_timeout(200)
+            keep(name, Image.open(io.BytesIO(tab.screenshot())))
+            tab.close()
+        browser.close()
+
+
 def main() -> None:
     """Make them all."""
     mpl.use("Agg")
@@ -162,6 +234,7 @@ def main() -> None:
     made = cards()
     for name, (card, width, scheme) in CARDS.items():
         photograph(chromium, name, made[card], width, scheme)
+    photograph_reports(chromium)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ def test_every_picture_is_shown_and_made():
     script = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"), run_name="pictures")
     made = {
         *script["CARDS"],
+        *script["REPORTS"],
         *re.findall(r'^        "(\w+)": lambda', (ROOT / "docs" / "make_pictures.py").read_text(), re.MULTILINE),
     }
     assert {f"pictures/{name}.png" for name in made} == there

@@ -89,7 +89,7 @@ function onUp(event) {
 }
 
 function togglePin(t, y) {
-  const near = fillNear(t), at = near >= 0 ? shown().fills.t[near] : t;
+  const near = y === undefined ? -1 : fillNear(t, y), at = near >= 0 ? shown().fills.t[near] : t;
   if (VIEW.pinned !== null) letGo();
   else pin(at);
   if (y !== undefined && VIEW.pinned === null) hoverAt(xOf(t), y);
@@ -111,8 +111,8 @@ function hoverAt(x, y) {
   if (x < LEFT || x > LEFT + inner() || inOverview(y)) return leave();
   const pane = VIEW.panes.price, isPrice = y >= pane.top && y <= pane.bottom;
   const mid2 = isPrice ? VIEW.price[0] + ((pane.bottom - y) / pane.height) * (VIEW.price[1] - VIEW.price[0]) : null;
-  VIEW.hover = { t: within(timeAt(x)), mid2 };
-  if (VIEW.pinned === null) tellMoment(VIEW.hover.t);
+  VIEW.hover = { t: within(timeAt(x)), y, mid2 };
+  if (VIEW.pinned === null) tellMoment(VIEW.hover.t, y);
   drawOver();
 }
 

@@ -251,7 +251,7 @@ function drawOver() {
   ctx.lineTo(x, VIEW.panes.equity.bottom);
   ctx.stroke();
   ctx.setLineDash([]);
-  const fill = fillNear(at);
+  const fill = VIEW.pinned !== null ? fillNear(at) : fillNear(at, VIEW.hover.y);
   if (fill >= 0) ring(ctx, fill);
   if (VIEW.hover && VIEW.hover.mid2 !== null) priceLabel(ctx, VIEW.hover.mid2);
 }

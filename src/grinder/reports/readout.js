@@ -23,23 +23,23 @@ function rowsOf(lines) {
   return table;
 }
 
-// The fill within a few pixels of a time; -1 where there is none.
-function fillNear(t) {
-  const times = shown().fills.t, reach = (5 * (VIEW.to - VIEW.from)) / inner(), place = placeOf(times, t);
-  let best = -1;
-  for (const i of [place, place + 1]) {
-    if (i < 0 || i >= times.length || Math.abs(times[i] - t) > reach) continue;
-    if (best < 0 || Math.abs(times[i] - t) < Math.abs(times[best] - t)) best = i;
+// The fill nearest to a point, within a few pixels of it; without a height the first at just this time; -1 where there is none.
+function fillNear(t, y) {
+  const fills = shown().fills, reach = y === undefined ? 0 : (9 * (VIEW.to - VIEW.from)) / inner();
+  let best = -1, least = 14;
+  for (let i = placeOf(fills.t, t - reach - 0.5) + 1; i < fills.t.length && fills.t[i] <= t + reach; i++) {
+    const at = yOf(2 * fills.price[i]) + 4 * fills.side[i], far = y === undefined ? 0 : Math.hypot(xOf(fills.t[i]) - xOf(t), at - y);
+    if (far < least) [best, least] = [i, far];
   }
   return best;
 }
 
-function tellMoment(t) {
+function tellMoment(t, y) {
   const symbol = shown(), place = placeOf(PLANS.times[VIEW.s], t), row = place < 0 ? -1 : PLANS.of[VIEW.s][place];
   const head = made("div");
   head.appendChild(made("h4", `${symbol.name} at ${timeText(t, (VIEW.to - VIEW.from) / inner())} UTC`));
   if (VIEW.pinned !== null) head.appendChild(made("p", "pinned; Esc or another click lets go", "pin"));
-  head.appendChild(rowsOf([...fillLines(symbol, t), ...quoteLines(symbol, t), ...stateLines(symbol, t)]));
+  head.appendChild(rowsOf([...fillLines(symbol, t, y), ...quoteLines(symbol, t), ...stateLines(symbol, t)]));
   if (TOLD.plan !== row || TOLD.s !== VIEW.s || !READOUT.lastChild || !READOUT.lastChild.dataset.plan) {
     READOUT.replaceChildren(head, planOf(symbol, row));
     TOLD = { plan: row, s: VIEW.s };
@@ -48,12 +48,14 @@ function tellMoment(t) {
   if (age) age.textContent = `${momentText(PLANS.t[row])}, ${spanText(t - PLANS.t[row])} before`;
 }
 
-function fillLines(symbol, t) {
-  const i = fillNear(t);
+function fillLines(symbol, t, y) {
+  const i = fillNear(t, y);
   if (i < 0) return [];
+  const others = placeOf(symbol.fills.t, symbol.fills.t[i]) - placeOf(symbol.fills.t, symbol.fills.t[i] - 0.5) - 1;
+  const more = others ? `; ${others} more at this time` : "";
   const f = symbol.fills, what = `${f.side[i] > 0 ? "BUY" : "SELL"} ${DATA.names.roles[f.role[i]]}, ${f.taker[i] ? "taker" : "maker"}`;
   const text = `${what}: ${decimal(f.qty[i], symbol.lot)} at ${priceText(symbol, f.price[i])} ${DATA.quote}`;
-  return [["fill", text, `${momentText(f.t[i])}; fee ${moneyText(f.fee[i])}; order ${f.order[i]}${f.cycle[i] >= 0 ? `, cycle ${f.cycle[i]}` : ""}`]];
+  return [["fill", text, `${momentText(f.t[i])}; fee ${moneyText(f.fee[i])}; order ${f.order[i]}${f.cycle[i] >= 0 ? `, cycle ${f.cycle[i]}` : ""}${more}`]];
 }
 
 function quoteLines(symbol, t) {
