@@ -4,8 +4,8 @@
 
 The run is of the same five million generated quotes as in benchmarks/run.py, with `static` and with `smart`. Every figure is the
 median of the rounds, each with a new tab. *First paint* is `first-contentful-paint` and *chart drawn* the mark that the page's
-script sets once the chart is on its canvas, both from the start of navigation. *Zoomed* is from a turn of the wheel over the chart of the
-whole run to the frame after it. It needs playwright and the system's Chromium.
+script sets once the chart is on its canvas, both from the start of navigation. *Zoomed* is from a turn of the wheel over the chart
+of the whole run to the frame after it. It needs playwright and the system's Chromium.
 """
 
 from __future__ import annotations

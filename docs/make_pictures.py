@@ -1,7 +1,7 @@
 """Make the pictures of docs/NOTEBOOK.md and of the README anew, of the fixtures in this checkout: `python docs/make_pictures.py`.
 
-Those of cards and reports are photographs by Chromium; where there is none they are left as they are, and the script says so. Reports
-take playwright too. The same versions of grinder, matplotlib and Chromium give the same pictures.
+Those of cards and reports are photographs by Chromium; where there is none they are left as they are, and the script says so.
+Reports take playwright too. The same versions of grinder, matplotlib and Chromium give the same pictures.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ MAX_BYTES = 150_000
 COLORS = 256
 DPI = 120
 REAL = "binance_btcusdt_6m"
+SHOCK = 0.7057
+"""Where in its day a shock of `vol_shock_l1` is."""
 HEIGHT = 2600
 """Of the window that a card is photographed in: more than any of them has."""
 CARDS = {
@@ -52,7 +54,7 @@ CARDS = {
 
 REPORTS = {
     "report_day": ("day", (1300, 960), "light", "screen", "glance"),
-    "report_ticks": ("day", (1300, 960), "light", "screen", "look_closely"),
+    "report_ticks": ("shock", (1300, 960), "light", "screen", "look_closely"),
     "report_dark": ("many", (1300, 1000), "dark", "screen", "glance"),
     "report_tables": ("many", (1300, 1000), "light", "screen", "open_tables"),
     "report_narrow": ("real", (480, 1150), "light", "screen", "glance"),
@@ -166,9 +168,8 @@ def overviews() -> dict[str, Callable[[], Axes]]:
 
 def reports() -> dict[str, gr.Run]:
     """Report -> its run."""
-    return {
-        name: gr.replay(fixture) for name, fixture in {"day": "range_day_l1", "many": "multisymbol_topk_l1", "real": REAL}.items()
-    }
+    fixtures = {"day": "range_day_l1", "shock": "vol_shock_l1", "many": "multisymbol_topk_l1", "real": REAL}
+    return {name: gr.replay(fixture) for name, fixture in fixtures.items()}
 
 
 def glance(tab: Page) -> None:
@@ -180,9 +181,13 @@ def glance(tab: Page) -> None:
 
 
 def look_closely(tab: Page) -> None:
-    """Go to a fill, zoom in until single quotes are seen, and pin it."""
+    """Zoom in at the shock until single quotes are seen, and pin a fill."""
+    box = tab.locator("#canvas").bounding_box()
+    tab.mouse.move(box["x"] + 8 + SHOCK * (box["width"] - 82), box["y"] + 0.2 * box["height"])
+    for _ in range(14):
+        tab.mouse.wheel(0, -200)
     tab.locator("#canvas").focus()
-    for key in ("0", "n", *"+" * 10, "n", "n", *"+" * 2):
+    for key in ("Escape", "n", "+", "+"):
         tab.keyboard.press(key)
 
 

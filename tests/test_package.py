@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "grinder"
+REPORT = ["report", "binance_btcusdt_6m", "--out", "report.html"]
 
 
 def python(code: str, **environment: str) -> str:
@@ -66,10 +67,12 @@ def test_wheel_in_an_empty_folder(tmp_path):
         archive.extractall(site)
     for shipped in ROOT.glob("fixtures/*/*"):
         assert f"grinder/fixtures/{shipped.parent.name}/{shipped.name}" in names, "what the checkout has, the wheel has"
+    for part in (SOURCE / "reports").iterdir():
+        assert f"grinder/reports/{part.name}" in names or part.is_dir(), "script and style of reports"
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
     environment = os.environ | {"PYTHONPATH": str(site)}
-    for command in (["replay", "binance_btcusdt_6m", "--json"], ["verify"], ["generate", "--check"]):
+    for command in (["replay", "binance_btcusdt_6m", "--json"], ["verify"], ["generate", "--check"], REPORT):
         done = subprocess.run(
             [sys.executable, "-m", "grinder", *command],
             cwd=empty,

@@ -289,6 +289,17 @@ def test_a_saved_run(day, tmp_path):
     assert not (tmp_path / "x.html").exists()
 
 
+def test_a_run_of_more_than_memory_is_to_hold(day):
+    """It has no quotes at hand, and what it replayed: extremes of stretches of events, and plans explained."""
+    one = replace(day, market=None)
+    data = data_in(as_page(one))
+    assert data["notes"] == ["Quotes of more than memory holds: the price is the lowest and highest mid of stretches of events."]
+    low, height = (decoded(data["symbols"][0]["price"][name]) for name in ("low", "height"))
+    _, bid, ask = quotes.changes(day.market, 0)
+    assert (min(low), max(a + b for a, b in zip(low, height, strict=True))) == ((bid + ask).min(), (bid + ask).max())
+    assert data["explained"] == data_in(as_page(day))["explained"]
+
+
 def test_runs_of_any_kind_have_a_report(tmp_path):
     for seed in range(30):
         made = case(seed)

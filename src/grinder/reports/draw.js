@@ -1,6 +1,6 @@
 // The price pane: extremes of the mid or single quotes, resting orders, fills.
 
-const REACH = 0.75, NEAREST = 4;
+const REACH = 0.75, NEAREST = 2, MANY = 300;
 
 function clip(ctx, pane) {
   ctx.save();
@@ -64,12 +64,14 @@ function drawPrice(ctx, symbol) {
   clip(ctx, pane);
   drawLadder(ctx, symbol);
   drawLinks(ctx, symbol);
+  const [first, last] = rowsIn(symbol.fills.t, VIEW.from, VIEW.to), isCrowded = last - first > MANY;
+  if (isCrowded) drawFills(ctx, symbol); // they would hide the price
   if (one >= price.levels[0].width) drawBand(ctx, price, VIEW.from, VIEW.to, true);
   else for (const piece of piecesOf(price, VIEW.from, VIEW.to)) {
     if (piece.whole) drawQuotes(ctx, price, piece.from, piece.to);
     else drawBand(ctx, price, piece.from, piece.to, false);
   }
-  drawFills(ctx, symbol);
+  if (!isCrowded) drawFills(ctx, symbol);
   ctx.restore();
   drawEdges(ctx, pane);
 }
@@ -208,7 +210,7 @@ function drawLinks(ctx, symbol) {
 // A triangle that stands under its price for a buy, over it for a sell; exits are hollow, other roles are squares.
 function drawFills(ctx, symbol) {
   const fills = symbol.fills, [begin, end] = rowsIn(fills.t, VIEW.from, VIEW.to);
-  const count = end - begin, size = count < 60 ? 7 : count < 300 ? 5.5 : count < 800 ? 4 : 3;
+  const count = end - begin, size = count < 60 ? 7 : count <= MANY ? 5.5 : 4.5;
   ctx.lineWidth = size > 4 ? 1.3 : 0.9;
   for (let i = begin; i < end; i++) {
     if (fills.t[i] < VIEW.from) continue;

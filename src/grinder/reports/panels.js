@@ -73,7 +73,8 @@ function drawTimeAxis(ctx) {
     ctx.lineTo(x, bottom);
     ctx.stroke();
     ctx.fillStyle = VIEW.colors.ink;
-    const isDay = step >= 86400000000, text = isDay ? timeText(t, step).slice(0, 10) : timeText(t, step, false);
+    const isDay = step >= 86400000000, isMidnight = (t + origin) % 86400000000 === 0;
+    const text = isDay ? timeText(t, step).slice(0, 10) : isMidnight ? timeText(t, step).slice(5, 10) : timeText(t, step, false);
     if (x > LEFT + 30 && x < LEFT + inner() - 26) ctx.fillText(text, x, VIEW.panes.axis.bottom + 2);
   }
 }
@@ -251,9 +252,21 @@ function drawOver() {
   ctx.lineTo(x, VIEW.panes.equity.bottom);
   ctx.stroke();
   ctx.setLineDash([]);
+  timeLabel(ctx, at, x);
   const fill = VIEW.pinned !== null ? fillNear(at) : fillNear(at, VIEW.hover.y);
   if (fill >= 0) ring(ctx, fill);
   if (VIEW.hover && VIEW.hover.mid2 !== null) priceLabel(ctx, VIEW.hover.mid2);
+}
+
+function timeLabel(ctx, t, x) {
+  const pane = VIEW.panes.axis, text = timeText(t, (VIEW.to - VIEW.from) / inner(), false);
+  ctx.font = "11px system-ui, sans-serif";
+  ctx.textAlign = "center";
+  const width = ctx.measureText(text).width + 10, left = Math.min(Math.max(x - width / 2, LEFT), LEFT + inner() - width);
+  ctx.fillStyle = VIEW.colors.ink;
+  ctx.fillRect(left, pane.bottom - 10, width, 16);
+  ctx.fillStyle = VIEW.colors.paper;
+  ctx.fillText(text, left + width / 2, pane.bottom + 2);
 }
 
 function ring(ctx, fill) {

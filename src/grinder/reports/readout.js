@@ -131,7 +131,12 @@ function recorded(symbol, row, name, unit) {
   return unit === "ratio" ? ratioText(value) : unit === "money" ? moneyText(value) : centerText(symbol, value);
 }
 
+// What decided a number of the plan stands where it is derived.
+const DECIDED = { center: "center.center", step: "step.step", tp_step: "step.tp_step", width_down: "buys.width", width_up: "sells.width",
+  worst_down: "buys.worst_case", worst_up: "sells.worst_case" };
+
 function tellSections(box, lines) {
+  const whys = new Map(lines.map(([section, name, , why]) => [`${section}.${name}`, why]));
   let section = "plan", rows = [];
   const flush = () => {
     if (!rows.length) return;
@@ -142,6 +147,7 @@ function tellSections(box, lines) {
   for (const [name, ...line] of lines) {
     if (name !== section) flush();
     section = name;
+    if (name === "plan" && !line[2]) line[2] = whys.get(DECIDED[line[0]]) || "";
     rows.push(line);
   }
   flush();
