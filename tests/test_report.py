@@ -261,6 +261,15 @@ def test_what_has_no_room_is_left_out_and_counted(day, monkeypatch):
     life = lives(day)
     longest = np.sort((life.end - life.start) // US)[-100:]
     assert abs(min(decoded(one["ladder"]["length"])) - int(longest[0])) <= 1
+    monkeypatch.setattr(series, "LEVELS", 1_000)
+    told = series.plan_columns(day)
+    count = np.array(decoded(told["levels"]["count"]))
+    assert 960 < count.sum() <= 1_000
+    held = np.diff(np.append(day.plans["ts"], day.last_ts))
+    whole = np.bincount(day.levels["plan"], minlength=len(day.plans))
+    assert held[count > 0].min() >= np.sort(held[whole > 0])[-(count > 0).sum() - 1]
+    assert set(count[count > 0] - whole[count > 0]) == {0}, "all levels of a plan, or none"
+    assert decoded(told["levels"]["price"]) == day.levels["price"][np.isin(day.levels["plan"], np.flatnonzero(count))].tolist()
     monkeypatch.setattr(series, "PLANS", 10)
     told = series.plan_columns(day)
     assert told["left"] == len(day.plans) - told["t"]["n"] > 0
@@ -454,6 +463,34 @@ def test_it_opens_and_zooms_to_a_quote(chrome, pages, day):
         assert after[1] - after[0] == pytest.approx(end - begin)
         page.tab.mouse.dblclick(page.box["x"] + 300, page.box["y"] + 100)
         assert page.shown() == [0, length]
+
+
+def test_the_page_hides_no_extreme_at_any_zoom(chrome, pages, day):
+    _, bid, ask = quotes.changes(day.market, 0)
+    base = data_in(pages["day"].read_text("utf-8"))["symbols"][0]["price"]
+    low = decoded(base["low"])
+    high = [a + b for a, b in zip(low, decoded(base["height"]), strict=True)]
+    assert (min(low), max(high)) == ((bid + ask).min(), (bid + ask).max())
+    with Opened(chrome, pages["day"]) as page:
+        levels = page.tab.evaluate(
+            "grinderReport.symbolOf(0).price.levels.map((one) => ({...one, low: [...one.low], high: [...one.high]}))"
+        )
+        assert (levels[0]["first"], levels[0]["low"], levels[0]["high"]) == (base["first"], low, high)
+        for below, level in pairwise(levels):
+            assert level["width"] == 4 * below["width"]
+            for name, extreme in (("low", min), ("high", max)):
+                found = {}
+                for i, value in enumerate(below[name]):
+                    k = (below["first"] + i) // 4 - level["first"]
+                    found[k] = extreme(found.get(k, value), value)
+                assert level[name] == [found[k] for k in range(len(level[name]))]
+        assert len(levels[-1]["low"]) <= 64
+        for begin, end in ((0, 86_400e6), (30_000e6, 40_000e6), (50_000e6, 50_001e6)):
+            told = page.tab.evaluate(f"grinderReport.extremesIn(grinderReport.symbolOf(0).price, {begin}, {end})")
+            ts = day.market.ts - day.first_ts // US * US
+            mids = (day.market.bid_px + day.market.ask_px)[(ts >= begin * US) & (ts <= end * US)]
+            assert told[0] <= mids.min()
+            assert told[1] >= mids.max()
 
 
 def test_it_shows_what_was_so_and_why(chrome, pages, day):

@@ -38,6 +38,8 @@ __all__ = ["SCRIPTS", "as_page", "check_target", "data_of", "write_report"]
 
 SCRIPTS: Final = ("data.js", "text.js", "view.js", "draw.js", "panels.js", "readout.js", "input.js", "start.js")
 """Parts of the page's script, in order."""
+WINDOWS: Final = 8192
+"""Windows of the digest's chain up to which their links are in the page."""
 _BASE: Final = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
@@ -117,8 +119,8 @@ def data_of(run: Run, facts: Facts, fixture: Fixture | str | os.PathLike[str] | 
         "portfolio": of_portfolio(run),
         "plans": plan_columns(run),
         "explained": interned(explained(run, fixture)),
-        "notes": _notes(run),
-        "digest": {"links": run.digest.links, "window": WINDOW, "t": _windows(run)},
+        "notes": _notes(run, fixture is not None),
+        "digest": {"links": run.digest.links if run.events <= WINDOW * WINDOWS else {}, "window": WINDOW, "t": _windows(run)},
         "names": {
             "regimes": [one.name for one in Regime],
             "modes": [one.name for one in Mode],
@@ -142,15 +144,15 @@ def _unit(run: Run, s: int, name: str) -> list[int]:
 
 def _windows(run: Run) -> dict[str, Any]:
     """When each window of the digest's chain begins, where events are known."""
-    ts = run.market.ts[::WINDOW] if run.market is not None else np.zeros(0, np.int64)
+    ts = run.market.ts[::WINDOW][:WINDOWS] if run.market is not None else np.zeros(0, np.int64)
     return column((ts - start_of(run)) // US)
 
 
-def _notes(run: Run) -> list[str]:
+def _notes(run: Run, has_fixture: bool) -> list[str]:
     """What this page cannot show, and what would."""
     if run.market is not None or run.events == 0:
         return []
-    if run.source is not None:
+    if run.source is not None or has_fixture:
         return ["Quotes of more than memory holds: the price is the lowest and highest mid of stretches of events."]
     return [
         "A saved run has no quotes: the price is the lowest and highest mid of stretches of events. With the fixture that it "

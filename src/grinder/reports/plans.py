@@ -13,6 +13,7 @@ from grinder.errors import ConfigError
 from grinder.explain import Line, _Case, _Heads, _Show
 from grinder.records import World
 from grinder.reports.encoding import column
+from grinder.reports.series import held
 from grinder.session import worlds_after
 
 if TYPE_CHECKING:
@@ -102,12 +103,7 @@ def _derived_from(run: Run, heads: _Heads) -> Fixture | None:
 
 def _longest(run: Run) -> np.ndarray:
     """Rows of the plans in force longest, ascending."""
-    rows = run.plans.records
-    held = np.zeros(len(rows), np.int64)
-    for s in range(len(run.symbols)):
-        mine = np.flatnonzero(rows["symbol"] == s)
-        held[mine] = np.diff(np.append(rows["ts"][mine], run.last_ts))
-    return np.sort(np.argsort(-held, kind="stable")[:EXPLAINED])
+    return np.sort(np.argsort(-held(run), kind="stable")[:EXPLAINED])
 
 
 def interned(parts: Iterator[tuple[int, Explained]]) -> dict[str, Any]:

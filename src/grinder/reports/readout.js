@@ -113,7 +113,7 @@ function planOf(symbol, row) {
     box.appendChild(made("h4", "no plan in force yet"));
     return box;
   }
-  box.appendChild(made("h4", `plan ${PLANS.plan[row]} in force`));
+  box.appendChild(made("h4", DATA.plans.left ? `plan ${PLANS.plan[row]}, the last before that this page has` : `plan ${PLANS.plan[row]} in force`));
   const names = DATA.names, sides = [["down", "buys"], ["up", "sells"]].map(([way, what]) => `${PLANS["levels_" + way][row]} ${what} ${names.adds[PLANS["adds_" + way][row]]}`);
   const lines = [["made", "", `at event ${countText(PLANS.event[row])}`], ["regime, mode", `${names.regimes[PLANS.regime[row]]}, ${names.modes[PLANS.mode[row]]}`], ["levels", sides.join(", ")], ["reasons", bitsText(PLANS.reasons[row], names.reasons)]];
   const head = box.appendChild(rowsOf(lines)), age = document.createElement("span");
@@ -155,6 +155,7 @@ function tellSections(box, lines) {
 
 function tellLevels(box, symbol, row) {
   const levels = PLANS.levels, lines = { 1: [], "-1": [] };
+  if (!levels.count[row] && PLANS.levels_down[row] + PLANS.levels_up[row]) box.append(made("p", "Its levels are not kept in this page.", "faint"));
   for (let i = PLANS.begin[row]; i < PLANS.begin[row + 1]; i++) lines[levels.side[i]].push([priceText(symbol, levels.price[i]), decimal(levels.qty[i], symbol.lot)]);
   for (const [side, name] of [[1, "buy levels"], [-1, "sell levels"]]) {
     if (lines[side].length) box.append(made("h4", name), rowsOf(lines[side]));

@@ -20,7 +20,19 @@ from grinder.reports.quotes import US, start_of
 if TYPE_CHECKING:
     from grinder.run import Run
 
-__all__ = ["FILLS", "LIVES", "MARKS", "PLACES", "money_unit", "of_portfolio", "of_symbol", "plan_columns"]
+__all__ = [
+    "FILLS",
+    "LEVELS",
+    "LIVES",
+    "MARKS",
+    "PLACES",
+    "PLANS",
+    "held",
+    "money_unit",
+    "of_portfolio",
+    "of_symbol",
+    "plan_columns",
+]
 
 PLACES: Final = 4
 """Decimals of money that are shown, those after them cut off."""
@@ -30,8 +42,10 @@ FILLS: Final = 100_000
 """Fills drawn, of all symbols together: every second, third ... where there are more."""
 MARKS: Final = 100_000
 """Marks drawn, of all symbols together, likewise."""
-PLANS: Final = 20_000
+PLANS: Final = 50_000
 """Plans with their numbers, of all symbols together, likewise."""
+LEVELS: Final = 150_000
+"""Levels of plans, of all symbols together: those of the plans in force longest."""
 PLAN_NUMBERS: Final = "center step width_down width_up levels_down levels_up tp_step budget worst_down worst_up".split()
 PLAN_CODES: Final = "plan regime mode adds_down adds_up reasons".split()
 
@@ -132,25 +146,38 @@ def _position(run: Run, s: int, left: dict[str, int]) -> dict[str, Column]:
 
 def plan_columns(run: Run) -> dict[str, Any]:
     """Plans as they were recorded, with their levels: `count` of each plan, prices and quantities one plan behind another."""
-    rows = run.plans.records[_few(len(run.plans), PLANS)]
+    few = _few(len(run.plans), PLANS)
+    rows = run.plans.records[few]
     unit = money_unit(run)
     out: dict[str, Any] = {"t": _times(run, rows["ts"]), "event": column(rows["event"]), "symbol": column(rows["symbol"], 0)}
     out |= {name: column(rows[name], 0) for name in PLAN_CODES}
     for name in PLAN_NUMBERS:
         values = _cut(rows[name], unit) if name in ("budget", "worst_down", "worst_up") else rows[name]
         out[name] = column(values)
-    return out | {"levels": _levels(run, rows["plan"]), "left": len(run.plans) - len(rows)}
+    return out | {"levels": _levels(run, few), "left": len(run.plans) - len(rows)}
 
 
-def _levels(run: Run, plans: np.ndarray) -> Mapping[str, Column]:
-    """Levels of plans, in the order of the plans, as recorded."""
-    levels = run.levels.records
-    places = np.searchsorted(plans, levels["plan"])
-    there = (places < len(plans)) & (plans[np.minimum(places, len(plans) - 1)] == levels["plan"]) if len(plans) else places < 0
-    levels, places = levels[there], places[there]
-    count = np.bincount(places, minlength=len(plans)).astype(np.int64)
+def held(run: Run) -> np.ndarray:
+    """How long each plan was in force, ns."""
+    rows = run.plans.records
+    out = np.zeros(len(rows), np.int64)
+    for s in range(len(run.symbols)):
+        mine = np.flatnonzero(rows["symbol"] == s)
+        out[mine] = np.diff(np.append(rows["ts"][mine], run.last_ts))
+    return out
+
+
+def _levels(run: Run, few: np.ndarray) -> Mapping[str, Column]:
+    """Levels of some plans, in the order of the plans, as recorded: of those in force longest where there is no room for all."""
+    plans, levels = run.plans["plan"], run.levels.records
+    of = np.searchsorted(plans, levels["plan"])
+    count = np.bincount(of, minlength=len(plans)).astype(np.int64)
+    order = few[np.argsort(-held(run)[few], kind="stable")]
+    kept = np.zeros(len(plans), bool)
+    kept[order[np.cumsum(count[order]) <= LEVELS]] = True
+    levels = levels[kept[of]]
     return {
-        "count": column(count, 0),
+        "count": column(np.where(kept, count, 0)[few], 0),
         "price": column(levels["price"]),
         "qty": column(levels["qty"]),
         "side": column(levels["side"], 0),

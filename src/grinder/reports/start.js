@@ -81,7 +81,8 @@ function listenToRows() {
 function listenToWindows() {
   const box = document.getElementById("windows"), { links, window: size, t } = DATA.digest, times = numbers(t);
   const count = Math.ceil(DATA.events / size), number = made("input"), list = made("div");
-  if (!count) return;
+  if (!Object.keys(links).length && count) box.append(made("p", `The links of ${countText(count)} windows are in run.digest.links.`, "faint"));
+  if (!Object.keys(links).length || !count) return;
   Object.assign(number, { type: "number", min: 0, max: count - 1, value: count - 1 });
   const tell = () => {
     const k = Math.min(Math.max(Math.floor(Number(number.value)) || 0, 0), count - 1);
@@ -107,7 +108,7 @@ function start() {
   listen();
   listenToRows();
   listenToWindows();
-  window.grinderReport = { view: VIEW, numbers, explanationOf };
+  window.grinderReport = { view: VIEW, symbolOf, extremesIn };
 }
 
 start();
