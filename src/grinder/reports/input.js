@@ -39,8 +39,9 @@ function pan(share) {
 }
 
 function onDown(event) {
+  if (event.pointerType === "mouse" && event.button !== 0) return;
   const [x, y] = placeIn(event);
-  if (event.pointerType !== "mouse" || event.button === 0) CANVAS.setPointerCapture(event.pointerId);
+  CANVAS.setPointerCapture(event.pointerId);
   POINTERS.set(event.pointerId, [x, y]);
   DRAG = { x, y, from: VIEW.from, to: VIEW.to, moved: false, overview: inOverview(y), apart: apart() };
   if (DRAG.overview) centerOn(overviewTime(x));

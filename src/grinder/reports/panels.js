@@ -39,7 +39,7 @@ function frameOf(ctx) {
 }
 
 // Lines and labels of values at the right; `unit` is what one of the range's units is worth, `places` the finest decimals.
-function drawValueAxis(ctx, pane, range, unit, places, count = Math.max(3, Math.floor(pane.height / 46))) {
+function drawValueAxis(ctx, pane, range, unit, places, count = Math.max(4, Math.floor(pane.height / 46))) {
   const low = range[0] * unit, high = range[1] * unit, step = niceStep(high - low, count);
   const shownPlaces = Math.min(Math.max(0, -Math.floor(Math.log10(step) + 1e-9)), Math.max(places, 0) + 1);
   ctx.font = "11px system-ui, sans-serif";

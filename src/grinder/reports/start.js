@@ -20,7 +20,8 @@ function drawLegend() {
     ["bid", [line(c["quote-bid"])]], ["ask", [line(c["quote-ask"])]],
     ["buy order", [line(c.buy)]], ["its take-profit kind", [line(c.buy, "4 3")]], ["sell order", [line(c.sell)]], ["its take-profit kind", [line(c.sell, "4 3")]],
     ["buy entry", [mark(true, c.buy)]], ["buy exit", [mark(true, c.buy, true)]], ["sell entry", [mark(false, c.sell)]], ["sell exit", [mark(false, c.sell, true)]],
-    ["equity", [line(c.equity)]], ["drawdown budget", [line(c.limit, "6 4")]],
+    ["completed cycle", [["path", { d: "M1 10L25 2", stroke: c.ink, "stroke-opacity": 0.5, fill: "none" }]]],
+    ["equity", [line(c.equity)]], ["its peak", [["path", { d: "M1 6H25", stroke: c.ink, "stroke-opacity": 0.5, fill: "none" }]]], ["drawdown budget", [line(c.limit, "6 4")]],
   ];
   const list = document.getElementById("legend");
   list.replaceChildren(...entries.concat(regimeEntries()).map(([text, shapes]) => {
