@@ -15,11 +15,13 @@ import pytest
 
 import grinder as gr
 from grinder.cli import main
+from grinder.data import daily
 from grinder.plots.price import lives
 from grinder.records import NONE, Role
 from grinder.reports import plans, quotes, series
 from grinder.reports.encoding import packed, varints
 from grinder.reports.page import as_page
+from grinder.session import worlds_after
 from tests.browsers import browser
 from tests.tapes import case
 
@@ -300,15 +302,34 @@ def test_a_saved_run(day, tmp_path):
     assert not (tmp_path / "x.html").exists()
 
 
-def test_a_run_of_more_than_memory_is_to_hold(day):
-    """It has no quotes at hand, and what it replayed: extremes of stretches of events, and plans explained."""
-    one = replace(day, market=None)
+def test_a_run_of_more_than_memory_is_to_hold(monkeypatch):
+    """It has no quotes at hand, and what it replayed: extremes of stretches of events, and plans explained in one pass."""
+    whole = gr.replay("three_days_l1")
+    monkeypatch.setattr("grinder.data.daily.HELD", 30_000)
+    one = gr.replay("three_days_l1")
+    assert one.market is None
+    ways, slabs = [], daily._Reading.slabs
+    monkeypatch.setattr(daily._Reading, "slabs", lambda reading: (ways.append(1), slabs(reading))[1])
+    told = plans.interned(plans.explained(one))
+    assert len(ways) == 1
     data = data_in(as_page(one))
+    assert data["explained"] == told == plans.interned(plans.explained(whole))
     assert data["notes"] == ["Quotes of more than memory holds: the price is the lowest and highest mid of stretches of events."]
     low, height = (decoded(data["symbols"][0]["price"][name]) for name in ("low", "height"))
-    _, bid, ask = quotes.changes(day.market, 0)
+    assert len(low) > 50_000
+    _, bid, ask = quotes.changes(whole.market, 0)
     assert (min(low), max(a + b for a, b in zip(low, height, strict=True))) == ((bid + ask).min(), (bid + ask).max())
-    assert data["explained"] == data_in(as_page(day))["explained"]
+
+
+def test_states_after_events_are_those_of_a_replay_until_then(many):
+    events = [0, 1, 5_000, 5_001, 77_777, many.events - 1]
+    states = worlds_after(many.source[0], many.config, events)
+    for event in events:
+        world, head = next(states), gr.replay(many.name, until=event + 1).world
+        for name in ("run", "symbols", "plans", "inputs", "orders"):
+            assert np.array_equal(getattr(world, name), getattr(head, name)), (event, name)
+    assert next(states, None) is None
+    assert list(worlds_after(many.source[0], many.config, [])) == []
 
 
 def test_runs_of_any_kind_have_a_report(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -92,21 +92,25 @@ def replay(
     return session.result(stop)
 
 
-def worlds_after(data: Fixture, config: Config, events: Iterable[int]) -> Iterator[World]:
+def worlds_after(data: Fixture, config: Config, events: Sequence[int]) -> Iterator[World]:
     """The state after each of some events of a replay with the built-in policy that the config names.
 
     Args:
-        config: settings, whole: those of a run. events: indices, ascending.
+        config: settings, whole: those of a run. events: indices, ascending, each once.
 
     Yields:
         The state itself, which goes on to the next event when the next one is asked for.
     """
     params, instruments = config.params(data.instruments, data.price_range)
     session = _Session(data, config, None, params, instruments, None)
-    for event in events:
-        for stretch in session.stretches(event + 1, CHUNK):
-            session.run_stretch(stretch)
-        yield session.world
+    stops = [event + 1 for event in events]
+    left = iter(stops)
+    wanted = next(left, None)
+    for stretch in session.stretches(stops[-1] if stops else 0, CHUNK, stops):
+        session.run_stretch(stretch)
+        if session.position == wanted:
+            yield session.world
+            wanted = next(left, None)
 
 
 def _check_types(config: object, policy: object, until: object, resume: object, chunk: object) -> None:
@@ -145,10 +149,11 @@ class _Session:
         self.edges = np.zeros(max(1024, 8 * len(data.instruments)), EDGE)
         self.closes = np.zeros(len(self.edges), FEATURES)
 
-    def stretches(self, stop: int, size: int) -> Iterator[Stretch]:
-        """The events from here to `stop`, with those before that their jump windows and last books reach."""
+    def stretches(self, stop: int, size: int, stops: Sequence[int] = ()) -> Iterator[Stretch]:
+        """The events from here to `stop`, with those before that their jump windows and last books reach; cut at `stops` too."""
         p = self.params[0]
-        return self.data.stretches(self.position, stop, size, int(max(p["jump_window_ns"], p["l2_stale_ns"])), bool(p["gated"]))
+        reach, gated = int(max(p["jump_window_ns"], p["l2_stale_ns"])), bool(p["gated"])
+        return self.data.stretches(self.position, stop, size, reach, gated, stops)
 
     def run_stretch(self, stretch: Stretch) -> None:
         """Act on a stretch of events as far as they are observed, handing decisions to the policy where they are due."""

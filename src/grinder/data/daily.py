@@ -39,6 +39,7 @@ from grinder.data.fixture import (
     fill_rows,
     find_fixture,
     new_folder,
+    parts_of,
     ranked,
     read_manifest,
     readable,
@@ -242,24 +243,25 @@ class Daily(Fixture):
 
     # What passes by
 
-    def stretches(self, start: int, stop: int, size: int, reach: int, gated: bool) -> Iterator[Stretch]:
+    def stretches(self, start: int, stop: int, size: int, reach: int, gated: bool, stops: Sequence[int] = ()) -> Iterator[Stretch]:
         """As `Fixture.stretches`, a second thread reading, checking and indexing the next one while one is worked on."""
-        made = self._made(start, stop, size, reach if gated else None, gated)
+        made = self._made(start, stop, size, reach if gated else None, gated, stops)
         with ThreadPoolExecutor(1, "grinder-read") as reader:
             coming = reader.submit(next, made, None)
             while (stretch := coming.result()) is not None:
                 coming = reader.submit(next, made, None)
                 yield stretch
 
-    def _made(self, start: int, stop: int, size: int, reach: int | None, gated: bool) -> Iterator[Stretch]:
+    def _made(
+        self, start: int, stop: int, size: int, reach: int | None, gated: bool, stops: Sequence[int] = ()
+    ) -> Iterator[Stretch]:
         """Stretches as they are read; with a `reach` in ns each is given what it reaches of those before."""
         symbols = len(self.instruments)
         held, base, seen = None, 0, 0
         for events in _Reading(self, self._told_range()).slabs() if start < stop else ():
             held, base = (events, seen) if held is None or reach is None else _behind(held, base, events, reach)
             ts, end = held.ts, min(seen + len(events.ts), stop)
-            for first in range(max(seen, start), end, size):
-                last = min(first + size, end)
+            for first, last in parts_of(max(seen, start), end, size, stops):
                 at = first - base
                 low = at if reach is None or at == 0 else int(np.searchsorted(ts[:at], ts[at - 1] - reach))
                 cut = _cut(held, low, last - base)

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import tomllib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ __all__ = [
     "fixture",
     "fixture_roots",
     "fixtures_below",
+    "parts_of",
     "write_fixture",
 ]
 
@@ -94,6 +96,19 @@ def content_hash(columns: Columns, names: Sequence[str]) -> str:
         h.update(f"{name}\0{len(values)}\0".encode())
         h.update(values.data)
     return h.hexdigest()
+
+
+def parts_of(start: int, stop: int, size: int, stops: Sequence[int] = ()) -> Iterator[tuple[int, int]]:
+    """[start, stop) cut into parts of at most `size`, and at each of `stops`, which ascend.
+
+    >>> list(parts_of(0, 10, 4, [3, 9]))
+    [(0, 3), (3, 7), (7, 9), (9, 10)]
+    """
+    while start < stop:
+        place = bisect_right(stops, start)
+        end = min(start + size, stop, *stops[place : place + 1])
+        yield start, end
+        start = end
 
 
 class Stretch(NamedTuple):
@@ -197,17 +212,17 @@ class Fixture:
         """Levels a side of its books, at least 1."""
         return int(self.events.books.shape[2])
 
-    def stretches(self, start: int, stop: int, size: int, reach: int, gated: bool) -> Iterator[Stretch]:
+    def stretches(self, start: int, stop: int, size: int, reach: int, gated: bool, stops: Sequence[int] = ()) -> Iterator[Stretch]:
         """Events [start, stop) in stretches of at most `size` new ones.
 
         Args:
             reach: with gates or books a stretch holds the rows before it back to this many ns before its last earlier one.
             gated: whether gates are judged, which QUIET is for.
+            stops: events before which a stretch ends too, ascending.
         """
         ts, none = self.events.ts, empty_quiet(len(self.instruments), 0)
         reaches = gated or len(self.events.book_rows) > 0
-        for first in range(start, stop, size):
-            end = min(first + size, stop)
+        for first, end in parts_of(start, stop, size, stops):
             base = int(np.searchsorted(ts[:first], ts[first - 1] - reach)) if reaches and first else first
             index, quiet = self.index_and_quiet(base, end) if gated else (self.index(base, end), none)
             yield Stretch(base, first - base, self.chunk(base, end), index, quiet)

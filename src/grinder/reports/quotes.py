@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from grinder.gathering import extremes
 from grinder.records import Events
 from grinder.reports.encoding import column
 
@@ -44,7 +45,8 @@ class Buckets(NamedTuple):
 def prices(run: Run) -> list[dict[str, Any]]:
     """Of each symbol what a page draws of its price; times in microseconds from `start_of(run)`, cut."""
     if run.market is None:
-        return [_of_extremes(run, s) for s in range(len(run.symbols))]
+        known = extremes(run.source[0], run.events, BUCKETS // len(run.symbols)) if run.source else run.prices
+        return [_of_extremes(run, s, known) for s in range(len(run.symbols))]
     quotes = [changes(run.market, s) for s in range(len(run.symbols))]
     whole = max(1, sum(len(ts) for ts, _, _ in quotes))
     return [_of_quotes(run, s, mine, len(mine[0]) / whole) for s, mine in enumerate(quotes)]
@@ -77,9 +79,9 @@ def _of_quotes(run: Run, s: int, quotes: tuple[np.ndarray, np.ndarray, np.ndarra
     return made | {"changes": len(ts), "kept": len(rows), "source": "quotes"}
 
 
-def _of_extremes(run: Run, s: int) -> dict[str, Any]:
-    """Of a run that holds no quotes: the extremes that it keeps of stretches of events."""
-    rows = run.prices[run.prices[:, 0] == s]
+def _of_extremes(run: Run, s: int, rows: np.ndarray) -> dict[str, Any]:
+    """Of a run that holds no quotes: extremes of stretches of events, those that it keeps or those of what it replayed."""
+    rows = rows[rows[:, 0] == s]
     start = start_of(run)
     made = _written(buckets_of(rows[:, 1], rows[:, 2], rows[:, 3], start, run.last_ts, max(LEAST, len(rows))))
     empty = np.zeros(0, np.int64)
