@@ -49,7 +49,7 @@ def prices(run: Run) -> list[dict[str, Any]]:
         return [_of_extremes(run, s, known) for s in range(len(run.symbols))]
     quotes = [changes(run.market, s) for s in range(len(run.symbols))]
     whole = max(1, sum(len(ts) for ts, _, _ in quotes))
-    return [_of_quotes(run, s, mine, len(mine[0]) / whole) for s, mine in enumerate(quotes)]
+    return [_of_quotes(run, s, mine, whole) for s, mine in enumerate(quotes)]
 
 
 def start_of(run: Run) -> int:
@@ -66,12 +66,13 @@ def changes(market: Events, s: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return market.ts[mine[new]], bid[new], ask[new]
 
 
-def _of_quotes(run: Run, s: int, quotes: tuple[np.ndarray, np.ndarray, np.ndarray], share: float) -> dict[str, Any]:
+def _of_quotes(run: Run, s: int, quotes: tuple[np.ndarray, np.ndarray, np.ndarray], whole: int) -> dict[str, Any]:
+    """Of one symbol: of the room that all symbols share it has its part of their `whole` changes."""
     ts, bid, ask = quotes
     start = start_of(run)
-    count = max(LEAST, min(len(ts) // QUOTES_A_BUCKET, int(BUCKETS * share)))
+    count = max(LEAST, min(len(ts) // QUOTES_A_BUCKET, BUCKETS * len(ts) // whole))
     made = _written(buckets_of(ts, bid + ask, bid + ask, start, run.last_ts, count))
-    spans = spans_around(ts, _moments(run, s), int(ROWS * share), run.first_ts, run.last_ts)
+    spans = spans_around(ts, _moments(run, s), ROWS * len(ts) // whole, run.first_ts, run.last_ts)
     rows = _rows_in(ts, spans)
     us = (ts[rows] - start) // US
     made["spans"] = column((spans.reshape(-1) - start) // US)
