@@ -195,10 +195,8 @@ def open_tables(tab: Page) -> None:
     """Open what is folded, and go there."""
     for what in ("Fills:", "Settings:", "Digest by"):
         tab.locator("summary", has_text=what).click()
-    tab.evaluate("for (const one of document.querySelectorAll('.wide')) one.style.maxHeight = '13em'")
-    tab.locator("summary", has_text="Metrics").scroll_into_view_if_needed()
-    tab.mouse.wheel(0, 5000)
-    tab.wait_for_timeout(200)
+    tab.evaluate("for (const one of document.querySelectorAll('.wide')) one.style.maxHeight = '19em'")
+    tab.evaluate("document.querySelector('details').scrollIntoView()")
 
 
 def print_out(tab: Page) -> None:

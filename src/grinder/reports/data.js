@@ -86,11 +86,11 @@ const KNOWN = new Map();
 
 function symbolOf(s) {
   if (!KNOWN.has(s)) {
-    const given = DATA.symbols[s], fills = columnsOf(given.fills), ladder = columnsOf(given.ladder);
+    const given = DATA.symbols[s], fills = columnsOf(given.fills), ladder = columnsOf(given.ladder), held = columnsOf(given.position);
     ladder.to = ladder.from.map((value, i) => value + ladder.length[i]);
     KNOWN.set(s, {
       name: given.name, tick: given.tick, lot: given.lot, left: given.left, price: priceOf(given.price), fills, ladder,
-      links: linksOf(fills), regimes: columnsOf(given.regimes), gates: columnsOf(given.gates), position: columnsOf(given.position),
+      links: linksOf(fills), regimes: columnsOf(given.regimes), gates: columnsOf(given.gates), position: { t: [0, ...held.t], lots: [0, ...held.lots] },
     });
   }
   return KNOWN.get(s);
