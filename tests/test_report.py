@@ -21,6 +21,7 @@ from grinder.records import NONE, Role
 from grinder.reports import plans, quotes, series
 from grinder.reports.encoding import packed, varints
 from grinder.reports.page import as_page
+from grinder.run import Table
 from grinder.session import worlds_after
 from tests.browsers import browser
 from tests.tapes import case
@@ -297,6 +298,12 @@ def test_a_saved_run(day, tmp_path):
     assert all("a loaded run has records only" in lines[-1][3] for lines in lines_of(data["explained"]).values())
     given = data_in(as_page(loaded, "range_day_l1"))
     assert given | {"notes": []} == whole
+    records = loaded.plans.records.copy()
+    records["step"][7] += 1
+    other = replace(loaded, tables=loaded.tables | {"plans": Table("plans", records)})
+    told = lines_of(data_in(as_page(other, "range_day_l1"))["explained"])
+    assert "another version of grinder made this run" in told[7][-1][3]
+    assert len(told[6]) > 50, "those that a replay does come to are explained"
     with pytest.raises(gr.errors.ConfigError, match="is not what this run of range_day_l1 replayed"):
         loaded.report(tmp_path / "x.html", fixture="vol_shock_l1")
     assert not (tmp_path / "x.html").exists()

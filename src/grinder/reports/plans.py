@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from grinder.data.fixture import Fixture, fixture as named_fixture
-from grinder.errors import ConfigError
+from grinder.errors import ConfigError, LedgerError
 from grinder.explain import Line, _Case, _Heads, _Show
 from grinder.records import World
 from grinder.reports.encoding import column
@@ -78,8 +78,18 @@ def explained(run: Run, fixture: Fixture | str | os.PathLike[str] | None = None)
     for event in events.tolist():
         heads.at, heads.now = event, next(made, None)
         while row is not None and rows["event"][row] == event:
-            yield row, _AtPlan(run, rows[row], heads).sections()
+            yield row, _sections(run, rows[row], heads)
             row = next(cases, None)
+
+
+def _sections(run: Run, plan: Any, heads: _Kept) -> Explained:
+    try:
+        return _AtPlan(run, plan, heads).sections()
+    except LedgerError:
+        if run.source is not None:
+            raise
+        heads.now, heads.lacks = None, "a replay of the fixture comes to other plans: another version of grinder made this run"
+        return _AtPlan(run, plan, heads).sections()
 
 
 def replayed(run: Run, fixture: Fixture | str | os.PathLike[str]) -> Fixture:
