@@ -628,7 +628,7 @@ def test_odd_runs_open_too(chrome, real, tmp_path):
         "empty": gr.replay("binance_btcusdt_6m", until=0),
         "one": gr.replay("binance_btcusdt_6m", until=1),
         "early": gr.replay("multisymbol_topk_l1", until=20_000),
-        "idle": gr.replay("range_day_l1", None, gr.policy(lambda view, params: None)),
+        "idle": gr.replay("range_day_l1", None, gr.policy(lambda view, params: None), until=10_000),
         "killed": gr.replay("kill_switch_l2"),
         "saved": gr.load(tmp_path / "r.grinder"),
     }
