@@ -260,6 +260,17 @@ def test_what_has_no_room_is_left_out_and_counted(day, monkeypatch):
     one = series.of_symbol(day, 0)
     assert one["left"]["fills"] == len(day.fills) - one["fills"]["t"]["n"] > 0
     assert one["fills"]["t"]["n"] <= 50
+    marks = day.ledger.records[day.ledger["symbol"] == 0]
+    lots = decoded(one["position"]["lots"])
+    assert one["left"]["marks"] == len(marks) - len(lots) > 0
+    assert len(lots) <= 65
+    assert (min(lots), max(lots), lots[-1]) == (marks["position"].min(), marks["position"].max(), marks["position"][-1])
+    whole = series.of_portfolio(day)
+    marks = day.ledger.records[day.ledger["symbol"] == NONE]
+    assert len(decoded(whole["drawdown"]["t"])) <= 65
+    assert max(decoded(whole["drawdown"]["drawdown"])) == marks["drawdown"].max() // 10_000
+    equity = decoded(whole["equity"]["value"])
+    assert (min(equity), max(equity)) == (marks["equity"].min() // 10_000, marks["equity"].max() // 10_000)
     assert one["ladder"]["order"]["n"] == 100
     assert one["left"]["ladder"] == len(lives(day).order) - 100
     assert decoded(one["fills"]["order"])[-1] == day.fills["order"][-1], "the last is among them"

@@ -41,9 +41,9 @@ LIVES: Final = 100_000
 FILLS: Final = 100_000
 """Fills drawn, of all symbols together: every second, third ... where there are more."""
 MARKS: Final = 100_000
-"""Marks drawn, of all symbols together, likewise."""
+"""Marks drawn, of all symbols together: where there are more, the lowest and highest of every few."""
 PLANS: Final = 50_000
-"""Plans with their numbers, of all symbols together, likewise."""
+"""Plans with their numbers, of all symbols together: every second, third ... where there are more."""
 LEVELS: Final = 150_000
 """Levels of plans, of all symbols together: those of the plans in force longest."""
 PLAN_NUMBERS: Final = "center step width_down width_up levels_down levels_up tp_step budget worst_down worst_up".split()
@@ -72,7 +72,7 @@ def of_portfolio(run: Run) -> dict[str, Any]:
     """Equity at every mark, and at each its peak, drawdown and budget."""
     ts, equity = equity_path(run)
     marks = run.ledger.records[run.ledger["symbol"] == NONE]
-    unit, few = money_unit(run), _few(len(marks), MARKS)
+    unit, few = money_unit(run), _extremes(MARKS, marks["equity"], marks["drawdown"])
     ends = np.concatenate([[0], 1 + few, [len(ts) - 1]])
     return {
         "equity": {"t": _times(run, ts[ends]), "value": column(_cut(equity[ends], unit))},
@@ -137,7 +137,7 @@ def _gates(run: Run, s: int) -> dict[str, Column]:
 def _position(run: Run, s: int, left: dict[str, int]) -> dict[str, Column]:
     marks = run.ledger.records
     marks = marks[marks["symbol"] == s]
-    few = _few(len(marks), MARKS // len(run.symbols))
+    few = _extremes(MARKS // len(run.symbols), marks["position"])
     if len(few) < len(marks):
         left["marks"] = len(marks) - len(few)
     marks = marks[few]
@@ -191,6 +191,21 @@ def _times(run: Run, ts: np.ndarray) -> Column:
 def _cut(atoms: np.ndarray, unit: int) -> np.ndarray:
     """Money in units of a page, towards zero as everywhere that it is shown."""
     return np.where(atoms < 0, -(-atoms // unit), atoms // unit)
+
+
+def _extremes(most: int, *columns: np.ndarray) -> np.ndarray:
+    """Places of about so many rows: all, or the last and, of every few, the lowest and highest of each column: none is hidden."""
+    count = len(columns[0])
+    if count <= most:
+        return np.arange(count)
+    rows = np.arange(count)
+    group = rows // -(-2 * len(columns) * count // max(1, most))
+    ends = np.flatnonzero(np.diff(group, append=-1))
+    kept = [np.array([count - 1])]
+    for values in columns:
+        order = np.lexsort((rows, values, group))
+        kept += [order[ends], order[np.concatenate([[0], ends[:-1] + 1])]]
+    return np.unique(np.concatenate(kept)).astype(np.int64)
 
 
 def _few(count: int, most: int) -> np.ndarray:

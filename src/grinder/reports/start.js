@@ -42,7 +42,7 @@ function tellNotes() {
   if (price.source === "quotes" && price.kept < price.changes) {
     notes.push(`${symbol.name}: of ${countText(price.changes)} changes of bid or ask the ${countText(price.kept)} around fills, plans and regimes are kept one by one; elsewhere the lowest and highest mid of every ${spanText(price.levels[0].width)}, so that no extreme is hidden.`);
   }
-  const words = { ladder: "resting orders, the shortest", fills: "fills, evenly", marks: "marks, evenly" };
+  const words = { ladder: "resting orders, the shortest", fills: "fills, evenly", marks: "marks, none of them an extreme" };
   for (const name in symbol.left) notes.push(`${symbol.name}: ${countText(symbol.left[name])} ${words[name]}, are not drawn.`);
   if (DATA.plans.left) notes.push(`${countText(DATA.plans.left)} plans are not in this page.`);
   document.getElementById("notes").replaceChildren(...notes.map((text) => made("li", text)));
