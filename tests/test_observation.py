@@ -149,8 +149,8 @@ def test_the_latest_are_kept_and_no_more_than_fit(monkeypatch):
     assert kept.get((b"", 0, 1)) is not None
     kept.keep((b"", 0, 5), one(1000))
     assert [kept.get((b"", 0, stop)) is not None for stop in range(1, 6)] == [True, False, True, True, True]
-    kept.keep((b"", 0, 6), one(1008))
-    assert kept.get((b"", 0, 6)) is None
+    kept.keep((b"", 0, 6), one(4008))
+    assert [kept.get((b"", 0, stop)) is not None for stop in range(1, 7)] == [True, False, True, True, True, False]
 
 
 def test_every_field_of_the_key_counts():

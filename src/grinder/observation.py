@@ -44,8 +44,8 @@ READ_OF_SETTINGS: Final = tuple(
 READ_OF_INSTRUMENTS: Final = ("severe", "thin", "tick_value")
 Key = tuple[bytes, int, int]
 """What was read (`read_of`), and the first event and the one after the last."""
-_MOST_BYTES: Final = 1 << 26
-"""Kept of one fixture: some dozens of observations of a day."""
+_MOST_BYTES: Final = 1 << 23
+"""Kept of one fixture: some observations of a day. Each process of a sweep has its own."""
 
 
 class Piece(NamedTuple):
@@ -108,8 +108,8 @@ class Observations:
             return found
 
     def keep(self, key: Key, made: Observation) -> None:
-        """Keep one, if it is not too large by itself."""
-        if 4 * made.size > _MOST_BYTES:
+        """Keep one, if it fits at all."""
+        if made.size > _MOST_BYTES:
             return
         with self._lock:
             self._kept[key] = made
