@@ -48,7 +48,8 @@ LANES: dict[str, dict[str, str]] = {
 def command(lane: str, folder: Path, *words: str, python: str = sys.executable) -> tuple[list[str], dict[str, str], Path | None]:
     """How a process of a lane is started: command, environment, working folder. `folder` is an empty one that it may use."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")} | LANES.get(lane, {})
-    if lane == "cold_cache":
+    if lane == "cold_cache":  # by one process, so that it can tell what was compiled
+        environment |= {"GRINDER_COMPILES_REST": "1"}
         environment |= {"GRINDER_CACHE_DIR": str(folder / "cache"), "SIGNATURES": str(folder / "signatures.json")}
     # At -O0 numba warns that one kernel cannot be cached; everywhere else a warning is an error.
     warnings = "default" if lane == "opt_0" else "error"

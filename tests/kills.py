@@ -443,8 +443,8 @@ def main(words: list[str] | None = None) -> int:
     args = parser.parse_args(words)
     told = lane(args.kills, args.seed, args.log)
     bad = [case for case in told if case["violation"]]
-    minutes = sum(case["seconds"] for case in told) / 60
-    head = f"seed {args.seed}: {killed(told)} kills in {len(told)} cases, {minutes:.1f} minutes, {len(bad)} violations"
+    minutes = sum(case.get("seconds", 0) for case in told) / 60
+    head = f"seed {args.seed}: {killed(told)} kills in {len(told)} cases, {len(bad)} violations, {minutes:.1f} minutes"
     print(f"{head}\n\n{table(told)}")
     for case in bad:
         print(f"case {case['number']}, {case['operation']}, {case['kills']}: {case['violation']}")

@@ -99,3 +99,30 @@ def test_a_cache_that_has_it_is_not_cold(monkeypatch, tmp_path):
     assert not _ahead._is_cold()
     monkeypatch.setattr(_ahead._jit, "cache_directory", lambda: tmp_path / "for-this-process")
     assert not _ahead._is_cold()
+
+
+def test_where_no_process_can_be_started_it_goes_on(others, monkeypatch):
+    monkeypatch.setattr(_ahead.sys, "executable", "/nowhere/python")
+    compile_in_two()
+    assert others == []
+
+
+def test_odd_entries_of_the_path_do_no_harm(others, monkeypatch, tmp_path):
+    """Import ignores what is no string; the working folder is one of this process."""
+    (tmp_path / "only_here.py").write_text("there = 1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_ahead.sys, "path", ["", tmp_path / "no", *_ahead.sys.path])
+    monkeypatch.setattr(_ahead, "_REST", "import only_here")
+    compile_in_two()
+    assert [other.returncode for other in others] == [0]
+
+
+def test_the_other_one_starts_none(others, monkeypatch):
+    """Where `sys.executable` is an application, it is that which is started, and starts with this very call."""
+    monkeypatch.setattr(_ahead, "_REST", f"import os; raise SystemExit(os.environ[{_ahead._MARK!r}] != '1')")
+    compile_in_two()
+    assert [other.returncode for other in others] == [0]
+    monkeypatch.undo()
+    monkeypatch.setattr(_ahead.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setenv(_ahead._MARK, "1")
+    assert not _ahead._has_room()

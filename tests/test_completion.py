@@ -47,7 +47,7 @@ def offered(script: Path, *words: str, cwd: Path | None = None) -> set[str]:
 
 def test_commands_and_options(script):
     assert offered(script, "") >= SUBCOMMANDS
-    assert offered(script, "re") == {"replay"}
+    assert offered(script, "re") == {"replay", "report"}
     assert offered(script, "replay", "--m") == {"--metrics"}
     assert offered(script, "fixture", "v") == {"validate"}
     assert offered(script, "import", "table", "--quo") >= {"--quotes", "--quote", "--quote-decimals"}
@@ -60,8 +60,12 @@ def test_fixtures_that_came_with_it_and_those_here(script, tmp_path):
     here.mkdir(parents=True)
     assert offered(script, "replay", "range", cwd=tmp_path) == {"range_day_l1"}, "a folder alone is no fixture"
     (here / "fixture.toml").touch()
+    for hostile in ("range$(touch done)", "range`touch done`", "range;touch done", "range day"):
+        (tmp_path / "fixtures" / hostile).mkdir()
+        (tmp_path / "fixtures" / hostile / "fixture.toml").touch()
     for words in (["replay"], ["diff", "x"], ["verify", "x"], ["explain", "x", "--fixture"], ["fixture", "validate"]):
         assert offered(script, *words, "range", cwd=tmp_path) == {"range_day_l1", "range_of_mine"}, words
+    assert not (tmp_path / "done").exists(), "a name is never run"
 
 
 def test_settings_and_their_values(script):
@@ -77,7 +81,7 @@ def test_settings_and_their_values(script):
 
 def test_keys_in_an_interactive_bash(script, tmp_path):
     """A person types, and the tabulator completes; a setting is left without a space, to be gone on with."""
-    typed = b"grinder rep\trange\t--set poli\tsm\t"
+    typed = b"grinder repl\trange\t--set poli\tsm\t"
     assert "grinder replay range_day_l1 --set policy=smart" in _terminal(script, tmp_path, typed, "policy=smart")
 
 

@@ -193,6 +193,9 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert main((*words, "--plot", "no/a.png")) == 2
     out, err = capsys.readouterr()
     assert (out, "there is no folder no" in err) == ("", True), "told before the work"
+    assert main((*words, "--html", "fixtures")) == 2
+    out, err = capsys.readouterr()
+    assert (out, "or this is one" in err) == ("", True), "told before the work"
     assert main(("sweep", "swings", "--plot", "c.png")) == 2
     out, err = capsys.readouterr()
     assert "Sweep of 1 cell" in out, "the table is not lost"

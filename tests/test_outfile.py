@@ -160,6 +160,18 @@ write_whole(Path(sys.argv[1]), body)
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("what", ["folder", "pipe"])
+def test_what_is_no_ordinary_file_stays(tmp_path, what):
+    """As a device would be, which root can replace."""
+    there = tmp_path / "a"
+    there.mkdir() if what == "folder" else os.mkfifo(there)
+    before = there.stat().st_ino
+    with pytest.raises(OSError, match="no ordinary file: give another name"):
+        write_whole(there, b"new")
+    assert there.stat().st_ino == before
+    assert names(tmp_path) == ["a"]
+
+
 def test_a_process_of_the_same_number_left_its_own_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(outfile, "_NUMBERS", count(7))
     left = tmp_path / f".a-{os.getpid()}-7"

@@ -407,6 +407,10 @@ def test_errors_and_words(real, tmp_path, capsys):
     assert main(["report", "nowhere", "--out", str(tmp_path / "no" / "e.html")]) == 2
     assert "there is no folder" in capsys.readouterr().err, "known before a replay that may be long"
     assert not (tmp_path / "e.html").exists()
+    before = (tmp_path / "r.grinder").read_bytes()
+    assert main(["report", saved, "--out", saved]) == 2
+    assert "is the saved run itself" in capsys.readouterr().err
+    assert (tmp_path / "r.grinder").read_bytes() == before
 
 
 # In a browser

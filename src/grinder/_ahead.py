@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Final
 
@@ -27,6 +28,8 @@ __all__ = ["compile_in_two"]
 
 _REST: Final = "from grinder.warmup import compile_rest; compile_rest()"
 _PATIENCE_S: Final = 300
+_MARK: Final = "GRINDER_COMPILES_REST"
+"""Set for the other process: where `sys.executable` is an application that starts itself, it would start yet another."""
 _ONE: Final = Lock()
 
 
@@ -39,7 +42,10 @@ def compile_in_two() -> None:
     with _ONE:
         if not _is_cold() or not _has_room():
             return
-        with _compiling_rest() as other:
+        other = _compiling_rest()
+        if other is None:
+            return
+        with other:
             try:
                 _compile_act()
                 other.wait(_PATIENCE_S)
@@ -59,14 +65,18 @@ def _is_cold() -> bool:
 def _has_room() -> bool:
     """Whether another process would run beside this one: workers have others beside them."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cpus > 1 and bool(sys.executable) and multiprocessing.parent_process() is None
+    return cpus > 1 and bool(sys.executable) and multiprocessing.parent_process() is None and _MARK not in os.environ
 
 
-def _compiling_rest() -> subprocess.Popen[bytes]:
-    """Another process, with the modules of this one."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    words = [sys.executable, "-P", "-c", _REST]
-    return subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _compiling_rest() -> subprocess.Popen[bytes] | None:
+    """Another process, with the modules of this one; None where none can be started."""
+    paths = [path or str(Path.cwd()) for path in sys.path if isinstance(path, str)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), _MARK: "1"}
+    words, nowhere = [sys.executable, "-P", "-c", _REST], subprocess.DEVNULL
+    try:
+        return subprocess.Popen(words, env=environment, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+    except (OSError, ValueError):
+        return None
 
 
 def _compile_act() -> None:

@@ -187,11 +187,6 @@ def _add_explain(commands: Any) -> None:
 _REPORT = """\
 write a whole run as one interactive page, to be opened in a browser, offline, and sent to whoever asks
 
-  grinder report range_day_l1 --out range.html
-  grinder report range_day_l1 --set policy=smart --set dd_budget_pct=1% --out smart.html
-  grinder report ./fixtures/mine --policy mine.py:policy --out mine.html
-  grinder replay range_day_l1 --save range.grinder && grinder report range.grinder --fixture range_day_l1 --out range.html
-
 The page has a chart from the whole run to a single quote: price, resting orders, fills, regimes, inventory, equity and its budget.
 Point at it to see what was so then, and the plan in force with what decided each of its numbers. Below it are PnL, metrics, cycles,
 fills, settings, what made the run, and the digest's chain. A saved run has no quotes; --fixture adds them."""
@@ -553,8 +548,8 @@ def _sweep(args: argparse.Namespace) -> int:
     if args.out:
         check_table_name(args.out)
     for name in filter(None, (args.plot, args.html)):  # to be known before hours of work
-        if not Path(name).parent.is_dir():
-            raise ConfigError(f"{name} cannot be written: there is no folder {Path(name).parent}")
+        if not Path(name).parent.is_dir() or Path(name).is_dir():
+            raise ConfigError(f"{name} cannot be written: there is no folder {Path(name).parent}, or this is one")
     found = sweep(
         args.fixtures,
         {name: _values(value) for name, value in _words(args.grid).items()},
@@ -619,6 +614,8 @@ def _report(args: argparse.Namespace) -> int:
     if Path(args.what).is_file():
         if args.set or args.policy:
             raise ConfigError("--set and --policy are for a fixture: a saved run has the settings and the policy that it ran with")
+        if Path(args.out).exists() and Path(args.out).samefile(args.what):
+            raise ConfigError(f"--out {args.out} is the saved run itself: the page needs another name, such as run.html")
         run = load(args.what)
     else:
         if args.fixture:

@@ -97,7 +97,11 @@ _PREAMBLE: Final = """
 _grinder_fixtures() {
   local file names="FIXTURES"
   for file in fixtures/*/fixture.toml; do
-    [ -f "$file" ] && file="${file%/fixture.toml}" && names="$names ${file#fixtures/}"
+    file="${file%/fixture.toml}" file="${file#fixtures/}"
+    case "$file" in  # compgen expands what it is given
+      *[!A-Za-z0-9_.-]*) ;;
+      *) [ -f "fixtures/$file/fixture.toml" ] && names="$names $file" ;;
+    esac
   done
   compgen -W "$names" -- "$1" | sort -u
 }

@@ -6,6 +6,7 @@ leaves what was there, or all that is new, and perhaps the hidden file; after a 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from itertools import count
@@ -26,8 +27,11 @@ def write_whole(target: Path, body: bytes | Callable[[BinaryIO], object]) -> Pat
         body: bytes, or what writes them into an open file.
 
     Raises:
-        OSError: it cannot be written; like any error of `body`, this leaves what was there, and nothing else.
+        OSError: it cannot be written, or what is there is a folder or a device; like any error of `body`, this leaves what was
+            there, and nothing else.
     """
+    if target.exists() and not target.is_file() and not target.is_symlink():
+        raise OSError(errno.EINVAL, "this is there already and no ordinary file: give another name", str(target))
     scratch, file = _beside(target)
     try:
         with file:

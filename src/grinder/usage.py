@@ -22,6 +22,11 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
         'grinder explain range_day_l1 --at "2024-01-03 14:02"',
         'grinder explain before.grinder --at "2024-08-08 23:57" --fixture binance_btcusdt_6m',
     ),
+    "report": (
+        "grinder report range_day_l1 --set policy=smart --set dd_budget_pct=1% --out smart.html",
+        "grinder report ./fixtures/mine --policy policy.py:wide --out mine.html",
+        "grinder report before.grinder --fixture binance_btcusdt_6m --out before.html",
+    ),
     "diff": (
         "grinder diff before.grinder after.grinder",
         "grinder diff binance_btcusdt_6m --set step=3bp --html difference.html",
