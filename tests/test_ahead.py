@@ -107,6 +107,15 @@ def test_where_no_process_can_be_started_it_goes_on(others, monkeypatch):
     assert others == []
 
 
+def test_a_working_folder_that_is_gone_does_no_harm(others, monkeypatch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setattr(_ahead.sys, "path", ["", *_ahead.sys.path])
+    compile_in_two()
+    assert others == []
+
+
 def test_odd_entries_of_the_path_do_no_harm(others, monkeypatch, tmp_path):
     """Import ignores what is no string; the working folder is one of this process."""
     (tmp_path / "only_here.py").write_text("there = 1")

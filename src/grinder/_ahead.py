@@ -70,10 +70,10 @@ def _has_room() -> bool:
 
 def _compiling_rest() -> subprocess.Popen[bytes] | None:
     """Another process, with the modules of this one; None where none can be started."""
-    paths = [path or str(Path.cwd()) for path in sys.path if isinstance(path, str)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), _MARK: "1"}
     words, nowhere = [sys.executable, "-P", "-c", _REST], subprocess.DEVNULL
-    try:
+    try:  # a working folder that is gone has no name
+        paths = [path or str(Path.cwd()) for path in sys.path if isinstance(path, str)]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), _MARK: "1"}
         return subprocess.Popen(words, env=environment, stdin=nowhere, stdout=nowhere, stderr=nowhere)
     except (OSError, ValueError):
         return None
