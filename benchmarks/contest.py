@@ -65,7 +65,7 @@ OTHERS: dict[str, tuple[Peer, Callable[[int], Mapping[str, np.ndarray]]]] = {
         make,
     )
     for how, make in (
-        ("in 2 % of the quotes", lambda quotes: tapes.day(quotes, volatility_pct=50, rare=True)),
+        ("in 2 % of the quotes", lambda quotes: tapes.day(quotes, volatility_pct=50 if quotes > tapes.PER_DAY else 25, rare=True)),
         ("at every quote", tapes.walk),
     )
 }
