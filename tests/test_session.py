@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from grinder import session
 from grinder.cli import main
 from grinder.config import Config
 from grinder.data.fixture import Fixture, fixture, write_fixture
@@ -17,8 +18,11 @@ from grinder.errors import ConfigError, FixtureNotFound, LedgerError
 from grinder.policies.own import policy, static
 from grinder.records import STAGES, Fault, World
 from grinder.session import replay
+from grinder.tape import empty_tape
 from tests.tapes import case
 from tests.volumes import PROPERTY, volume
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 REAL = Path(__file__).resolve().parents[1] / "fixtures" / "binance_btcusdt_6m"
 
@@ -287,3 +291,24 @@ def test_max_jump_belongs_to_the_loaded_fixture(tmp_path, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["digest"] == runs[0].digest.value
     with pytest.raises(ConfigError, match="its config is"):
         replay("spike", wide, resume=plain)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FIXTURES.iterdir() if (path / "fixture.toml").is_file()))
+def test_nothing_of_an_empty_tape_is_read(name, monkeypatch):
+    """Its rows are whatever memory held: a writer fills each column."""
+    data = fixture(FIXTURES / name)
+    data = data.head(min(len(data), 30_000))
+    configs = [
+        Config(policy=policy, quantity={one.symbol: one.lot_size for one in data.instruments}) for policy in ("static", "smart")
+    ]
+    expected = [replay(data, config).digest for config in configs]
+
+    def soiled(rows):
+        tape = empty_tape(rows)
+        for stage in STAGES:
+            getattr(tape, stage).view("<i8")[:] = 0x5A5A5A5A5A5A5A5A
+        return tape
+
+    monkeypatch.setattr(session, "empty_tape", soiled)
+    monkeypatch.setattr(data.observations, "_kept", {})
+    assert [replay(data, config).digest for config in configs] == expected

@@ -364,7 +364,8 @@ class Config(BaseModel):
     def changed(self) -> dict[str, Any]:
         """Fields that differ from their defaults, in integers and strings; its hash is the config's (SPEC 14)."""
         fields = type(self).model_fields
-        return {name: plain_value(getattr(self, name)) for name in sorted(fields) if getattr(self, name) != fields[name].default}
+        given = {name: getattr(self, name) for name in sorted(self.model_fields_set)}
+        return {name: plain_value(value) for name, value in given.items() if value != fields[name].default}
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -16,11 +16,11 @@ import numpy as np
 
 from grinder._jit import JIT
 from grinder.config import canonical_json
-from grinder.hashing import has_instructions, window_links
+from grinder.hashing import has_instructions, links_of
 from grinder.intake import only
 from grinder.records import FORMAT_VERSION, STAGE_VERSIONS, STAGES, WINDOW
 
-__all__ = ["Difference", "Digest", "chain", "first_difference"]
+__all__ = ["Difference", "Digest", "chain", "chains", "first_difference"]
 
 LINK_BYTES = 8
 """Bytes of each link that a golden keeps: enough to locate a difference."""
@@ -28,23 +28,39 @@ _DIGITS = 2 * LINK_BYTES
 SHORT: Final = 80
 """Bytes a window up to which a kernel without instructions for it is sooner done than `hashlib`: two blocks of the hash, where a
 call costs three."""
+_NONE: Final[Mapping[str, bytes]] = {}
 DIGEST_KEYS: Final = {"format": int, "digest": str, "config": str, "input": str, "events": int, "stages": dict}
 _ENTRY: Final = {"version": int, "count": int, "root": str, "links": str}
 """Keys of a stored digest, and of each of its stages."""
 
 
-def chain(records: np.ndarray, events: int) -> bytes:
-    """The links of one stage of a run of `events` events, 32 bytes each.
+def chains(tables: Mapping[str, np.ndarray], events: int) -> dict[str, bytes]:
+    """The links of some stages of a run of `events` events, 32 bytes each.
 
     A link is `SHA-256(previous || count as uint64 LE || record bytes)` of one window of 4096 market events, counted from the
     start of the run and the last one partial; before the first it is 32 zero bytes.
     """
     windows = -(-events // WINDOW)
-    if len(records) == 0:  # a stage without a record has the same links in every run
-        return _empty_links(windows)
+    links, in_a_kernel = {}, []
+    for stage, records in tables.items():
+        if len(records) == 0:  # a stage without a record has the same links in every run
+            links[stage] = _empty_links(windows)
+        elif JIT and (has_instructions() or records.nbytes <= SHORT * windows):
+            in_a_kernel.append(stage)
+        else:
+            links[stage] = _by_hashlib(records, windows)
+    if in_a_kernel:
+        links |= zip(in_a_kernel, links_of([tables[stage] for stage in in_a_kernel], windows), strict=True)
+    return links
+
+
+def chain(records: np.ndarray, events: int) -> bytes:
+    """The links of one stage, as in `chains`."""
+    return chains({"": records}, events)[""]
+
+
+def _by_hashlib(records: np.ndarray, windows: int) -> bytes:
     stops = np.searchsorted(records["event"], np.arange(1, windows + 1) * WINDOW)
-    if JIT and (has_instructions() or records.nbytes <= SHORT * windows):
-        return window_links(records, stops)
     body, edges = _counted(records, stops)
     link, links = bytes(32), []
     for start, stop in pairwise(edges):
@@ -69,37 +85,16 @@ def _counted(records: np.ndarray, stops: np.ndarray) -> tuple[bytes, list[int]]:
     return whole.tobytes(), [0, *(8 * ends).tolist()]
 
 
-_EMPTY: list[bytes] = []
+_EMPTY = bytearray()
 _LOCK = Lock()
 
 
 def _empty_links(windows: int) -> bytes:
     """The first links of a chain without records, kept from run to run."""
     with _LOCK:
-        while len(_EMPTY) < windows:
-            _EMPTY.append(sha256((_EMPTY[-1] if _EMPTY else bytes(32)) + bytes(8)).digest())
-    return b"".join(_EMPTY[:windows])
-
-
-_OF_MARKET: Final = ("input", "bars", "features", "gates")
-"""Stages that show the market and no order: the replays of a sweep have them in common."""
-KEPT: Final = 8
-_KNOWN: dict[tuple[int, bytes], bytes] = {}
-
-
-def _links(stage: str, records: np.ndarray, events: int) -> bytes:
-    """The links of a stage; what runs have in common is kept under a hash of its bytes, which is much sooner made."""
-    if stage not in _OF_MARKET or len(records) == 0:
-        return chain(records, events)
-    name = (events, sha256(f"{stage}\0".encode() + records.tobytes()).digest())
-    links = _KNOWN.get(name)
-    if links is None:
-        links = chain(records, events)
-        with _LOCK:
-            while len(_KNOWN) >= KEPT:
-                del _KNOWN[next(iter(_KNOWN))]
-            _KNOWN[name] = links
-    return links
+        while len(_EMPTY) < 32 * windows:
+            _EMPTY.extend(sha256((_EMPTY[-32:] or bytes(32)) + bytes(8)).digest())
+        return bytes(_EMPTY[: 32 * windows])
 
 
 def _prefixes(links: bytes) -> str:
@@ -131,9 +126,11 @@ class Digest:
     """by stage, the first LINK_BYTES of every link, hexadecimal"""
 
     @classmethod
-    def of(cls, config: str, data: str, events: int, tables: Mapping[str, np.ndarray]) -> Digest:
-        """The digest of a run of `events` events, of the records of every stage."""
-        links = {stage: _links(stage, tables[stage], events) for stage in STAGES}
+    def of(
+        cls, config: str, data: str, events: int, tables: Mapping[str, np.ndarray], known: Mapping[str, bytes] = _NONE
+    ) -> Digest:
+        """The digest of a run of `events` events, of the records of every stage; `known` are links made before, by stage."""
+        links = {**known, **chains({stage: tables[stage] for stage in STAGES if stage not in known}, events)}
         return cls(
             config,
             data,

@@ -15,7 +15,7 @@ from grinder.cycle import entries_fit
 from grinder.execution import reconcile
 from grinder.features.bars import ALL_ABSENT
 from grinder.fills import match, next_touch, touches_symbol
-from grinder.index import first_due, is_tick, last_row
+from grinder.index import BLOCK, first_due, is_tick, last_row
 from grinder.ledger import book_funding, mark, open_ledger, roll_window
 from grinder.market import open_market
 from grinder.orders import apply_due_changes, set_touches
@@ -171,7 +171,9 @@ def _set_l1(symbol, events, i):
 @kernel
 def _begin_step(world, events, index, base, i, params, instruments, edges, closes, cursor, n_edges, tape):
     """Steps 1 to 4 of SPEC 3.2 for row `i`: clock, book, fills, ledger. Returns the next edge."""
-    event, ts, s = base + i, events.ts[i], events.symbol[i]
+    event, ts, alone = base + i, events.ts[i], len(world.symbols) == 1
+    s = 0 if alone else events.symbol[i]  # what the index knows is not read: a row's columns are in memory far apart
+    plain = alone and index[0, i // BLOCK]["ticks"] == BLOCK
     # 1. Clock: what is due takes effect, at the state before the event.
     _load_l1(world, events, index, i)
     if ts >= world.run[0]["next_due"]:
@@ -192,12 +194,12 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
     # 2. Book.
     symbol = world.symbols[s]
     _set_l1(symbol, events, i)
-    if is_tick(events.kind[i], events.fault[i]) and symbol["taken_buy"] + symbol["taken_sell"] > 0:
+    if symbol["taken_buy"] + symbol["taken_sell"] > 0 and (plain or is_tick(events.kind[i], events.fault[i])):
         symbol["taken_buy"], symbol["taken_sell"] = 0, 0
         set_touches(world, s)
     _take_edges(world, params, instruments, edges, cursor, end)
     # 3. Fills.
-    if events.fault[i] == 0 and events.kind[i] != _COMMANDS and symbol["mid2"] != 0:
+    if symbol["mid2"] != 0 and (plain or (events.fault[i] == 0 and events.kind[i] != _COMMANDS)):
         if touches_symbol(symbol, params[0], symbol["bid_px"], symbol["ask_px"]):
             match(world, params, instruments, events, tape, event, ts, i, s)
         if symbol["mid2"] <= symbol["trip_low"] or symbol["mid2"] >= symbol["trip_high"]:
@@ -298,13 +300,11 @@ def _finish_step(world, params, instruments, tape, event, ts):
                 return False
             if p["policy"] == _SMART:
                 decide_smart(world, params, instruments, tape, event, ts, s)
-                if symbol["settled"] != 0 and not entries_fit(symbol, instruments[s]):
-                    symbol["settled"] = 0
             elif world.plans[s]["kind"] == _NO_PLAN:  # `static` decides once
                 decide_static(world, params, instruments, tape, event, ts, s)
             symbol["decide"], symbol["reflex"] = 0, 1
         if symbol["reflex"] != 0:
             symbol["reflex"] = 0
-            if symbol["settled"] == 0:
+            if symbol["settled"] == 0 or not entries_fit(symbol, instruments[s]):
                 reconcile(world, params, instruments, tape, event, ts, s)
     return True

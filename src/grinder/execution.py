@@ -51,19 +51,28 @@ def reconcile(world, params, instruments, tape, event, ts, s):
     _sum_up(world, params, instruments, s)
     intents = _collect(world, s, wanted)
     _sort(world.intents, intents)
+    before, as_wanted = symbol["n_orders"], True
     for k in range(intents):
-        _send(world, params, instruments, tape, event, ts, s, world.intents[k])
-    world.symbols[s]["settled"] = 1 if intents == 0 and _at_rest(world, s) else 0
+        as_wanted = _send(world, params, instruments, tape, event, ts, s, world.intents[k]) and as_wanted
+    symbol["settled"] = 1 if as_wanted and _comes_to_rest(world.orders[s], before, world.wanted) else 0
 
 
 @kernel
-def _at_rest(world, s):
-    """Whether every order rests where it is wanted: then nothing is to be done until a fill, a change or a plan."""
-    orders, wants = world.orders[s], world.wanted
-    for j in range(world.symbols[s]["n_orders"]):
-        if orders[j]["change"] != _NO_CHANGE or orders[j]["px"] != wants[orders[j]["wanted"]]["px"]:
+def _comes_to_rest(orders, n_orders, wants):
+    """Whether each order, once what is in flight has taken effect, rests where it is wanted or is gone: then nothing is to be
+    done until a fill or a plan."""
+    for j in range(n_orders):
+        order = orders[j]
+        leaves, wanted = order["change"] == _CANCEL, order["wanted"] != NONE
+        if leaves == wanted or (wanted and not _comes_to(order, wants[order["wanted"]])):
             return False
     return True
+
+
+@kernel
+def _comes_to(order, want):
+    """A market order has no price, and its quantity is cut when it fills."""
+    return coming_px(order) == want["px"] and (order["role"] == _FLATTEN or coming_qty(order) == want["qty"])
 
 
 @kernel
@@ -248,9 +257,10 @@ def _sort(intents, n):
 
 @kernel
 def _send(world, params, instruments, tape, event, ts, s, intent):
+    """Past the guards to the venue; whether it goes as it was wanted."""
     if intent["kind"] == _CANCEL:
         _send_cancel(world, params, tape, event, ts, s, intent)
-        return
+        return True
     px, reason = intent["px"], intent["refused"]
     sent = reason == 0
     if not sent or intent["role"] == _FLATTEN:
@@ -270,7 +280,7 @@ def _send(world, params, instruments, tape, event, ts, s, intent):
     if intent["kind"] == _AMEND:
         order = world.orders[s, intent["slot"]]
         if order["px"] == px and order["qty"] == intent["qty"]:
-            return
+            return False
         _put_intent(tape, event, ts, s, intent, order["id"], px, reason)
         if sent:
             _add_to(world.exposure[0], intent["side"], intent["role"], px, max(0, intent["qty"] - order["qty"]))
@@ -279,11 +289,11 @@ def _send(world, params, instruments, tape, event, ts, s, intent):
             if intent["role"] == _ENTRY:
                 world.symbols[s]["entries_ts"] = ts
             _sent(world, params, ts, order["change_ts"])
-        return
-    if not sent:
+    elif sent:
+        _place(world, params, tape, event, ts, s, intent, px, reason)
+    else:
         _put_intent(tape, event, ts, s, intent, NONE, px, reason)
-        return
-    _place(world, params, tape, event, ts, s, intent, px, reason)
+    return sent and px == intent["px"]
 
 
 @kernel

@@ -64,6 +64,8 @@ def _touches_block(world, index, b):
 
 @kernel
 def _touch_row(world, params, events, at, stop):
+    if len(world.symbols) == 1:
+        return _touch_row_of_one(world.symbols[0], params[0], events.bid_px, events.ask_px, at, stop)
     p = params[0]
     symbols, which, bids, asks = world.symbols, events.symbol, events.bid_px, events.ask_px
     for i in range(at, stop):
@@ -73,6 +75,20 @@ def _touch_row(world, params, events, at, stop):
         if mid2 <= symbol["trip_low"] or mid2 >= symbol["trip_high"]:
             return i
         if touches_symbol(symbol, p, bid, ask):
+            return i
+    return stop
+
+
+@kernel
+def _touch_row_of_one(symbol, p, bids, asks, at, stop):
+    """The same of a single symbol: two columns are read, and limits once."""
+    trip_low, trip_high, crosses, away = symbol["trip_low"], symbol["trip_high"], p["crosses"], p["penetration"]
+    buy, sell = symbol["touch_buy"], symbol["touch_sell"]
+    for i in range(at, stop):
+        bid, ask = bids[i], asks[i]
+        if bid + ask <= trip_low or bid + ask >= trip_high:
+            return i
+        if touches(crosses, away, BUY, buy, bid, ask) or touches(crosses, away, SELL, sell, bid, ask):
             return i
     return stop
 

@@ -8,8 +8,9 @@ to `hashlib`.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from llvmlite import ir
@@ -19,28 +20,49 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from grinder._jit import kernel
+from grinder.records import NONE, WINDOW
 
-__all__ = ["has_instructions", "window_links"]
+__all__ = ["has_instructions", "links_of"]
+
+_JOB: Final = 0
+_WINDOW: Final = 1
+_START: Final = 2
+_LENGTH: Final = 3
+_BLOCK: Final = 4
+_BLOCKS: Final = 5
+"""Of a lane: the chain that it makes (NONE: no more), the window, where the rows of its message begin and how many numbers they
+are, and which of how many blocks is next."""
+_HEAD: Final = 5
+"""Numbers of a message before its rows: the link before, and how many records there are."""
 
 
-def window_links(records: np.ndarray, stops: np.ndarray) -> bytes:
-    """The links of a chain over records cut into windows, 32 bytes each.
+def links_of(stages: Sequence[np.ndarray], windows: int) -> list[bytes]:
+    """The links of several chains over records cut into windows of WINDOW events, 32 bytes each.
 
     Args:
-        records: of int64 columns alone.
-        stops: int64 (windows,), ascending: how many records there are up to the end of each window.
+        stages: records of int64 columns alone, the event first, by which they ascend.
 
     Returns:
-        For each window `SHA-256(link before || count as uint64 LE || record bytes)`; before the first are 32 zero bytes.
+        For each window of each `SHA-256(link before || count as uint64 LE || record bytes)`; before the first are 32 zero bytes.
     """
-    rows = np.ascontiguousarray(records).view("<i8")
-    if not rows.flags.writeable:  # else the kernel would be compiled for both kinds
-        rows = rows.copy()
-    links = np.empty((len(stops), 4), "<i8")
-    initial, constants = _constants()
-    scratch = np.empty(8, "<i8"), np.empty(8, np.uint32), np.empty(64, np.uint32)
-    hash_windows(rows, records.itemsize // 8, stops, links, *scratch, initial, constants)
-    return links.tobytes()
+    rows = [np.ascontiguousarray(records).view("<i8") for records in stages]
+    jobs = np.array([(_address(own), len(own), records.itemsize // 8) for own, records in zip(rows, stages, strict=True)], "<i8")
+    links = np.empty((len(stages), windows, 4), "<i8")
+    if links.size:
+        lanes, blocks, states, words = (
+            np.zeros((2, 6), "<i8"),
+            np.zeros((2, 8), "<i8"),
+            np.zeros((2, 8), np.uint32),
+            np.zeros(64, np.uint32),
+        )
+        longest_first = np.argsort(-jobs[:, 1], kind="stable")  # so that no lane is left with a long one alone
+        hash_windows(jobs, longest_first, links, lanes, blocks, _address(blocks), states, words, *_constants())
+    return [own.tobytes() for own in links]
+
+
+def _address(array: np.ndarray) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 @cache
@@ -62,40 +84,83 @@ def _cube_root(number: int) -> int:
 
 @kernel
 def hash_windows(
-    rows: Any, width: int, stops: Any, links: Any, block: Any, state: Any, words: Any, initial: Any, constants: Any
+    jobs: Any, order: Any, links: Any, lanes: Any, blocks: Any, own: int, states: Any, words: Any, initial: Any, constants: Any
 ) -> None:
-    """Fill `links`, a link a window as four numbers that hold its bytes; every message is a whole number of int64."""
-    at = 0
-    for k in range(len(stops)):
-        count = stops[k] - (stops[k - 1] if k > 0 else 0)
-        for i in range(8):
-            state[i] = initial[i]
-        for i in range(4):
-            block[i] = links[k - 1, i] if k > 0 else 0
-        block[4] = count
-        place, left = 5, count * width
-        while left > 0:
-            if place == 0 and left >= 8:
-                _absorb(state, rows, at, words, constants)
-                at, left = at + 8, left - 8
-                continue
-            block[place] = rows[at]
-            at, left, place = at + 1, left - 1, place + 1
-            if place == 8:
-                _absorb(state, block, 0, words, constants)
-                place = 0
-        block[place] = 0x80
-        for i in range(place + 1, 8):
-            block[i] = 0
-        if place == 7:  # no room for the length
-            _absorb(state, block, 0, words, constants)
-            for i in range(7):
-                block[i] = 0
-        bits = (40 + 8 * count * width) * 8
+    """Fill `links`, a link a window as four numbers that hold its bytes.
+
+    Two chains at a time, as each round of a hash waits for the one before it. A lane that is done takes the next chain.
+
+    Args:
+        jobs: address, numbers and numbers a record of each chain's records. order: in which they are taken.
+        own: the address of `blocks`.
+    """
+    lanes[:, _JOB], taken = NONE, 0
+    while True:
+        for lane in range(2):
+            if lanes[lane, _JOB] == NONE and taken < len(jobs):
+                lanes[lane, _JOB], lanes[lane, _WINDOW], lanes[lane, _START], lanes[lane, _LENGTH] = order[taken], 0, 0, 0
+                taken += 1
+                _start_message(jobs, lanes[lane], states[lane], initial)
+        if lanes[0, _JOB] == NONE and lanes[1, _JOB] == NONE:
+            return
+        first = _next_block(jobs, links, lanes[0], blocks[0], own)
+        second = _next_block(jobs, links, lanes[1], blocks[1], own + 64)
+        _absorb_both(states, first, second, words, constants)
+        for lane in range(2):
+            if lanes[lane, _JOB] != NONE and lanes[lane, _BLOCK] == lanes[lane, _BLOCKS]:
+                _end_message(links, lanes[lane], states[lane])
+                if lanes[lane, _JOB] != NONE:
+                    _start_message(jobs, lanes[lane], states[lane], initial)
+
+
+@kernel
+def _start_message(jobs: Any, lane: Any, state: Any, initial: Any) -> None:
+    """Find the rows of the lane's window, behind those of the one before."""
+    address, numbers, width = jobs[lane[_JOB], 0], jobs[lane[_JOB], 1], jobs[lane[_JOB], 2]
+    start = lane[_START] + lane[_LENGTH]
+    end = start
+    while end < numbers and number_at(address, end) < (lane[_WINDOW] + 1) * WINDOW:
+        end += width
+    lane[_START], lane[_LENGTH] = start, end - start
+    lane[_BLOCK], lane[_BLOCKS] = 0, (_HEAD + end - start + 9) // 8  # and the bit behind them, and the length in bits
+    for i in range(8):
+        state[i] = initial[i]
+
+
+@kernel
+def _next_block(jobs: Any, links: Any, lane: Any, block: Any, own: int) -> int:
+    """Where the next eight numbers of the lane's message are: among the records, or, put together, in its own block."""
+    if lane[_JOB] == NONE:
+        return own
+    job, length = lane[_JOB], lane[_LENGTH]
+    at: int = 8 * lane[_BLOCK] - _HEAD
+    lane[_BLOCK] += 1
+    rows: int = jobs[job, 0] + 8 * lane[_START]
+    if at >= 0 and at + 8 <= length:
+        return rows + 8 * at
+    for i in range(8):
+        if at + i < -1:
+            block[i] = links[job, lane[_WINDOW] - 1, at + i + _HEAD] if lane[_WINDOW] > 0 else 0
+        elif at + i == -1:
+            block[i] = length // jobs[job, 2]
+        elif at + i < length:
+            block[i] = number_at(rows, at + i)
+        else:
+            block[i] = 0x80 if at + i == length else 0
+    if lane[_BLOCK] == lane[_BLOCKS]:
+        bits = 64 * (_HEAD + length)
         block[7] = _swapped(bits >> 32) | _swapped(bits & 0xFFFFFFFF) << 32
-        _absorb(state, block, 0, words, constants)
-        for i in range(4):
-            links[k, i] = _swapped(int(state[2 * i])) | _swapped(int(state[2 * i + 1])) << 32
+    return own
+
+
+@kernel
+def _end_message(links: Any, lane: Any, state: Any) -> None:
+    """The lane's message is hashed: a link, and on to the next window, if there is one."""
+    for i in range(4):
+        links[lane[_JOB], lane[_WINDOW], i] = _swapped(int(state[2 * i])) | _swapped(int(state[2 * i + 1])) << 32
+    lane[_WINDOW] += 1
+    if lane[_WINDOW] == links.shape[1]:
+        lane[_JOB] = NONE
 
 
 @kernel
@@ -105,13 +170,26 @@ def _swapped(word: int) -> int:
 
 
 @kernel
-def _absorb(state: Any, numbers: Any, at: int, words: Any, constants: Any) -> None:
-    """One block: eight numbers from `at` on."""
-    if not absorb_by_instructions(state, numbers, at, constants):
-        for i in range(8):
-            words[2 * i] = np.uint32(_swapped(numbers[at + i] & 0xFFFFFFFF))
-            words[2 * i + 1] = np.uint32(_swapped(numbers[at + i] >> 32 & 0xFFFFFFFF))
-        absorb(state, words, constants)
+def _absorb_both(states: Any, first: int, second: int, words: Any, constants: Any) -> None:
+    """A block of each lane, of eight numbers at an address."""
+    if not absorb_by_instructions(states, first, second, constants):
+        for lane in range(2):
+            for i in range(8):
+                number = number_at(second if lane else first, i)
+                words[2 * i] = np.uint32(_swapped(number & 0xFFFFFFFF))
+                words[2 * i + 1] = np.uint32(_swapped(number >> 32 & 0xFFFFFFFF))
+            absorb(states[lane], words, constants)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def number_at(_: Any, _address: Any, _place: Any) -> Any:
+    """The int64 that is so many behind the one at an address."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        first = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.load(builder.gep(first, [arguments[1]]), align=8)
+
+    return types.int64(types.int64, types.int64), generate
 
 
 @cache
@@ -124,22 +202,27 @@ _FOUR = ir.VectorType(ir.IntType(32), 4)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def absorb_by_instructions(_: Any, state: Any, numbers: Any, at: Any, constants: Any) -> Any:
-    """One block, by the SHA extensions of x86: True, or False where there are none and nothing is done."""
+def absorb_by_instructions(_: Any, states: Any, _first: Any, _second: Any, constants: Any) -> Any:
+    """A block of each lane, by the SHA extensions of x86: True, or False where there are none and nothing is done."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if not has_instructions():
             return cgutils.false_bit
-        held, message, added = (context.make_array(signature.args[k])(context, builder, arguments[k]).data for k in (0, 1, 3))
-        first = builder.gep(message, [arguments[2]])
-        _emit_block(builder, *(builder.bitcast(pointer, _FOUR.as_pointer()) for pointer in (held, first, added)))
+        held, added = (context.make_array(signature.args[k])(context, builder, arguments[k]).data for k in (0, 3))
+        held, added = builder.bitcast(held, _FOUR.as_pointer()), builder.bitcast(added, _FOUR.as_pointer())
+        lanes = [
+            _emit_block(builder, builder.gep(held, [ir.IntType(64)(2 * lane)]), builder.inttoptr(place, _FOUR.as_pointer()), added)
+            for lane, place in enumerate(arguments[1:3])
+        ]
+        for _both in zip(*lanes, strict=True):  # by turns, so that one goes on where the other waits
+            pass
         return cgutils.true_bit
 
-    return types.boolean(state, numbers, at, constants), generate
+    return types.boolean(states, types.int64, types.int64, constants), generate
 
 
-def _emit_block(builder: Any, state: Any, message: Any, constants: Any) -> None:
-    """One block, four rounds at a time. The instructions want the state as F, E, B, A and H, G, D, C, lowest lane first."""
+def _emit_block(builder: Any, state: Any, message: Any, constants: Any) -> Iterator[None]:
+    """One block, four rounds at a turn. The instructions want the state as F, E, B, A and H, G, D, C, lowest lane first."""
 
     def instruction(name: str, *operands: Any) -> Any:
         kind = ir.FunctionType(_FOUR, [_FOUR] * len(operands))
@@ -161,6 +244,7 @@ def _emit_block(builder: Any, state: Any, message: Any, constants: Any) -> None:
         both = builder.add(w[i], builder.load(four(constants, i), align=4))
         hgdc = instruction("x86.sha256rnds2", hgdc, feba, both)
         feba = instruction("x86.sha256rnds2", feba, hgdc, lanes(both, both, 2, 3, 2, 3))
+        yield
     feba, hgdc = builder.add(feba, before[0]), builder.add(hgdc, before[1])
     builder.store(lanes(feba, hgdc, 3, 2, 7, 6), four(state, 0), align=4)
     builder.store(lanes(feba, hgdc, 1, 0, 5, 4), four(state, 1), align=4)

@@ -248,7 +248,7 @@ def first_due(ts, at, stop, due):
     Times never fall, and mostly come evenly: gallop, guess by the pace between both ends, gallop from there, bisect. Each
     look is at memory that nothing has read lately, so that what counts is their number.
     """
-    if at == stop or ts[stop - 1] < due:
+    if at == stop or due == NEVER or ts[stop - 1] < due:
         return stop
     if ts[at] >= due:
         return at

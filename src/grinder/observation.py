@@ -6,7 +6,7 @@ order does is in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final, NamedTuple
@@ -46,6 +46,8 @@ Key = tuple[bytes, int, int]
 """What was read (`read_of`), and the first event and the one after the last."""
 _MOST_BYTES: Final = 1 << 23
 """Kept of one fixture: some observations of a day. Each process of a sweep has its own."""
+_MOST_LINKS: Final = 8
+"""Runs whose links are kept: a link has 32 bytes a stage and WINDOW events."""
 
 
 class Piece(NamedTuple):
@@ -97,6 +99,7 @@ class Observations:
     """Those of one fixture's events: as many as fit, the latest ones."""
 
     _kept: dict[Key, Observation] = field(default_factory=dict)
+    _links: dict[tuple[Key, ...], Mapping[str, bytes]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def get(self, key: Key) -> Observation | None:
@@ -106,6 +109,18 @@ class Observations:
             if found is not None:
                 self._kept[key] = found  # the last one to be dropped
             return found
+
+    def links(self, keys: tuple[Key, ...], make: Callable[[], Mapping[str, bytes]]) -> Mapping[str, bytes]:
+        """Links of STAGES_OF_MARKET over stretches that were observed under `keys`, one behind another, made if not kept."""
+        with self._lock:
+            found = self._links.get(keys)
+        if found is None:
+            found = make()
+            with self._lock:
+                self._links[keys] = found
+                while len(self._links) > _MOST_LINKS:
+                    del self._links[next(iter(self._links))]
+        return found
 
     def keep(self, key: Key, made: Observation) -> None:
         """Keep one, if it fits at all."""

@@ -52,7 +52,7 @@ def _apply_symbol(world, tape, event, ts, s, due):
         if order["live"] == 0 and order["live_ts"] == due:
             order["live"] = 1
         if order["change"] != _NO_CHANGE and order["change_ts"] == due:
-            symbol["reflex"], symbol["settled"] = 1, 0
+            symbol["reflex"] = 1
             state = order_state(order)
             if order["change"] == _CANCEL:
                 put_order(tape, event, ts, s, order["id"], state, _CANCELLED, order["px"], order["qty"], order["live_ts"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,11 +17,11 @@ from grinder import _jit
 from grinder._ahead import compile_in_two
 from grinder.config import Config
 from grinder.data.fixture import KEPT_INDEX, Fixture, Stretch, fixture as named_fixture
-from grinder.digest import Digest
+from grinder.digest import Digest, chains
 from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_event
 from grinder.errors import ConfigError, LedgerError
 from grinder.market import observe
-from grinder.observation import STAGES_OF_MARKET, Observation, Piece, copied, read_of
+from grinder.observation import STAGES_OF_MARKET, Key, Observation, Piece, copied, read_of
 from grinder.policies.own import Policy, commit, params_of, policy as as_policy, view_of
 from grinder.records import EDGE, FEATURES, STAGES, PolicyKind, World
 from grinder.run import Run, Table
@@ -133,7 +133,7 @@ class _Session:
     ) -> None:
         self.data, self.settings, self.policy = data, settings, policy
         self.params, self.instruments = params, instruments
-        self.policy_params = params_of(params)
+        self.policy_params = None if policy is None else params_of(params)
         if resume is None:
             self.world = initial_world(params, instruments, data.first_ts)
             self.position, self.last_ts = 0, data.first_ts
@@ -146,6 +146,7 @@ class _Session:
         self.rows = rows_per_event(self.world, data.book_levels)
         self.tape = empty_tape(max(4096, 2 * self.rows))
         self.read = read_of(params, instruments) if resume is None else None
+        self.keys: list[Key] = []
         self.edges = np.zeros(max(1024, 8 * len(data.instruments)), EDGE)
         self.closes = np.zeros(len(self.edges), FEATURES)
 
@@ -182,6 +183,7 @@ class _Session:
             yield from self._observe(stretch)
             return
         key = (self.read, start, stop)
+        self.keys.append(key)
         known = kept.get(key)
         self._drain(STAGES_OF_MARKET)
         if known is None:
@@ -197,7 +199,7 @@ class _Session:
         yield from known.pieces
         known.put(self.world)
         for stage, records in known.records.items():
-            self.drained[stage].append(copied(records))
+            self.drained[stage].append(records)
 
     def _observe(self, stretch: Stretch) -> Iterator[Piece]:
         """Observe a stretch, as much at a time as the buffers hold."""
@@ -233,10 +235,17 @@ class _Session:
                 self.drained[stage].append(copied(getattr(self.tape, stage)[: count[stage]]))
                 count[stage] = 0
 
+    def _known_links(self, records: Mapping[str, np.ndarray], stop: int) -> Mapping[str, bytes]:
+        """Links of what was observed, if every event was under a key; none, where a stretch was too short to be kept."""
+        kept, seen = self.data.observations, sum(end - start for _, start, end in self.keys)
+        if kept is None or seen < stop:
+            return {}
+        return kept.links(tuple(self.keys), lambda: chains({stage: records[stage] for stage in STAGES_OF_MARKET}, stop))
+
     def result(self, stop: int) -> Run:
         """The run as of now."""
         self._drain()
-        records = {stage: _joined(parts) for stage, parts in self.drained.items()}
+        records = {stage: _joined([part for part in parts if len(part)] or parts[:1]) for stage, parts in self.drained.items()}
         return Run(
             name=self.data.name,
             instruments=self.data.instruments,
@@ -246,7 +255,7 @@ class _Session:
             first_ts=self.data.first_ts,
             last_ts=self.last_ts,
             tables={stage: Table(stage, records[stage]) for stage in STAGES},
-            digest=Digest.of(self.settings.hash(), self.data.content, stop, records),
+            digest=Digest.of(self.settings.hash(), self.data.content, stop, records, self._known_links(records, stop)),
             world=self.world,
             provenance=provenance(self.policy),
             market=self.data.market(stop),
@@ -255,8 +264,8 @@ class _Session:
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """As in `copied`."""
-    return parts[0] if len(parts) == 1 else np.concatenate([part.view("<i8") for part in parts]).view(parts[0].dtype)
+    """A table of its own, as parts may be of another replay too; numpy copies records one by one."""
+    return copied(parts[0]) if len(parts) == 1 else np.concatenate([part.view("<i8") for part in parts]).view(parts[0].dtype)
 
 
 def _check_resume(run: Run, data: Fixture, settings: Config, policy: Policy | None) -> None:

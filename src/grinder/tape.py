@@ -13,6 +13,7 @@ from grinder.records import STAGES, _record, stage_dtype
 __all__ = ["Tape", "empty_tape", "has_room"]
 
 _COUNTS: Final = _record(tuple(STAGES))
+_ROWS: Final = tuple(stage_dtype(stage) for stage in STAGES)
 
 
 @by_address
@@ -38,8 +39,8 @@ class Tape(NamedTuple):
 
 
 def empty_tape(rows: int) -> Tape:
-    """A tape with `rows` rows a stage."""
-    return Tape(np.zeros(1, _COUNTS), *(np.zeros(rows, stage_dtype(stage)) for stage in STAGES))
+    """A tape with `rows` rows a stage, of which nothing is known: a writer fills every column of its row."""
+    return Tape(np.zeros(1, _COUNTS), *(np.empty(rows, dtype) for dtype in _ROWS))
 
 
 @kernel

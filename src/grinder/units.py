@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -80,10 +81,16 @@ def parse_decimal(text: str | int | Decimal) -> Fraction:
         raise NumberError(f"{text!r} is a {type(text).__name__}: write the number as text, such as '0.1'")
     if (text.bit_length() if isinstance(text, int) else len(str(text))) > _MAX_DIGITS:
         raise NumberError(f"a number of more than {_MAX_DIGITS} digits or bits is no setting")
-    stripped = str(text).strip()
-    if not _DECIMAL.fullmatch(stripped):
+    value = _fraction(str(text).strip())
+    if value is None:
         raise NumberError(f"{text!r} is no decimal number: write it like 0.1 or 65000.10")
-    return Fraction(stripped.replace("_", ""))
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _fraction(text: str) -> Fraction | None:
+    """The value of decimal text, None of any other; kept, since configs of a sweep differ in few of theirs."""
+    return Fraction(text.replace("_", "")) if _DECIMAL.fullmatch(text) else None
 
 
 def exact_units(text: str | int | Decimal, unit: Fraction | str, name: str = "value") -> int:
@@ -97,14 +104,13 @@ def exact_units(text: str | int | Decimal, unit: Fraction | str, name: str = "va
     """
     unit = parse_decimal(unit) if isinstance(unit, str) else unit
     value = parse_decimal(text)
-    count = value / unit
-    if count.denominator != 1:
-        low = count.numerator // count.denominator
+    low, rest = divmod(value.numerator * unit.denominator, value.denominator * unit.numerator)
+    if rest:
         near = f"{format_units(low, unit)} or {format_units(low + 1, unit)}"
         raise NumberError(f"{name} {text} is no multiple of {format_units(1, unit)}: the nearest legal values are {near}")
-    if abs(count) > MONEY_LIMIT:
-        raise RangeError(f"{name} {text} is {count} units of {format_units(1, unit)}, more than 2**62")
-    return int(count)
+    if abs(low) > MONEY_LIMIT:
+        raise RangeError(f"{name} {text} is {low} units of {format_units(1, unit)}, more than 2**62")
+    return low
 
 
 def format_units(count: int, unit: Fraction | str) -> str:

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from threading import RLock
 from typing import Any, Final, NamedTuple, NoReturn
 
 import numpy as np
@@ -34,6 +33,7 @@ from grinder.data.fixture import (
     _int64,
     _read_stream,
     _widen,
+    beside,
     canonical_columns,
     check_bytes,
     fill_rows,
@@ -92,7 +92,7 @@ class Daily(Fixture):
     ) -> None:
         own = {"name": manifest["name"], "instruments": ranked(instruments), "content": manifest["content_sha256"]}
         own |= {"config": config, "manifest": manifest, "path": path, "_ends": ends}
-        for name, value in (own | {"_lock": RLock(), "_indices": {}, "_quiets": {}, "observations": None}).items():
+        for name, value in (own | beside() | {"observations": None}).items():
             object.__setattr__(self, name, value)
 
     def __post_init__(self) -> None:

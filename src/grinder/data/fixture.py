@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -54,6 +54,7 @@ __all__ = [
     "EXTRA_COLUMNS",
     "Fixture",
     "Stretch",
+    "beside",
     "canonical_columns",
     "find_fixture",
     "fixture",
@@ -64,6 +65,10 @@ __all__ = [
 ]
 
 SCHEMA: Final = 1
+_BESIDE: Final[dict[str, Callable[[], Any]]] = {
+    "_indices": dict, "_quiets": dict, "_chunks": dict, "observations": Observations, "_lock": RLock,
+}  # fmt: skip
+"""What a fixture keeps of its events, by how it begins: each process makes its own."""
 KEPT_INDEX: Final = 1 << 16
 """Events of a stretch whose index is kept; that is an entry a symbol and 128 events, under a byte an event and symbol."""
 ROW_GROUP: Final = 1 << 18
@@ -78,6 +83,11 @@ _CANONICAL: Final[dict[str, tuple[str, ...]]] = {
 }
 EXTRA_COLUMNS: Final = ("ts_exchange", "ts_local", "update_id")
 """Columns that a stream may carry beside its own: both clocks of a recording, and the exchange's row id. A replay ignores them."""
+
+
+def beside() -> dict[str, Any]:
+    """What a fixture keeps beside its events, of which it knows nothing yet."""
+    return {name: make() for name, make in _BESIDE.items()}
 
 
 def canonical_columns(stream: str, top_n: int = 10) -> tuple[str, ...]:
@@ -155,6 +165,7 @@ class Fixture:
     streams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     _indices: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
     _quiets: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
+    _chunks: dict[tuple[int, int], Events] = field(default_factory=dict, init=False, repr=False)
     observations: Observations | None = field(default_factory=Observations, init=False, repr=False)
     """What replays observed of these events; None where they are not all in memory."""
     _lock: RLock = field(default_factory=RLock, init=False, repr=False)
@@ -167,10 +178,10 @@ class Fixture:
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs; what is kept beside it is made there again."""
-        return {name: value for name, value in vars(self).items() if name not in ("_indices", "_quiets", "observations", "_lock")}
+        return {name: value for name, value in vars(self).items() if name not in _BESIDE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in (state | {"_indices": {}, "_quiets": {}, "observations": Observations(), "_lock": RLock()}).items():
+        for name, value in (state | beside()).items():
             object.__setattr__(self, name, value)
         self.__post_init__()
 
@@ -232,8 +243,13 @@ class Fixture:
         return self.chunk(0, stop)
 
     def chunk(self, start: int, stop: int) -> Events:
-        """Events [start, stop), as views."""
-        return _cut(self.events, start, stop)
+        """Events [start, stop), as views; those of a long stretch are made once."""
+        made = self._chunks.get((start, stop))
+        if made is None:
+            made = _cut(self.events, start, stop)
+            if stop - start >= KEPT_INDEX:
+                self._chunks[start, stop] = made
+        return made
 
     def index(self, start: int, stop: int) -> NDArray[Any]:
         """INDEX of events [start, stop). It depends on the data alone, so that of a long stretch is made once and kept."""
