@@ -155,7 +155,7 @@ def test_the_latest_are_kept_and_no_more_than_fit(monkeypatch):
 
 
 def test_links_are_kept_with_what_they_are_of(counted, monkeypatch):
-    """Those of the market are made once for a run of stretches; one that is cut otherwise, or observes other things, has its own."""
+    """Those of the market are made once for a run of stretches; one that is cut or observes otherwise has its own."""
     data, made = gr.fixture("range_day_l1").head(20_000), []
     monkeypatch.setattr(session, "chains", lambda *given: made.append(given[1]) or chains(*given))
     smart, wide, slow = Config(policy="smart"), Config(policy="smart", alpha="1.2"), Config(policy="smart", clear_ms=1000)
