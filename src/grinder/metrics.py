@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
+from grinder._jit import kernel
 from grinder.data.instrument import Instrument
+from grinder.index import first_due
 from grinder.performance import Performance, performance
 from grinder.records import NONE, Adds, Cause, Events, Feature, GateKind, OrderState, Regime, Role, Severity, World
 from grinder.units import BP, NS_PER_DAY, exact_units
@@ -345,19 +347,36 @@ def _per_symbol(instruments: Sequence[Instrument], symbol: np.ndarray) -> np.nda
 def fill_mids(market: Events, fills: np.ndarray, symbols: int) -> np.ndarray:
     """What fills are compared with: int64 (fills, 5), mid2 at the fill and at each of `HORIZONS`; 0 where there is none."""
     out = np.zeros((len(fills), 1 + len(HORIZONS)), np.int64)
-    if len(fills) == 0:
-        return out
-    out[:, 0] = market.bid_px[fills["event"]] + market.ask_px[fills["event"]]
-    for s in np.unique(fills["symbol"]).tolist():
-        rows = np.flatnonzero(market.symbol == s) if symbols > 1 else None
-        times = market.ts if rows is None else market.ts[rows]
+    for s in range(symbols):
         mine = np.flatnonzero(fills["symbol"] == s)
-        for k, horizon in enumerate(HORIZONS, 1):
-            then = fills["ts"][mine] + horizon * NS
-            at = np.searchsorted(times, then, side="right") - 1  # rows repeat the L1 state, so the last row has the last update's
-            at = at if rows is None else rows[at]
-            out[mine, k] = np.where(then <= market.ts[-1], market.bid_px[at] + market.ask_px[at], 0)
+        if len(mine):
+            rows = np.flatnonzero(market.symbol == s) if symbols > 1 else np.zeros(0, np.int64)
+            times = market.ts[rows] if symbols > 1 else market.ts
+            times.setflags(write=False)  # as those of the market are: the kernel would be compiled for both kinds
+            at = np.ascontiguousarray(fills["event"][mine])
+            then = fills["ts"][mine, None] + NS * np.array([0, *HORIZONS])
+            mids = np.zeros_like(then)
+            start = np.searchsorted(rows, at) if symbols > 1 else at
+            _look_ahead(times, rows, market.bid_px, market.ask_px, start, then, int(market.ts[-1]), mids)
+            out[mine] = mids
     return out
+
+
+@kernel
+def _look_ahead(times: Any, rows: Any, bid: Any, ask: Any, start: Any, then: Any, last: int, mids: Any) -> None:
+    """The mid of a symbol's last row at or before each time, which has the state of its last update; 0 after `last`.
+
+    Args:
+        times: of its rows. rows: which they are of `bid` and `ask`; none: all. start: places of the fills among them.
+        then: of each fill ascending, the first its own time. mids: as many, filled.
+    """
+    for f in range(len(start)):
+        place = start[f]
+        for k in range(then.shape[1]):
+            if then[f, k] <= last:
+                place = first_due(times, place, len(times), then[f, k] + 1) - 1 if k > 0 else place  # type: ignore[no-untyped-call]
+                i = rows[place] if len(rows) > 0 else place
+                mids[f, k] = bid[i] + ask[i]
 
 
 # The whole
@@ -386,7 +405,8 @@ def measure(run: Run) -> Metrics:
     everything = _Part(
         fills, run.fill_mids, _per_symbol(run.instruments, fills["symbol"]), cycles, entered, tables["orders"], tables["features"]
     )
-    parts = _split(everything, n)
+    parts = _split(everything, n) if n > 1 else [everything]
+    said = [_of_part(part) for part in parts]
     ledgers, plans, gates, regimes = (_rows_of(tables[stage], n) for stage in ("ledger", "plans", "gates", "regimes"))
     held = [_held(rows) for rows in ledgers]
     present = world.symbols["regime"].tolist()
@@ -398,7 +418,7 @@ def measure(run: Run) -> Metrics:
     symbols = [
         SymbolMetrics(
             **_of_account(each[s], equity, world.symbols[s]),
-            **_of_part(parts[s]),
+            **said[s],
             max_inventory_notional=int(held[s].max(initial=0)),
             time_in_regime_seconds=_by_regime(in_regime[s]),
             adds_off_seconds=adds_off[s] / NS,
@@ -410,7 +430,7 @@ def measure(run: Run) -> Metrics:
     initial = exact_units(run.config.equity, run.instruments[0].atom)
     portfolio = PortfolioMetrics(
         **_of_account(whole, equity, world.run[0]),
-        **_of_part(everything),
+        **(_of_part(everything) if n > 1 else said[0]),
         max_inventory_notional=_largest_gross(tables["ledger"], held),
         time_in_regime_seconds=_by_regime([sum(column) for column in zip(*in_regime, strict=True)]),
         adds_off_seconds=sum(adds_off) / NS,
@@ -425,10 +445,14 @@ def measure(run: Run) -> Metrics:
 
 def _rows_of(records: np.ndarray, symbols: int) -> list[np.ndarray]:
     """The rows of each symbol, in their order."""
+    if symbols == 1 and (len(records) == 0 or records["symbol"].min() == 0):
+        return [records]
     return [records[rows] for rows in _places_of(records["symbol"], symbols)]
 
 
 def _places_of(symbol: np.ndarray, symbols: int) -> list[np.ndarray]:
+    if symbols == 1:
+        return [np.flatnonzero(symbol == 0)]
     order = np.argsort(symbol, kind="stable")
     return [order[a:b] for a, b in pairwise(np.searchsorted(symbol[order], np.arange(symbols + 1)).tolist())]
 
