@@ -58,6 +58,7 @@ def _median(runs: int, *words: str, cache: str | None = None) -> float:
 def _in_new_process(*words: str, cache: str | None = None) -> float:
     """Seconds of a Python process."""
     environment = dict(os.environ) | ({"GRINDER_CACHE_DIR": cache} if cache else {})
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # Python would compile all modules at every start
     run = [sys.executable, *words]
     return seconds(lambda: subprocess.run(run, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 

@@ -374,3 +374,45 @@ def test_python_and_kernels_each_have_their_own_entry():
     assert twice(21) == 42
     assert twice.from_python.signatures == [(numba.int64,)]
     assert "_twin" not in vars(_jit.kernel(lambda x: x)), "it is made when Python asks"
+
+
+@pytest.mark.skipif(not _jit.JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("collects", [True, False])
+def test_a_compilation_leaves_collector_and_numba_as_they_were(collects):
+    """Whether it ends well or not; while it lasts, one table holds what operations come to."""
+    seen: list[tuple[bool, tuple]] = []
+
+    @kernel
+    def inner(a):
+        return a + 1
+
+    @kernel
+    def outer(a):
+        return inner(a) + inner(a) + a
+
+    @kernel
+    def wrong(a):
+        return a + "text"
+
+    before = numba.types.BaseFunction.get_call_type
+
+    def watched(operation, context, given, named):
+        seen.append((gc.isenabled(), (operation, *given)))
+        return before(operation, context, given, named)
+
+    was = gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    numba.types.BaseFunction.get_call_type = watched
+    try:
+        assert outer(1) == 5
+        looked_up = [question for _, question in seen]
+        with pytest.raises(numba.core.errors.TypingError, match="unicode"):
+            wrong(1)
+        assert gc.isenabled() is collects
+        assert numba.types.BaseFunction.get_call_type is watched
+    finally:
+        numba.types.BaseFunction.get_call_type = before
+        (gc.enable if was else gc.disable)()
+    assert looked_up
+    assert len(looked_up) == len(set(looked_up)), "once each"
+    assert not any(collected for collected, _ in seen)

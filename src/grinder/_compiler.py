@@ -6,13 +6,16 @@ tree of calls nine deep that is most of the time of a first run, spent on code t
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
+from numba import types
 from numba.core.codegen import CodeLibrary, JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
 from numba.core.itanium_mangler import mangle
 from numba.core.typed_passes import NativeLowering
@@ -143,12 +146,59 @@ class _Flags(Flags):  # type: ignore[misc]
         return isinstance(other, _Flags) and self._values == other._values
 
 
+_under_way: list[None] = []
+"""One while anything is compiled; numba has one thread compile at a time."""
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A compilation with all those that it begins: Python looks for no cycles in what they make, nearly all of which stays."""
+    with global_compiler_lock:
+        if _under_way:
+            yield
+            return
+        collected = gc.isenabled()
+        gc.disable()
+        _under_way.append(None)
+        try:
+            with _remembering():
+                yield
+        finally:
+            _under_way.pop()
+            if collected:
+                gc.enable()
+
+
+@contextmanager
+def _remembering() -> Iterator[None]:
+    """What an operation on some types comes to is looked up once: numba goes through all it could be, and words why it is not."""
+    look_up, known = types.BaseFunction.get_call_type, {}
+
+    def remembered(operation: Any, context: Any, given: Any, named: Any) -> Any:
+        if named:
+            return look_up(operation, context, given, named)
+        key = (id(operation), tuple(given))
+        if key not in known:
+            known[key] = operation, look_up(operation, context, given, named)
+        return known[key][1]
+
+    types.BaseFunction.get_call_type = remembered
+    try:
+        yield
+    finally:
+        types.BaseFunction.get_call_type = look_up
+
+
 class KernelCompiler(CompilerBase):  # type: ignore[misc]
     """numba's compiler with that lowering, and without the passes that kernels have no need of."""
 
     def __init__(self, *state: Any) -> None:
         super().__init__(*state)
         self.state.flags.__class__ = _Flags
+
+    def compile_extra(self, function: Any) -> Any:
+        with _undisturbed():
+            return super().compile_extra(function)
 
     def define_pipelines(self) -> list[Any]:
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state, "kernel")

@@ -101,11 +101,16 @@ def initial_world(params: Any, instruments: Any, first_ts: int) -> World:
     world.features["absent"] = ALL_ABSENT
     world.symbols["regime"] = _PAUSED if p["gated"] else _RANGE
     world.symbols["trip_low"], world.symbols["trip_high"] = -NEVER, NEVER
-    for s in range(symbols):
+    _open(world, params, instruments, first_ts)
+    return world
+
+
+@kernel
+def _open(world: World, params: Any, instruments: Any, first_ts: int) -> None:
+    for s in range(len(world.symbols)):
         set_touches(world, s)
     open_market(world, params, first_ts)
     open_ledger(world, params, instruments, first_ts)
-    return world
 
 
 def rows_per_event(world: World, depth: int) -> int:

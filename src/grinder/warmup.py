@@ -1,4 +1,4 @@
-"""Compiling ahead: every kernel that a replay, an explanation or a policy of one's own enters, once, into the cache."""
+"""Compiling ahead: every kernel that a replay, its metrics, an explanation or a policy of one's own enters, once, into the cache."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def warm_up() -> Warmth:
     market = _market()
     run = replay(market, Config(policy="smart", bar_interval_ms=1000))
     run.explain(int(run.last_ts))
-    replay(market, Config(policy="static", step="10bp", quantity="0.01"))
+    replay(market, Config(policy="static", step="1bp", quantity="0.01")).metrics()  # with fills
     replay(market, Config(bar_interval_ms=1000), policy=policy(_like_smart, damped=True))
     after = _kept()
     return Warmth(cache_directory(), len(after), len(after - before))
