@@ -1,4 +1,4 @@
-"""Compiling ahead: every kernel that a replay, its metrics, an explanation or a policy of one's own enters, once, into the cache."""
+"""Compiling ahead: all that a replay, its metrics, an explanation or a policy of one's own enters, once, into the cache."""
 
 from __future__ import annotations
 
