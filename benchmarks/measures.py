@@ -34,7 +34,8 @@ SETS = (1, 8, 64)
 
 SCAN, STATIC, SMART = "scan of five int64 columns", "`static`", "`smart`"
 FOUR, BOOKS = "`smart`, four symbols", "`smart`, quotes and books of ten levels"
-REPLAYS = (SCAN, STATIC, SMART, FOUR, BOOKS)
+REPEATED = "the recording over and over"
+REPLAYS = (SCAN, STATIC, SMART, f"{STATIC}, {REPEATED}", f"{SMART}, {REPEATED}", FOUR, BOOKS)
 
 
 class Effort(NamedTuple):
@@ -136,6 +137,9 @@ def replays(columns: Mapping[str, np.ndarray], effort: Effort) -> Iterator[Row]:
     yield Row(SCAN, section, effort.quotes, f"{40 * effort.quotes / bare / 1e9:.1f} GB/s", further=bare)
     yield timed(maker(columns), effort).row(STATIC, section)
     yield timed(maker(columns, GRID | {"policy": "smart"}), effort).row(SMART, section)
+    again = tapes.recording(effort.quotes)
+    yield timed(maker(again), effort).row(f"{STATIC}, {REPEATED}", section)
+    yield timed(maker(again, GRID | {"policy": "smart"}), effort).row(f"{SMART}, {REPEATED}", section)
     many = tapes.several(4, effort.quotes)
     yield timed(maker(many, GRID | {"policy": "smart"}, 4), effort).row(FOUR, section)
     yield timed(books_maker(effort), effort).row(BOOKS, section)

@@ -16,6 +16,7 @@ import numpy as np
 
 import grinder as gr
 from grinder.data.generator import PARAMETERS, generate_day
+from grinder.records import Stream
 
 Columns = dict[str, np.ndarray]
 NAMES = ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty")
@@ -58,6 +59,16 @@ def day(quotes: int, *, seed: int = 1, volatility_pct: int = 100, rare: bool = F
     rows = np.arange(quotes)
     tape["ts"] = START_NS + np.maximum.accumulate(tape["ts"] - rows) + rows
     return tape
+
+
+def recording(quotes: int) -> Columns:
+    """The real recording's six minutes over and over, each a second behind the one before."""
+    data = gr.fixture(Path(__file__).parents[1] / "fixtures" / "binance_btcusdt_6m").events
+    rows = np.flatnonzero((data.kind == int(Stream.QUOTES)) & (data.fault == 0))
+    times = -(-quotes // len(rows))
+    shift = np.repeat(np.arange(times) * int(data.ts[rows[-1]] - data.ts[rows[0]] + 1_000_000_000), len(rows))
+    tape = {name: np.tile(getattr(data, name)[rows], times)[:quotes] for name in NAMES}
+    return tape | {"ts": tape["ts"] + shift[:quotes]}
 
 
 def walk(quotes: int) -> Columns:

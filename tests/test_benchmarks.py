@@ -79,6 +79,14 @@ def test_the_loop_is_filled_as_grinder_is_on_days_of_other_seeds(seed, tmp_path)
     assert result["peak_bytes"] > 10_000_000
 
 
+@pytest.mark.parametrize("which", sorted(contest.OTHERS))
+def test_no_quote_of_another_tape_fills_two_orders(which):
+    """As `--quick` takes them: the suite refuses a tape whose quotes do."""
+    _, make = contest.OTHERS[which]
+    run = gr.replay(measures.maker(make(suite.QUICK.quotes), measures.CONTEST)())
+    assert tapes.most_fills_of_a_quote(run.fills["ts"].tolist()) == 1
+
+
 def test_the_peers_grid_is_the_plan_that_grinder_records():
     columns = tapes.day(1_000)
     levels = gr.replay(measures.maker(columns, measures.CONTEST)()).levels.records
@@ -118,6 +126,12 @@ def test_tapes_rise_in_time_and_keep_their_quotes_apart():
     assert (np.diff(whole["bid_px"]) != 0).mean() > 0.3 > 0.03 > (np.diff(tapes.day(100_000, rare=True)["bid_px"]) != 0).mean()
     assert all((tapes.day(500_000)[name] == column).all() for name, column in whole.items())
     assert (np.diff(tapes.walk(10_000)["bid_px"]) != 0).mean() > 0.9
+    again = tapes.recording(150_000)
+    assert all(len(column) == 150_000 for column in again.values())
+    assert (np.diff(again["ts"]) >= 0).all()
+    assert np.flatnonzero(np.diff(again["ts"]) == 1_000_000_000).tolist() == [66_088, 132_177]
+    assert all((again[name][:1000] == again[name][66_089:67_089]).all() for name in tapes.NAMES if name != "ts")
+    assert (np.diff(again["bid_px"]) != 0).mean() < 0.03
     many = tapes.several(3, 30_000)
     assert (np.diff(many["ts"]) >= 0).all()
     assert np.bincount(many["symbol"]).tolist() == [10_000] * 3

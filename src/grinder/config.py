@@ -406,8 +406,7 @@ class Config(BaseModel):
             if unknown:
                 raise ConfigError(f"{field} of {unknown[0]}: there is no such symbol; there are {', '.join(sorted(known))}")
         equity = units.exact_units(self.equity, atom, "equity")
-        out = np.zeros(1, PARAMS)
-        row = out[0]
+        row: dict[str, int] = dict.fromkeys(PARAMS.names or (), 0)
         row["symbols"], row["equity"] = len(instruments), equity
         row["bar_ns"] = self.bar_interval_ms * units.NS_PER_MS
         row["max_gap_ns"] = self.max_gap_ms * units.NS_PER_MS
@@ -436,8 +435,7 @@ class Config(BaseModel):
         row["liq_ref"] = units.exact_units(self.liq_ref, atom, "liq_ref")
         for field in ("max_open_orders", "max_open_orders_portfolio", "order_rate", "order_burst", "levels", *COUNTS, *WINDOWS):
             row[field] = getattr(self, field)
-        for field, value in self.sizes.items():
-            row[field] = value
+        row |= self.sizes
         for field in (
             "l1_stale",
             "l1_pause",
@@ -468,7 +466,7 @@ class Config(BaseModel):
         smart = self.policy == "smart"
         row["policy"], row["gated"] = PolicyKind.SMART if smart else PolicyKind.STATIC, smart or self.risk_monitor
         row["top_k"] = min(self.top_k, len(instruments)) if smart else len(instruments)
-        return out, self._instrument_rows(instruments, price_range, equity, inventory)
+        return np.array([tuple(row.values())], PARAMS), self._instrument_rows(instruments, price_range, equity, inventory)
 
     def _instrument_rows(
         self, instruments: Sequence[Instrument], price_range: Sequence[tuple[int, int]], equity: int, inventory: int

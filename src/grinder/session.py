@@ -109,6 +109,7 @@ def worlds_after(data: Fixture, config: Config, events: Sequence[int]) -> Iterat
     for stretch in session.stretches(stops[-1] if stops else 0, CHUNK, stops):
         session.run_stretch(stretch)
         if session.position == wanted:
+            session.catch_up()
             yield session.world
             wanted = next(left, None)
 
@@ -147,8 +148,9 @@ class _Session:
         self.tape = empty_tape(max(4096, 2 * self.rows))
         self.read = read_of(params, instruments) if resume is None else None
         self.keys: list[Key] = []
-        self.edges = np.zeros(max(1024, 8 * len(data.instruments)), EDGE)
-        self.closes = np.zeros(len(self.edges), FEATURES)
+        self.behind: Observation | None = None  # what was read last, and the world does not show yet
+        self.edges = np.empty(max(1024, 8 * len(data.instruments)), EDGE)
+        self.closes = np.empty(len(self.edges), FEATURES)
 
     def stretches(self, stop: int, size: int, stops: Sequence[int] = ()) -> Iterator[Stretch]:
         """The events from here to `stop`, with those before that their jump windows and last books reach; cut at `stops` too."""
@@ -197,12 +199,13 @@ class _Session:
             kept.keep(key, Observation.of(pieces, found, self.world))
             return
         yield from known.pieces
-        known.put(self.world)
+        self.behind = known
         for stage, records in known.records.items():
             self.drained[stage].append(records)
 
     def _observe(self, stretch: Stretch) -> Iterator[Piece]:
         """Observe a stretch, as much at a time as the buffers hold."""
+        self.catch_up()
         base, seen, events, index, quiet = stretch
         while seen < len(events.ts):
             seen, n = observe(
@@ -212,6 +215,12 @@ class _Session:
             if self.world.run[0]["fault"]:
                 raise LedgerError(f"event {base + seen}: {FAULTS[int(self.world.run[0]['fault'])]}")
             yield Piece(seen, self.edges[:n], self.closes[:n])
+
+    def catch_up(self) -> None:
+        """Bring what `observe` moves of the world to where the replay is; `act` reads none of it."""
+        if self.behind is not None:
+            self.behind.put(self.world)
+            self.behind = None
 
     def _decide(self, event: int, ts: int) -> None:
         assert self.policy is not None
@@ -244,6 +253,7 @@ class _Session:
 
     def result(self, stop: int) -> Run:
         """The run as of now."""
+        self.catch_up()
         self._drain()
         records = {stage: _joined([part for part in parts if len(part)] or parts[:1]) for stage, parts in self.drained.items()}
         return Run(
