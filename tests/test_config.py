@@ -458,3 +458,15 @@ def test_the_overflow_proof(equity, percent, price, symbols):
         f"equity {equity * units.ONE}",
     ):
         assert number in str(error.value)
+
+
+def test_a_default_that_was_written_into_is_changed():
+    """The hash is of what a replay uses, however it came to be."""
+    config = Config()
+    assert config.changed() == {}
+    config.k_tail["range"] *= 3
+    assert list(config.changed()) == ["k_tail"]
+    assert Config().changed() == {}
+    assert Config.model_construct(_fields_set=set(), levels=3).changed() == {"levels": 3}
+    assert Config().model_copy(update={"levels": 4}).hash() == Config(levels=4).hash()
+    assert Config(levels=Config().levels).changed() == {}

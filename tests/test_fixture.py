@@ -313,3 +313,35 @@ def test_the_index_of_a_long_stretch_is_kept_and_of_its_own_data():
     assert moved.index(0, n).tolist() == made.index(0, n).tolist()
     first = replay(made, Config(quantity=1))
     assert replay(made, Config(quantity=1)).digest == first.digest == replay(made, Config(quantity=1), chunk=977).digest
+
+
+def test_what_a_run_keeps_of_the_market_is_its_own(monkeypatch):
+    monkeypatch.setattr(module, "KEPT_INDEX", 1)
+    at = np.arange(2_000)
+    quotes = {"ts": 1_700_000_000_000_000_000 + at * 10**9, "bid_px": 10_000 + at * 7919 % 41, "bid_qty": at * 0 + 9}
+    quotes |= {"ask_px": quotes["bid_px"] + 1, "ask_qty": quotes["bid_qty"]}
+    paid = {"ts": quotes["ts"][::500], "rate": [10_000] * 4, "mark_px": [10_010] * 4}
+    coin = Instrument(symbol="COIN", kind="perpetual", tick_size="0.1", lot_size="0.001")
+
+    def made():
+        return Fixture.from_arrays([coin], quotes=quotes, funding=paid, config=Config(step="1bp", quantity="0.001"))
+
+    data, slow = made(), Config(bar_interval_ms=30_000)
+    run = replay(data)
+    assert run.ledger["funding"].any()
+    run.market.funding["rate"][:] = 10**7
+    run.market.funding["row"][:] = 0
+    assert replay(data, slow).digest == replay(made(), slow).digest
+    assert replay(data).digest == run.digest
+
+
+def test_views_of_the_last_stretches_are_kept_and_no_more(monkeypatch):
+    monkeypatch.setattr(module, "KEPT_INDEX", 100)
+    data = fixture("thin_book_l2").head(5_000)
+    assert data.chunk(0, 1_000) is data.chunk(0, 1_000)
+    assert data.chunk(0, 99) is not data.chunk(0, 99)
+    first = data.chunk(0, 1_000)
+    for stop in range(1_001, 1_001 + module.KEPT_CHUNKS):
+        data.chunk(0, stop)
+    assert data.chunk(0, 1_000) is not first
+    assert len(data._chunks) == module.KEPT_CHUNKS

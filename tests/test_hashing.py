@@ -145,3 +145,12 @@ def test_the_chain_of_a_stage_is_the_definition(monkeypatch):
         assert chain(records, events) == told(records, stops)
     monkeypatch.setattr(digest, "JIT", False)
     assert chain(records, events) == told(records, stops)
+
+
+@compiled
+def test_of_no_bytes_none_are_read():
+    """However many records there are said to be."""
+    none = np.zeros((1_000_000, 0), kind(3))
+    assert links_of([none], 1) == [told(np.zeros(0, kind(3)), [0])]
+    square = drawn(2, [6], 3)
+    assert links_of([square.reshape(2, 3)], 1) == [told(square, [6])]

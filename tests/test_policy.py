@@ -347,3 +347,31 @@ def test_a_plan_says_reduce_only_in_either_way():
         done = run(scripted(GRID._replace(reduce_only=flag)), [10_000, 9_900, 10_100])
         assert len(done.intents) == 0
         assert len(done.plans) == 1
+
+
+@pytest.mark.parametrize("latency", [0, 1500])
+@pytest.mark.parametrize("sizes", [(2, 5), (1, 1)])
+def test_targets_of_one_price_are_paired_anew_when_their_changes_have_taken_effect(sizes, latency):
+    """By price, the oldest order first, so that the keys of two that came to one price by key change places (SPEC 8)."""
+    start, second, n = 1_700_000_000_000_000_000, 1_000_000_000, 40
+    at, up = np.arange(n), np.arange(n) % 2
+    quotes = {"ts": start + at * second, "bid_px": 9_999 + up, "ask_px": 10_001 + up, "bid_qty": at * 0 + 5, "ask_qty": at * 0 + 5}
+    coin = Instrument(symbol="COIN", kind="perpetual", tick_size="0.01", lot_size="0.001")
+    asked = [((9_900, 1), (9_910, 1)), ((9_890, sizes[0]), (9_890, sizes[1])), ((9_880, sizes[0]), (9_870, sizes[1]))]
+
+    @as_policy(gates=False)
+    def two(view, params):
+        step = (view.ts - start) // (10 * second)
+        return TargetState([WantedOrder(1, key, *order) for key, order in enumerate(asked[step], 1)]) if step < 3 else None
+
+    config = Config(bar_interval_ms=10_000, order_latency_ms=latency, cancel_latency_ms=latency, min_notional=0)
+    run = replay(Fixture.from_arrays([coin], quotes=quotes), config, two)
+    found = list(zip(*(run.intents[name].tolist() for name in ("event", "order", "key", "price", "qty")), strict=True))
+    landed = 11 + (latency > 0)
+    again = [(landed, 0, 1, 9_890, sizes[0]), (landed, 1, 2, 9_890, sizes[1])] if sizes == (2, 5) else []
+    assert found == [
+        (0, 0, 2, 9_910, 1), (0, 1, 1, 9_900, 1),
+        (10, 1, 1, 9_890, sizes[0]), (10, 0, 2, 9_890, sizes[1]),
+        *again,
+        (20, 0, 1, 9_880, sizes[0]), (20, 1, 2, 9_870, sizes[1]),
+    ]  # fmt: skip

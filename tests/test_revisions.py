@@ -378,3 +378,22 @@ def test_revisions_on_the_command_line(runs, repository, capsys):
     assert "no fixture and no revision" in command(capsys, "nothing", "--fixture", "swings", code=2)[1]
     assert "no fixture 'waves'" in command(capsys, "before", "HEAD", "--fixture", "waves", code=3)[1]
     assert left_over(repository) == []
+
+
+@pytest.mark.parametrize("table", [
+    np.zeros(3, [("event", "<f8"), ("ts", "<i8"), ("symbol", "S4")]),
+    np.zeros((1_000_000, 0), [("event", "<i8"), ("ts", "<i8"), ("symbol", "<i8")]),
+    np.zeros(3, [("event", "<i8"), ("ts", "<i8")]),
+])  # fmt: skip
+def test_a_table_that_is_no_table_of_records_has_no_root(table, tmp_path):
+    """Not an empty one either."""
+    file = replay(swing(tmp_path / "swings")).save(tmp_path / "a.run")
+    with np.load(file) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    meta = json.loads(arrays["meta"].tobytes())
+    meta["format"] = -1
+    meta["digest"]["stages"]["bars"] |= {"root": "", "count": len(table)}
+    arrays |= {"table.bars": table, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
+    np.savez_compressed(tmp_path / "b.npz", **arrays)
+    with pytest.raises(IntegrityError, match="no readable saved run"):
+        Recorded.read(tmp_path / "b.npz", "a")

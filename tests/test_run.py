@@ -330,3 +330,16 @@ def test_repr_is_a_card(busy):
     assert abs(float(split["PnL"]) - (s["equity"] / 1e8 - float(c.config.equity))) <= 1e-4
     half = replay(c.fixture, c.config, until=len(c.fixture) // 2)
     assert f"{half.events:,} events of {half.total:,}" in repr(half)
+
+
+@pytest.mark.parametrize("shape", [(1_000_000, 0), (3, 2), ()])
+def test_a_table_of_another_shape_is_never_hashed(shape, tmp_path, monkeypatch):
+    """Kernels read records by address: what they are told has to be there."""
+    file = replay(swing(tmp_path / "swings")).save(tmp_path / "a.run")
+    with np.load(file) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    arrays["table.bars"] = np.zeros(shape, arrays["table.bars"].dtype)
+    np.savez_compressed(tmp_path / "b.npz", **arrays)
+    monkeypatch.setattr("grinder.digest.links_of", lambda *_: pytest.fail("hashed"))
+    with pytest.raises(IntegrityError, match="table bars has other columns"):
+        load(tmp_path / "b.npz")

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 import numpy as np
@@ -100,6 +100,12 @@ def _ratio(value: object) -> Decimal:
 def _exact(value: Fraction) -> Decimal:
     """The one spelling of a value, without spare zeros, exact whatever the thread's decimal context is."""
     return Decimal(units.format_units(value.numerator, Fraction(1, value.denominator)))
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """Of every setting, by name."""
+    return {name: field.default for name, field in sorted(Config.model_fields.items())}
 
 
 @lru_cache(maxsize=4096)
@@ -363,9 +369,8 @@ class Config(BaseModel):
 
     def changed(self) -> dict[str, Any]:
         """Fields that differ from their defaults, in integers and strings; its hash is the config's (SPEC 14)."""
-        fields = type(self).model_fields
-        given = {name: getattr(self, name) for name in sorted(self.model_fields_set)}
-        return {name: plain_value(value) for name, value in given.items() if value != fields[name].default}
+        values = ((name, vars(self)[name], default) for name, default in _defaults().items())
+        return {name: plain_value(value) for name, value, default in values if value is not default and value != default}
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -46,23 +46,29 @@ def reconcile(world, params, instruments, tape, event, ts, s):
     symbol = world.symbols[s]
     waits = params[0]["policy"] == _SMART and ts - symbol["entries_ts"] < params[0]["throttle_ns"]
     symbol["throttled"] = 1 if waits and mode_of(world.run[0], symbol) == _THROTTLE else 0
-    wanted = list_wanted(world, params, instruments, s)
-    _match_wanted(world.orders[s], symbol["n_orders"], world.wanted, wanted, world.plans[s]["kind"] == _GRID)
+    wanted, is_ladder = list_wanted(world, params, instruments, s), world.plans[s]["kind"] == _GRID
+    _match_wanted(world.orders[s], symbol["n_orders"], world.wanted, wanted, is_ladder)
     _sum_up(world, params, instruments, s)
     intents = _collect(world, s, wanted)
     _sort(world.intents, intents)
     before, as_wanted = symbol["n_orders"], True
     for k in range(intents):
         as_wanted = _send(world, params, instruments, tape, event, ts, s, world.intents[k]) and as_wanted
-    symbol["settled"] = 1 if as_wanted and _comes_to_rest(world.orders[s], before, world.wanted) else 0
+    known = is_ladder or intents == 0
+    symbol["settled"] = 1 if known and as_wanted and _comes_to_rest(world.orders[s], before, world.wanted, is_ladder) else 0
 
 
 @kernel
-def _comes_to_rest(orders, n_orders, wants):
+def _comes_to_rest(orders, n_orders, wants, is_ladder):
     """Whether each order, once what is in flight has taken effect, rests where it is wanted or is gone: then nothing is to be
-    done until a fill or a plan."""
+    done until a fill or a plan.
+
+    Targets may have one price in common: they are paired anew when a change has taken effect.
+    """
     for j in range(n_orders):
         order = orders[j]
+        if not is_ladder and order["change"] != _NO_CHANGE:
+            return False
         leaves, wanted = order["change"] == _CANCEL, order["wanted"] != NONE
         if leaves == wanted or (wanted and not _comes_to(order, wants[order["wanted"]])):
             return False

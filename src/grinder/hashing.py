@@ -45,7 +45,7 @@ def links_of(stages: Sequence[np.ndarray], windows: int) -> list[bytes]:
     Returns:
         For each window of each `SHA-256(link before || count as uint64 LE || record bytes)`; before the first are 32 zero bytes.
     """
-    rows = [np.ascontiguousarray(records).view("<i8") for records in stages]
+    rows = [np.ascontiguousarray(records).view("<i8").reshape(-1) for records in stages]  # as long as the kernel is told
     jobs = np.array([(_address(own), len(own), records.itemsize // 8) for own, records in zip(rows, stages, strict=True)], "<i8")
     links = np.empty((len(stages), windows, 4), "<i8")
     if links.size:

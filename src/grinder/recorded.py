@@ -215,8 +215,8 @@ def _read_other(file: Path, label: str, data: Fixture | None) -> Recorded:
         records = tables[stage]
         names = records.dtype.names or ()
         is_record = names[:3] == ("event", "ts", "symbol") and records.dtype == np.dtype([(name, "<i8") for name in names])
-        root = (chain(records, events) or bytes(32))[-32:].hex() if is_record else ""
-        if (len(records), root) != (entry["count"], entry["root"]):
+        is_record = is_record and records.ndim == 1
+        if not is_record or (len(records), (chain(records, events) or bytes(32))[-32:].hex()) != (entry["count"], entry["root"]):
             raise IntegrityError(f"{file}: table {stage} is not what its digest says")
         counts[stage], links[stage] = len(records), entry["links"]
     settings = _settings(meta["config"])

@@ -468,7 +468,7 @@ def _seal(world: World, digest: Digest, mids: np.ndarray) -> str:
 def _proven(tables: Mapping[str, np.ndarray], digest: Digest) -> dict[str, Table]:
     """The tables of a saved run, proven to be the digest's."""
     for stage, records in tables.items():
-        if records.dtype != stage_dtype(stage):
+        if records.dtype != stage_dtype(stage) or records.ndim != 1:
             raise ValueError(f"table {stage} has other columns")
     made = Digest.of(digest.config, digest.input, digest.events, tables)
     for stage in STAGES:

@@ -71,6 +71,8 @@ _BESIDE: Final[dict[str, Callable[[], Any]]] = {
 """What a fixture keeps of its events, by how it begins: each process makes its own."""
 KEPT_INDEX: Final = 1 << 16
 """Events of a stretch whose index is kept; that is an entry a symbol and 128 events, under a byte an event and symbol."""
+KEPT_CHUNKS: Final = 16
+"""Stretches whose views are kept: those of books have an integer a book of their own."""
 ROW_GROUP: Final = 1 << 18
 """Rows of a Parquet row group: files are read one at a time, so that memory holds the arrays and one group."""
 
@@ -239,17 +241,21 @@ class Fixture:
             yield Stretch(base, first - base, self.chunk(base, end), index, quiet)
 
     def market(self, stop: int) -> Events | None:
-        """The first `stop` events, for a run to keep; None where they are too many to be held at once."""
-        return self.chunk(0, stop)
+        """The first `stop` events, for a run to keep, which shares nothing that can be written; None where they are too many to be
+        held at once."""
+        return _cut(self.events, 0, stop)
 
     def chunk(self, start: int, stop: int) -> Events:
-        """Events [start, stop), as views; those of a long stretch are made once."""
-        made = self._chunks.get((start, stop))
-        if made is None:
-            made = _cut(self.events, start, stop)
-            if stop - start >= KEPT_INDEX:
-                self._chunks[start, stop] = made
-        return made
+        """Events [start, stop), as views; those of the last few long stretches are kept."""
+        with self._lock:
+            made = self._chunks.get((start, stop))
+            if made is None:
+                made = _cut(self.events, start, stop)
+                if stop - start >= KEPT_INDEX:
+                    self._chunks[start, stop] = made
+                    while len(self._chunks) > KEPT_CHUNKS:
+                        del self._chunks[next(iter(self._chunks))]
+            return made
 
     def index(self, start: int, stop: int) -> NDArray[Any]:
         """INDEX of events [start, stop). It depends on the data alone, so that of a long stretch is made once and kept."""
