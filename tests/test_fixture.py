@@ -320,11 +320,11 @@ def test_what_a_run_keeps_of_the_market_is_its_own(monkeypatch):
     at = np.arange(2_000)
     quotes = {"ts": 1_700_000_000_000_000_000 + at * 10**9, "bid_px": 10_000 + at * 7919 % 41, "bid_qty": at * 0 + 9}
     quotes |= {"ask_px": quotes["bid_px"] + 1, "ask_qty": quotes["bid_qty"]}
-    paid = {"ts": quotes["ts"][::500], "rate": [10_000] * 4, "mark_px": [10_010] * 4}
+    paid = {"ts": quotes["ts"][7::50], "rate": [100_000] * 40, "mark_px": [10_010] * 40}
     coin = Instrument(symbol="COIN", kind="perpetual", tick_size="0.1", lot_size="0.001")
 
     def made():
-        return Fixture.from_arrays([coin], quotes=quotes, funding=paid, config=Config(step="1bp", quantity="0.001"))
+        return Fixture.from_arrays([coin], quotes=quotes, funding=paid, config=Config(step="1bp", quantity="1"))
 
     data, slow = made(), Config(bar_interval_ms=30_000)
     run = replay(data)
