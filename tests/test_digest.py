@@ -295,3 +295,11 @@ def test_known_links_are_not_made_again():
         assert Digest.of("c", "d", 9000, tables, known) == first
     assert set(made.call_args.args[0]) == set(STAGES) - set(known)
     assert Digest.of("c", "d", 9000, tables, {"bars": bytes(96)}).roots["bars"] == bytes(32).hex()
+
+
+def test_a_stage_without_a_record_has_a_link_for_every_window():
+    """However many were kept from runs before."""
+    with patch.object(digest, "_EMPTY", bytearray()):
+        for windows in (1, 33, 40, 5, 100):
+            none = np.zeros(0, stage_dtype("alerts"))
+            assert chain(none, windows * WINDOW) == b"".join(naive_links(none, windows * WINDOW)), windows

@@ -170,6 +170,7 @@ def test_what_fills_is_a_reflex_and_a_decision_where_asked_for(side, on_fill):
     assert [best.match(0), best.asked()] == [[(0, 0, 2)], (1, on_fill)]
     assert [gone.match(0), gone.lives(), gone.asked()] == [[], [(0, OPEN, CANCELLED, 9)], (1, 0)]
     assert [len(second.match(0)), second.lives(), second.asked()] == [1, [(0, OPEN, FILLED, 0)], (1, on_fill)]
+    assert [int(nothing.symbol[name]) for name in ("taken_buy", "taken_sell")] == [0, 0]
 
 
 @SIDES
