@@ -65,6 +65,7 @@ OTHERS: dict[str, tuple[Peer, Callable[[int], Mapping[str, np.ndarray]]]] = {
         make,
     )
     for how, make in (
+        # A short tape is of days that are not pressed into one: as wild as that, a quote would fill two orders.
         ("in 2 % of the quotes", lambda quotes: tapes.day(quotes, volatility_pct=50 if quotes > tapes.PER_DAY else 25, rare=True)),
         ("at every quote", tapes.walk),
     )

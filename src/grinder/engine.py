@@ -107,6 +107,7 @@ def initial_world(params: Any, instruments: Any, first_ts: int) -> World:
 
 @kernel
 def _open(world: World, params: Any, instruments: Any, first_ts: int) -> None:
+    """All that kernels have to begin with, in one entry from Python: each is compiled, and loaded, by itself."""
     for s in range(len(world.symbols)):
         set_touches(world, s)
     open_market(world, params, first_ts)

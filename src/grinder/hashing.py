@@ -1,4 +1,4 @@
-"""SHA-256 of many short messages, one after the other, in a kernel: the links of a chain (SPEC 14).
+"""SHA-256 of many short messages in a kernel, two chains of them at a time: the links of the stages (SPEC 14).
 
 `hashlib` spends its time on the calls, with Python's lock held: a link is mostly a few dozen bytes. Where the CPU has instructions
 for SHA-256 the kernel uses them as `hashlib` does; elsewhere `hashlib` is faster a byte. `tests/test_hashing.py` holds both ways
@@ -105,7 +105,7 @@ def hash_windows(
             return
         first = _next_block(jobs, links, lanes[0], blocks[0], own)
         second = _next_block(jobs, links, lanes[1], blocks[1], own + 64)
-        _absorb_both(states, first, second, words, constants)
+        _absorb_both(lanes, states, first, second, words, constants)
         for lane in range(2):
             if lanes[lane, _JOB] != NONE and lanes[lane, _BLOCK] == lanes[lane, _BLOCKS]:
                 _end_message(links, lanes[lane], states[lane])
@@ -170,10 +170,12 @@ def _swapped(word: int) -> int:
 
 
 @kernel
-def _absorb_both(states: Any, first: int, second: int, words: Any, constants: Any) -> None:
-    """A block of each lane, of eight numbers at an address."""
+def _absorb_both(lanes: Any, states: Any, first: int, second: int, words: Any, constants: Any) -> None:
+    """A block of each lane, of eight numbers at an address. By instructions a lane without a chain costs nothing and goes along."""
     if not absorb_by_instructions(states, first, second, constants):
         for lane in range(2):
+            if lanes[lane, _JOB] == NONE:
+                continue
             for i in range(8):
                 number = number_at(second if lane else first, i)
                 words[2 * i] = np.uint32(_swapped(number & 0xFFFFFFFF))

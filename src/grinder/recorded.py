@@ -237,7 +237,7 @@ def _read_other(file: Path, label: str, data: Fixture | None) -> Recorded:
         links=links,
         tables=tables,
         provenance=meta["provenance"],
-        market=known.chunk(0, events) if known is not None else None,
+        market=known.market(events) if known is not None else None,
     )
 
 
