@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from grinder.cli import main
 from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import IntegrityError
-from grinder.metrics import HORIZONS, Labelled, Metrics, PortfolioMetrics, SymbolMetrics, completed_cycles, fill_mids
+from grinder.metrics import HORIZONS, Labelled, Metrics, PortfolioMetrics, SymbolMetrics, _in_bp, completed_cycles, fill_mids
 from grinder.performance import performance
 from grinder.policies.own import TargetState, WantedOrder, policy, static
 from grinder.records import Adds, Cause, Feature, GateKind, Regime, Role, stage_dtype
@@ -230,6 +231,16 @@ def test_cycles_of_partial_fills_complete_when_quantities_agree():
     assert table["net"].tolist() == [-20 * U - 5, 18 * U - 26]
     assert entered.tolist() == [110 * U, 498 * U]
     assert table[["entry_event", "entry_price", "exit_event", "exit_price"]].tolist() == [(4, 110, 6, 90), (1, 100, 9, 104)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-(2**62), 2**62), st.integers(1, 2**62)) | st.tuples(st.integers(-900, 900), st.integers(1, 9)))
+)
+def test_quotients_are_rounded_once(pairs):
+    """As Python's own are, however large the integers."""
+    parts, wholes = (np.array(column, np.int64) for column in (zip(*pairs, strict=True) if pairs else ((), ())))
+    assert _in_bp(parts, wholes).tolist() == [10_000 * part / whole for part, whole in pairs]
 
 
 def test_both_views_of_profit_agree_when_nothing_is_open():

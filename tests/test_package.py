@@ -110,7 +110,7 @@ LAYERS = [
     {"cycle", "policies", "policies.static", "policies.smart"},
     {"execution", "fills", "policies.own", "policies.derivation"},
     {"engine", "data.validation", "data", "data.blocks", "data.text", "data.bars"},
-    {"data.merging", "data.commands", "_ahead", "observation"},
+    {"data.merging", "data.commands", "_ahead", "observation", "tallies"},
     {"data.binance"},
     {"data.fixture", "digest", "data.table", "metrics", "gathering"},
     {"run", "data.series", "data.daily", "data.inspection", "data.generator", "data.characters", "space", "identity"},

@@ -8,6 +8,7 @@ import json
 import random
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import polars as pl
 import pytest
 
 import grinder.run as module
+from grinder.digest import Digest
 from grinder.errors import ConfigError, DataError, IntegrityError
 from grinder.records import STAGES, Role, World
 from grinder.run import Run, Table, load
@@ -213,6 +215,25 @@ def test_tampering_with_whole_arrays(busy, tmp_path):
         edited(run, tmp_path, meta=with_meta(change))
     for meta in (None, np.zeros(0, np.uint8), np.frombuffer(b"[" * 10**5, np.uint8), np.frombuffer(b"[]", np.uint8), np.array("x")):
         edited(run, tmp_path, meta=meta)
+
+
+@pytest.mark.parametrize(
+    ("stage", "column", "value"),
+    [(stage, "symbol", value) for stage in ("fills", "orders", "plans", "levels", "features", "ledger") for value in (-2, 9, 2**62)]
+    + [("orders", "order", 2**40), ("fills", "order", -1), ("fills", "cycle", 2**40), ("fills", "cycle", -2)],
+)
+def test_a_forged_run_leads_no_kernel_astray(busy, tmp_path, stage, column, value):
+    """All of it made anew around one number, digest and seal too: measuring it would read and write anywhere."""
+    run = busy[1]
+    records = run.tables[stage].records.copy()
+    records[column][-1] = value
+    tables = {name: table.records for name, table in run.tables.items()} | {stage: records}
+    digest = Digest.of(run.digest.config, run.digest.input, run.events, tables)
+    forged = replace(run, tables={name: Table(name, rows) for name, rows in tables.items()}, digest=digest)
+    vars(forged)["fill_mids"] = run.fill_mids  # not measured here either
+    file = forged.save(tmp_path / "forged.grinder")
+    with pytest.raises(IntegrityError, match=f"a {column} in its tables is out of bounds"):
+        load(file)
 
 
 class Touch(str):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,8 +19,9 @@ from grinder._jit import kernel
 from grinder.data.instrument import Instrument
 from grinder.index import first_due
 from grinder.performance import Performance, performance
-from grinder.records import NONE, Adds, Cause, Events, Feature, GateKind, OrderState, Regime, Role, Severity, World
-from grinder.units import BP, NS_PER_DAY, exact_units
+from grinder.records import NONE, Events, Regime, Role, World
+from grinder.tallies import HORIZONS, TOLD, Sum, Told, empty_tallies, tally
+from grinder.units import BP, exact_units
 
 if TYPE_CHECKING:
     from grinder.run import Run
@@ -46,9 +46,10 @@ __all__ = [
     "total_of",
 ]
 
-HORIZONS: Final = (1, 5, 30, 300)
-"""Seconds after a fill at which its markouts are taken."""
 NS: Final = 1_000_000_000
+EXACT: Final = 2**53
+"""Integers up to this are floats exactly."""
+_ENTRY: Final = int(Role.ENTRY)
 SHOWN: Final = 4
 """Symbols that the text of metrics has columns for."""
 
@@ -306,39 +307,50 @@ def completed_cycles(fills: np.ndarray, instruments: Sequence[Instrument]) -> tu
         Records of entry, exit and profit, exact in atoms, and the notional entered. `entry_*` is of the first entry fill, `exit_*`
         of the last closing one; `fees` are those of all its fills.
     """
-    mine = fills[fills["cycle"] >= 0]
-    ids, place = np.unique(mine["cycle"], return_inverse=True)
-    is_entry = mine["role"] == int(Role.ENTRY)
-    notional = mine["price"] * mine["qty"] * _per_symbol(instruments, mine["symbol"])
-
-    def sums(values: np.ndarray, of: np.ndarray | slice = slice(None)) -> np.ndarray:
-        out = np.zeros(len(ids), np.int64)
-        np.add.at(out, place[of], values[of])
-        return out
-
-    entered = sums(notional, is_entry)
-    done = np.flatnonzero(sums(mine["qty"], is_entry) == sums(mine["qty"], ~is_entry))
-    first, last = np.full(len(ids), len(mine)), np.zeros(len(ids), np.int64)
-    np.minimum.at(first, place[is_entry], np.flatnonzero(is_entry))
-    np.maximum.at(last, place, np.arange(len(mine)))
-    done = done[np.argsort(last[done])]
-    entries, exits = mine[first[done]], mine[last[done]]
-    out = np.zeros(len(done), _CYCLE)
-    for name in ("cycle", "symbol", "side"):
-        out[name] = entries[name]
-    for name in ("event", "ts", "price"):
-        out[f"entry_{name}"], out[f"exit_{name}"] = entries[name], exits[name]
-    out["qty"] = sums(mine["qty"], is_entry)[done]
-    out["gross"] = sums(-mine["side"] * notional)[done]
-    out["fees"] = sums(mine["fee"])[done]
-    out["net"] = out["gross"] - out["fees"]
-    return out, entered[done]
+    many = int(fills["cycle"].max(initial=NONE)) + 1
+    begun, beside = np.zeros(many, _CYCLE), np.zeros((many, 3), np.int64)
+    done, entered = np.empty(many, _CYCLE), np.empty(many, np.int64)
+    found = _complete(fills, _tick_values(instruments), begun, beside, done, entered)
+    return done[:found], entered[:found]
 
 
-def _per_symbol(instruments: Sequence[Instrument], symbol: np.ndarray) -> np.ndarray:
-    """Atoms per tick and lot of each row."""
-    values: np.ndarray = np.array([instrument.tick_value for instrument in instruments], np.int64)[symbol]
-    return values
+@kernel
+def _complete(fills: Any, tick_values: Any, begun: Any, beside: Any, done: Any, entered: Any) -> int:
+    """Fill in the completed ones. Returns how many.
+
+    Args:
+        begun: by number of the cycle, zeros. beside: as many: quantity closed, notional entered, place of the last fill; zeros.
+    """
+    for f in range(len(fills)):
+        fill, c = fills[f], fills[f]["cycle"]
+        if c < 0:
+            continue
+        cycle, notional = begun[c], fill["price"] * fill["qty"] * tick_values[fill["symbol"]]
+        if fill["role"] == _ENTRY:
+            if cycle["qty"] == 0:
+                cycle["cycle"], cycle["symbol"], cycle["side"] = c, fill["symbol"], fill["side"]
+                cycle["entry_event"], cycle["entry_ts"], cycle["entry_price"] = fill["event"], fill["ts"], fill["price"]
+            cycle["qty"] += fill["qty"]
+            beside[c, 1] += notional
+        else:
+            beside[c, 0] += fill["qty"]
+        cycle["gross"] -= fill["side"] * notional
+        cycle["fees"] += fill["fee"]
+        cycle["exit_event"], cycle["exit_ts"], cycle["exit_price"] = fill["event"], fill["ts"], fill["price"]
+        beside[c, 2] = f
+    found = 0
+    for f in range(len(fills)):
+        c = fills[f]["cycle"]
+        if c >= 0 and beside[c, 2] == f and begun[c]["qty"] > 0 and begun[c]["qty"] == beside[c, 0]:
+            begun[c]["net"] = begun[c]["gross"] - begun[c]["fees"]
+            done[found], entered[found] = begun[c], beside[c, 1]
+            found += 1
+    return found
+
+
+def _tick_values(instruments: Sequence[Instrument]) -> np.ndarray:
+    """Atoms per tick and lot of each symbol."""
+    return np.array([instrument.tick_value for instrument in instruments], np.int64)
 
 
 # Mids around fills
@@ -382,97 +394,56 @@ def _look_ahead(times: Any, rows: Any, bid: Any, ask: Any, start: Any, then: Any
 # The whole
 
 
-class _Part(NamedTuple):
-    """What one column of metrics is computed from: the records of a symbol, or of all."""
-
-    fills: np.ndarray
-    mids: np.ndarray
-    tick_value: np.ndarray
-    cycles: np.ndarray
-    entered: np.ndarray
-    orders: np.ndarray
-    features: np.ndarray
-
-
 def measure(run: Run) -> Metrics:
     """The metrics of a run: a pure function of its records, its state and the mids at and after its fills."""
-    tables = {stage: table.records for stage, table in run.tables.items()}
-    n, world, fills = len(run.instruments), run.world, tables["fills"]
+    world, symbols = run.world, range(len(run.instruments))
     each = accounts(world, run.instruments)
     whole = total_of(each)
-    equity = equity_after(world, whole.value)
-    cycles, entered = completed_cycles(fills, run.instruments)
-    everything = _Part(
-        fills, run.fill_mids, _per_symbol(run.instruments, fills["symbol"]), cycles, entered, tables["orders"], tables["features"]
-    )
-    parts = _split(everything, n) if n > 1 else [everything]
-    said = [_of_part(part) for part in parts]
-    ledgers, plans, gates, regimes = (_rows_of(tables[stage], n) for stage in ("ledger", "plans", "gates", "regimes"))
-    held = [_held(rows) for rows in ledgers]
-    present = world.symbols["regime"].tolist()
-    gated = len(tables["regimes"]) > 0 or any(regime != Regime.RANGE for regime in present)
-    in_regime = [_time_in_regime(regimes[s], present[s], run.first_ts, run.last_ts) for s in range(n)]
-    adds_off = [_adds_off(plans[s], run.first_ts, run.last_ts) for s in range(n)]
-    toxic = [_worst_toxicity(gates[s]) if gated else None for s in range(n)]
-    split = [_split_pnl(parts[s], each[s], int(world.symbols[s]["mid2"])) for s in range(n)]
-    symbols = [
+    equity, initial = equity_after(world, whole.value), exact_units(run.config.equity, run.instruments[0].atom)
+    told = _told(run)
+    tallies = empty_tallies(told)
+    points = tallies.points[:, : tally(told, tallies, run.first_ts, run.last_ts, initial, equity)]
+    totals = tallies.totals()
+    cycles = _Cycles.of(*completed_cycles(told.fills, run.instruments))
+    of_symbol = [cycles.of_symbol(s) for s in symbols] if len(symbols) > 1 else [cycles]
+    gated = len(told.regimes) > 0 or bool((told.present != int(Regime.RANGE)).any())
+    split = [Pnl(each[s].profit, totals[s][Sum.SPREAD], totals[s][Sum.INVENTORY], -each[s].fees, each[s].funding) for s in symbols]
+    said = [
         SymbolMetrics(
             **_of_account(each[s], equity, world.symbols[s]),
-            **said[s],
-            max_inventory_notional=int(held[s].max(initial=0)),
-            time_in_regime_seconds=_by_regime(in_regime[s]),
-            adds_off_seconds=adds_off[s] / NS,
-            tox_severity=toxic[s],
+            **_of_cycles(of_symbol[s]),
+            **_of_totals(totals[s]),
+            max_inventory_notional=int(tallies.held[s, 1]),
+            time_in_regime_seconds=_by_regime(tallies.in_regime[s]),
+            tox_severity=int(tallies.toxicity[s]) if gated else None,
             pnl=split[s],
         )
-        for s in range(n)
+        for s in symbols
     ]
-    initial = exact_units(run.config.equity, run.instruments[0].atom)
     portfolio = PortfolioMetrics(
         **_of_account(whole, equity, world.run[0]),
-        **(_of_part(everything) if n > 1 else said[0]),
-        max_inventory_notional=_largest_gross(tables["ledger"], held),
-        time_in_regime_seconds=_by_regime([sum(column) for column in zip(*in_regime, strict=True)]),
-        adds_off_seconds=sum(adds_off) / NS,
-        tox_severity=max(level for level in toxic if level is not None) if gated else None,
+        **_of_cycles(cycles),
+        **_of_totals([sum(column) for column in zip(*totals, strict=True)]),
+        max_inventory_notional=int(tallies.held[-1, 1]),
+        time_in_regime_seconds=_by_regime(tallies.in_regime.sum(axis=0)),
+        tox_severity=int(tallies.toxicity.max()) if gated else None,
         pnl=Pnl(*(sum(column) for column in zip(*split, strict=True))),
         equity=equity,
-        dd_max=largest_drawdown(tables["ledger"]),
-        performance=_of_ledger(tables["ledger"], initial, equity, run),
+        dd_max=largest_drawdown(told.ledger),
+        performance=performance(points[0], points[1], points[2], run.events > 0),
     )
-    return Metrics(run.name, run.events, run.instruments[0], portfolio, Labelled(zip(run.symbols, symbols, strict=True)))
+    return Metrics(run.name, run.events, run.instruments[0], portfolio, Labelled(zip(run.symbols, said, strict=True)))
 
 
-def _rows_of(records: np.ndarray, symbols: int) -> list[np.ndarray]:
-    """The rows of each symbol, in their order."""
-    if symbols == 1 and (len(records) == 0 or records["symbol"].min() == 0):
-        return [records]
-    return [records[rows] for rows in _places_of(records["symbol"], symbols)]
-
-
-def _places_of(symbol: np.ndarray, symbols: int) -> list[np.ndarray]:
-    if symbols == 1:
-        return [np.flatnonzero(symbol == 0)]
-    order = np.argsort(symbol, kind="stable")
-    return [order[a:b] for a, b in pairwise(np.searchsorted(symbol[order], np.arange(symbols + 1)).tolist())]
-
-
-def _split(whole: _Part, symbols: int) -> list[_Part]:
-    """Each symbol's part of everything."""
-    of_fills, of_cycles = (_places_of(rows["symbol"], symbols) for rows in (whole.fills, whole.cycles))
-    orders, features = _rows_of(whole.orders, symbols), _rows_of(whole.features, symbols)
-    return [
-        _Part(
-            fills=whole.fills[of_fills[s]],
-            mids=whole.mids[of_fills[s]],
-            tick_value=whole.tick_value[of_fills[s]],
-            cycles=whole.cycles[of_cycles[s]],
-            entered=whole.entered[of_cycles[s]],
-            orders=orders[s],
-            features=features[s],
-        )
-        for s in range(symbols)
-    ]
+def _told(run: Run) -> Told:
+    tables = {stage: np.require(run.tables[stage].records, requirements=("C", "W")) for stage in TOLD}
+    return Told(
+        **tables,
+        mids=run.fill_mids,
+        tick_values=_tick_values(run.instruments),
+        last_mids=np.ascontiguousarray(run.world.symbols["mid2"]),
+        present=np.ascontiguousarray(run.world.symbols["regime"]),
+    )
 
 
 def _of_account(account: Account, equity: int, state: Any) -> dict[str, Any]:
@@ -492,24 +463,42 @@ def _of_account(account: Account, equity: int, state: Any) -> dict[str, Any]:
     }
 
 
-def _of_part(part: _Part) -> dict[str, Any]:
-    """What fills, cycles, orders and bars say."""
-    wins = int((part.cycles["net"] > 0).sum())
-    profits = [10_000 * net / notional for net, notional in zip(part.cycles["net"].tolist(), part.entered.tolist(), strict=True)]
-    placed = part.orders[part.orders["from"] == NONE]
-    changed = (part.orders["to"] == int(OrderState.CANCELLED)) | (part.orders["from"] == part.orders["to"])
-    filled, backwards = np.unique(part.fills["order"][::-1], return_index=True)
-    last_fill = part.fills["ts"][::-1][backwards]
-    waited = _total(last_fill - placed["ts"][np.searchsorted(placed["order"], filled)])  # ids ascend as they are given
+class _Cycles(NamedTuple):
+    """Completed cycles: whose they are, what they earned, and that as a share of what was entered, bp."""
+
+    symbol: np.ndarray
+    net: np.ndarray
+    profit: np.ndarray
+
+    @classmethod
+    def of(cls, cycles: np.ndarray, entered: np.ndarray) -> _Cycles:
+        """As `completed_cycles` has them."""
+        return cls(cycles["symbol"], cycles["net"], _in_bp(cycles["net"], entered))
+
+    def of_symbol(self, s: int) -> _Cycles:
+        """Those of one symbol."""
+        return _Cycles(*(column[self.symbol == s] for column in self))
+
+
+def _of_cycles(cycles: _Cycles) -> dict[str, Any]:
+    many = len(cycles.net)
     return {
-        "avg_cycle_profit_bps": math.fsum(profits) / len(profits) if profits else None,
-        "win_rate": _ratio(wins, len(part.cycles)),
-        "spread_bps": _mean_bps(part.features, Feature.SPREAD_BPS),
-        "impact_estimate_bps": _mean_bps(part.features, Feature.IMPACT),
-        "fill_rate": _ratio(len(filled), len(placed)),
-        "time_to_fill": _ratio(waited, len(filled) * NS),
-        "cancel_replace_rate": _ratio(int(changed.sum()), len(placed)),
-        "markout_bps": Labelled((horizon, _markout(part, k)) for k, horizon in enumerate(HORIZONS, 1)),
+        "avg_cycle_profit_bps": math.fsum(cycles.profit.tolist()) / many if many else None,
+        "win_rate": _ratio(int((cycles.net > 0).sum()), many),
+    }
+
+
+def _of_totals(total: Sequence[int]) -> dict[str, Any]:
+    """What fills, orders, plans and bars say: sums by `Sum`."""
+    markouts = (_ratio(10_000 * total[Sum.MOVED + k], total[Sum.TRADED + k]) for k in range(len(HORIZONS)))
+    return {
+        "adds_off_seconds": total[Sum.ADDS_OFF] / NS,
+        "spread_bps": _ratio(total[Sum.SPREAD_BPS], total[Sum.SPREADS] * BP),
+        "impact_estimate_bps": _ratio(total[Sum.IMPACT], total[Sum.IMPACTS] * BP),
+        "fill_rate": _ratio(total[Sum.FILLED], total[Sum.ORDERS]),
+        "time_to_fill": _ratio(total[Sum.WAITED], total[Sum.FILLED] * NS),
+        "cancel_replace_rate": _ratio(total[Sum.CHANGED], total[Sum.ORDERS]),
+        "markout_bps": Labelled(zip(HORIZONS, markouts, strict=True)),
     }
 
 
@@ -518,77 +507,17 @@ def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _total(values: np.ndarray) -> int:
-    """The sum of int64 values as a Python integer, which cannot wrap: high and low halves are summed apart."""
-    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
+def _in_bp(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
+    """Quotients of integers, each rounded once: those up to 2**53 are floats exactly, of others Python knows better."""
+    largest = 10_000 * max(-int(parts.min(initial=0)), int(parts.max(initial=0)))
+    if max(largest, int(wholes.max(initial=0))) <= EXACT:
+        exact: np.ndarray = 10_000 * parts / wholes
+        return exact
+    return np.array([10_000 * part / whole for part, whole in zip(parts.tolist(), wholes.tolist(), strict=True)])
 
 
-def _mean_bps(features: np.ndarray, feature: Feature) -> float | None:
-    there = features[str(feature.name).lower()][features["absent"] & int(feature) == 0]
-    return _ratio(_total(there), len(there) * BP)
-
-
-def _markout(part: _Part, k: int) -> float | None:
-    there = part.mids[:, k] > 0
-    fills, tick_value = part.fills[there], part.tick_value[there]
-    moved = fills["side"] * fills["qty"] * (part.mids[there, k] - 2 * fills["price"]) * (tick_value // 2)
-    return _ratio(10_000 * _total(moved), _total(fills["price"] * fills["qty"] * tick_value))
-
-
-def _split_pnl(part: _Part, account: Account, last_mid2: int) -> Pnl:
-    """Spread captured at each fill, and from each fill to the next the mid's move on what is held."""
-    signed, half, mids = part.fills["side"] * part.fills["qty"], part.tick_value // 2, part.mids[:, 0]
-    spread = _total(signed * (mids - 2 * part.fills["price"]) * half)
-    inventory = _total(np.cumsum(signed) * np.diff(mids, append=last_mid2) * half)
-    return Pnl(account.profit, spread, inventory, -account.fees, account.funding)
-
-
-def _held(ledger: np.ndarray) -> np.ndarray:
-    """Notional held at each mark of a symbol: unrealised PnL and cost have the mid in them."""
-    values: np.ndarray = np.abs(ledger["unrealised"] + np.sign(ledger["position"]) * ledger["cost"])
-    return values
-
-
-def _largest_gross(ledger: np.ndarray, held: Sequence[np.ndarray]) -> int:
-    """The largest sum over symbols at a mark, each as of its own last mark."""
-    change = np.zeros(len(ledger), np.int64)
-    for rows, values in zip(_places_of(ledger["symbol"], len(held)), held, strict=True):
-        change[rows] = np.diff(values, prepend=0)
-    return int(np.cumsum(change)[ledger["symbol"] == NONE].max(initial=0))
-
-
-def _time_in_regime(rows: np.ndarray, regime: int, start: int, end: int) -> list[int]:
-    """How many ns in each regime from the first event to the last; without a change all of it in the present one."""
-    codes = np.append(rows["from"][:1], rows["to"]) if len(rows) else np.array([regime])
-    spans = np.diff(np.concatenate([[start], rows["ts"], [end]]))
-    return [int(spans[codes == one].sum()) for one in Regime]
-
-
-def _by_regime(spans: Sequence[int]) -> Labelled[str, float]:
-    return Labelled((regime.name, span / NS) for regime, span in zip(Regime, spans, strict=True))
-
-
-def _adds_off(plans: np.ndarray, start: int, end: int) -> int:
-    """How many ns before the first plan and under plans that add on neither side."""
-    off = (plans["adds_down"] == int(Adds.OFF)) & (plans["adds_up"] == int(Adds.OFF))
-    spans = np.diff(np.concatenate([[start], plans["ts"], [end]]))
-    return int(spans[np.append(True, off)].sum())
-
-
-def _worst_toxicity(gates: np.ndarray) -> int:
-    return int(gates["to"][gates["gate"] == int(GateKind.TOXICITY)].max(initial=int(Severity.LOW)))
-
-
-def _of_ledger(ledger: np.ndarray, initial: int, equity: int, run: Run) -> Performance:
-    """Performance of the account. Its points are the initial equity, every mark of the portfolio and the end.
-
-    A mark belongs to the UTC day of its event; a roll of the drawdown window, marked at the mids before midnight, to the day
-    before.
-    """
-    marks = ledger[ledger["symbol"] == NONE]
-    ts = np.concatenate([[run.first_ts], marks["ts"], [run.last_ts]])
-    closes_before = np.concatenate([[False], marks["cause"] & int(Cause.ROLL) != 0, [False]])
-    return performance(ts, np.concatenate([[initial], marks["equity"], [equity]]), ts // NS_PER_DAY - closes_before, run.events > 0)
+def _by_regime(spans: np.ndarray) -> Labelled[str, float]:
+    return Labelled((regime.name, span / NS) for regime, span in zip(Regime, spans.tolist(), strict=True))
 
 
 # Text and JSON

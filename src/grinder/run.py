@@ -34,7 +34,7 @@ from grinder.metrics import (
     total_of,
 )
 from grinder.outfile import write_whole
-from grinder.records import LADDER_SLOTS, NEVER, STAGES, WORLD_DTYPES, Events, World, stage_dtype, world_shapes
+from grinder.records import LADDER_SLOTS, NEVER, STAGES, WORLD_DTYPES, Events, Regime, World, stage_dtype, world_shapes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +54,8 @@ PRICE_STRETCHES: Final = 4096
 META: Final = frozenset(("format", "name", "instruments", "config", "total", "first_ts", "last_ts", "digest", "seal", "provenance"))
 BESIDE: Final = frozenset(("prices", "fill_mids", "meta"))
 """Keys of a saved run's text, and its arrays besides tables and state."""
+OF_ALL: Final = frozenset(("input", "ledger", "alerts"))
+"""Stages of which some records are of the portfolio, or of every symbol."""
 MAX_BYTES: Final = 1 << 34
 """A saved run when unpacked; more is refused before it is read."""
 
@@ -424,7 +426,7 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
         total=meta["total"],
         first_ts=meta["first_ts"],
         last_ts=meta["last_ts"],
-        tables=_proven({stage: arrays[f"table.{stage}"] for stage in STAGES}, digest),
+        tables=_proven({stage: arrays[f"table.{stage}"] for stage in STAGES}, digest, len(instruments)),
         digest=digest,
         world=world,
         provenance=meta["provenance"],
@@ -465,8 +467,8 @@ def _seal(world: World, digest: Digest, mids: np.ndarray) -> str:
     return h.hexdigest()
 
 
-def _proven(tables: Mapping[str, np.ndarray], digest: Digest) -> dict[str, Table]:
-    """The tables of a saved run, proven to be the digest's."""
+def _proven(tables: Mapping[str, np.ndarray], digest: Digest, symbols: int) -> dict[str, Table]:
+    """The tables of a saved run, proven to be the digest's, and kernels, which check no bounds, able to work on them."""
     for stage, records in tables.items():
         if records.dtype != stage_dtype(stage) or records.ndim != 1:
             raise ValueError(f"table {stage} has other columns")
@@ -474,4 +476,11 @@ def _proven(tables: Mapping[str, np.ndarray], digest: Digest) -> dict[str, Table
     for stage in STAGES:
         if (made.roots[stage], made.counts[stage]) != (digest.roots[stage], digest.counts[stage]):
             raise ValueError(f"table {stage} is not what the digest says")
+    orders, fills, regimes = tables["orders"], tables["fills"], tables["regimes"]
+    bounds = [("symbol", records, -1 if stage in OF_ALL else 0, symbols) for stage, records in tables.items()]
+    bounds += [("order", orders, 0, len(orders)), ("order", fills, 0, len(orders)), ("cycle", fills, -1, len(fills))]
+    bounds += [("from", regimes, 0, len(Regime)), ("to", regimes, 0, len(Regime))]
+    for column, records, low, end in bounds:
+        if ((records[column] < low) | (records[column] >= end)).any():
+            raise ValueError(f"a {column} in its tables is out of bounds")
     return {stage: Table(stage, records) for stage, records in tables.items()}
