@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import pkgutil
+import resource
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,10 @@ from numba.core import config as numba_config
 import grinder
 import grinder as gr
 from grinder import _jit
+from grinder._compiler import BranchCompiler, KernelCompiler, _with_room
 from grinder._jit import kernel, source_hash
+from grinder.engine import act
+from grinder.market import observe
 from tests.environments import signatures
 
 PACKAGE = Path(grinder.__file__).parent
@@ -416,3 +420,50 @@ def test_a_compilation_leaves_collector_and_numba_as_they_were(collects):
     assert looked_up
     assert len(looked_up) == len(set(looked_up)), "once each"
     assert not any(collected for collected, _ in seen)
+
+
+@needs_jit
+def test_a_branching_kernel_is_optimised_less_and_does_the_same():
+    def light(numbers):
+        total = 0
+        for i in range(len(numbers)):
+            total += numbers[i] * i if numbers[i] > 0 else -1
+        return total
+
+    def full(numbers):
+        total = 0
+        for i in range(len(numbers)):
+            total += numbers[i] * i if numbers[i] > 0 else -1
+        return total
+
+    numbers, size = np.arange(-50, 50), {}
+    for decorate, function in ((_jit.branching_kernel, light), (kernel, full)):
+        compiled = decorate(function)
+        compiled.from_python._cache.flush()  # code from the cache cannot be looked at
+        assert compiled(numbers) == function(numbers)
+        size[decorate] = len(next(iter(compiled.from_python.overloads.values())).library.get_asm_str())
+    assert size[_jit.branching_kernel] < size[kernel], "no loop is unrolled there, nor vectorised"
+    assert (act._compiler_of_twin, observe._compiler_of_twin) == (BranchCompiler, KernelCompiler)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts pages as Linux does")
+def test_with_room_no_call_maps_memory_anew():
+    """At any depth: without it there is one where each call does, in CPython 3.11 to 3.13."""
+
+    def nothing():
+        pass
+
+    def pages(depth):
+        if depth:
+            return pages(depth - 1)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(500):
+            nothing()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    without = max(pages(depth) for depth in range(300))
+    with_room = [_with_room(pages, depth) for depth in range(300)]
+    assert max(with_room) < 100, f"without: {without}"
+    assert _with_room(max, 3, 4) == 4
+    with pytest.raises(ZeroDivisionError):
+        _with_room(lambda: 1 // 0)

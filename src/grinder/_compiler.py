@@ -7,21 +7,24 @@ tree of calls nine deep that is most of the time of a first run, spent on code t
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
+import llvmlite.binding as llvm
 from numba import types
+from numba.core import config
 from numba.core.codegen import CodeLibrary, JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.compiler_machinery import register_pass
+from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.itanium_mangler import mangle
 from numba.core.typed_passes import NativeLowering
 
-__all__ = ["KernelCompiler"]
+__all__ = ["BranchCompiler", "KernelCompiler"]
 
+T = TypeVar("T")
 _NEEDLESS = (
     "with_lifting",
     "inline_closure_likes",
@@ -87,6 +90,20 @@ class _Entered(JITCodeLibrary):  # type: ignore[misc]
         super().finalize()
 
 
+class _Branching(_Entered):
+    """What decides more than it goes through: vectorised and unrolled loops are none of it, and most of the optimiser's passes
+    find nothing to do there."""
+
+    def _optimize_final_module(self) -> None:
+        if config.OPT == 0:  # as asked for
+            super()._optimize_final_module()
+            return
+        options = llvm.create_pipeline_tuning_options(speed_level=1)
+        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+        builder = llvm.create_pass_builder(self._codegen._tm, options)
+        builder.getModulePassManager().run(self._final_module, builder)
+
+
 def _reached(library: CodeLibrary) -> Iterator[CodeLibrary]:
     """Every library that one links, and those that kernels among them link, each once."""
     seen, waiting = set(), list(library._linking_libraries)
@@ -122,7 +139,8 @@ class _KernelLowering(NativeLowering):  # type: ignore[misc]
 
     def run_pass(self, state: Any) -> bool:
         entered = not state.flags.no_cpython_wrapper
-        state.library = (_Entered if entered else _Called)(state.targetctx.codegen(), state.func_id.func_qualname)
+        library = state.pipeline.entered if entered else _Called
+        state.library = library(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
         state.flags.no_compile = not entered
         with _short_names(state.targetctx):
@@ -153,20 +171,29 @@ _under_way: list[None] = []
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """A compilation with all those that it begins: Python looks for no cycles in what they make, nearly all of which stays."""
-    with global_compiler_lock:
-        if _under_way:
+    collected = gc.isenabled()
+    gc.disable()
+    _under_way.append(None)
+    try:
+        with _remembering():
             yield
-            return
-        collected = gc.isenabled()
-        gc.disable()
-        _under_way.append(None)
-        try:
-            with _remembering():
-                yield
-        finally:
-            _under_way.pop()
-            if collected:
-                gc.enable()
+    finally:
+        _under_way.pop()
+        if collected:
+            gc.enable()
+
+
+def _with_room(action: Callable[..., T], *arguments: Any) -> T:
+    """Call it where there is room for the frames of all that it calls.
+
+    CPython keeps frames in chunks of 16 kB, and gives one back with the first frame in it. Where a chunk ends under a loop, each
+    call from there maps memory anew: that was a sixth of the time of compiling, more or less of it by one call more or less. The
+    frame of this function claims a megabyte, for which CPython makes a chunk of two; what is called goes behind it.
+    """
+    return action(*arguments)
+
+
+_with_room.__code__ = _with_room.__code__.replace(co_stacksize=(1 << 17) + 1)
 
 
 @contextmanager
@@ -189,21 +216,45 @@ def _remembering() -> Iterator[None]:
         types.BaseFunction.get_call_type = look_up
 
 
+class _Passes(PassManager):  # type: ignore[misc]
+    """Passes one after another, and no more: numba times each, tells listeners of it, and checks all of a function's code after it.
+
+    It also works out anew after each what is alive where; those that need it do so themselves.
+    """
+
+    def _runPass(self, index: int, step: Any, state: Any) -> None:  # noqa: ARG002, N802
+        step.analysis = self._analysis
+        step.run_initialization(state)
+        step.run_pass(state)
+        step.run_finalizer(state)
+
+
 class KernelCompiler(CompilerBase):  # type: ignore[misc]
     """numba's compiler with that lowering, and without the passes that kernels have no need of."""
+
+    entered: type[_Entered] = _Entered
 
     def __init__(self, *state: Any) -> None:
         super().__init__(*state)
         self.state.flags.__class__ = _Flags
 
     def compile_extra(self, function: Any) -> Any:
-        with _undisturbed():
-            return super().compile_extra(function)
+        with global_compiler_lock:
+            if _under_way:
+                return super().compile_extra(function)
+            with _undisturbed():
+                return _with_room(super().compile_extra, function)
 
     def define_pipelines(self) -> list[Any]:
-        manager = DefaultPassBuilder.define_nopython_pipeline(self.state, "kernel")
-        steps = [(step, why) for step, why in manager.passes if step.name() not in _NEEDLESS]
-        manager.passes = [(_KernelLowering if step is NativeLowering else step, why) for step, why in steps]
-        manager._finalized = False
+        manager = _Passes("kernel")
+        for step, why in DefaultPassBuilder.define_nopython_pipeline(self.state, "kernel").passes:
+            if step.name() not in _NEEDLESS:
+                manager.add_pass(_KernelLowering if step is NativeLowering else step, why)
         manager.finalize()
         return [manager]
+
+
+class BranchCompiler(KernelCompiler):
+    """The same for what decides more than it goes through."""
+
+    entered = _Branching

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from grinder._jit import kernel
+from grinder._jit import branching_kernel, kernel
 from grinder.cycle import entries_fit
 from grinder.execution import reconcile
 from grinder.features.bars import ALL_ABSENT
@@ -121,7 +121,7 @@ def rows_per_event(world: World, depth: int) -> int:
     return int(symbols * (len(world.intents) + 4 * room + 2 * LADDER_SLOTS + depth) + 8)
 
 
-@kernel
+@branching_kernel
 def act(
     world: World, events: Events, index, base: int, at: int, stop: int, params, instruments, edges, closes, cursor, n_edges,
     tape: Tape, rows

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -29,7 +29,8 @@ from grinder.tape import empty_tape
 
 __all__ = ["replay", "worlds_after"]
 
-CHUNK = 1 << 20
+CHUNK: Final = 1 << 23
+"""Events of a stretch, of which each costs some Python; of data in files fewer are read at a time, whatever is asked for."""
 
 
 def replay(
