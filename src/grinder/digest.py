@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from grinder.hashing import has_instructions, links_of
 from grinder.intake import only
 from grinder.records import FORMAT_VERSION, STAGE_VERSIONS, STAGES, WINDOW
 
-__all__ = ["Difference", "Digest", "chain", "chains", "first_difference"]
+__all__ = ["Chained", "Difference", "Digest", "chain", "chains", "first_difference"]
 
 LINK_BYTES = 8
 """Bytes of each link that a golden keeps: enough to locate a difference."""
@@ -28,7 +29,6 @@ _DIGITS = 2 * LINK_BYTES
 SHORT: Final = 80
 """Bytes a window up to which a kernel without instructions for it is sooner done than `hashlib`: two blocks of the hash, where a
 call costs three."""
-_NONE: Final[Mapping[str, bytes]] = {}
 DIGEST_KEYS: Final = {"format": int, "digest": str, "config": str, "input": str, "events": int, "stages": dict}
 _ENTRY: Final = {"version": int, "count": int, "root": str, "links": str}
 """Keys of a stored digest, and of each of its stages."""
@@ -90,16 +90,35 @@ _LOCK = Lock()
 
 
 def _empty_links(windows: int) -> bytes:
-    """The first links of a chain without records, kept from run to run."""
+    """The first links of a chain without records."""
     with _LOCK:
         while len(_EMPTY) < 32 * windows:
             _EMPTY.extend(sha256((_EMPTY[-32:] or bytes(32)) + bytes(8)).digest())
         return bytes(_EMPTY[: 32 * windows])
 
 
-def _prefixes(links: bytes) -> str:
-    """The first LINK_BYTES of every link, hexadecimal."""
-    return np.frombuffer(links, f"V{LINK_BYTES}")[:: 32 // LINK_BYTES].tobytes().hex()
+class Chained(NamedTuple):
+    """What a digest has of the links of a stage, hexadecimal."""
+
+    root: str
+    """the last one, or 32 zero bytes"""
+    links: str
+    """the first LINK_BYTES of each"""
+
+    @classmethod
+    def of(cls, links: bytes) -> Chained:
+        """Of whole links, as `chain` has them."""
+        first = np.frombuffer(links, f"V{LINK_BYTES}")[:: 32 // LINK_BYTES].tobytes()
+        return cls((links or bytes(32))[-32:].hex(), first.hex())
+
+
+@lru_cache(16)
+def _chained_nothing(windows: int) -> Chained:
+    """Of a stage without records: the same in every run of so many windows."""
+    return Chained.of(_empty_links(windows))
+
+
+_NONE: Final[Mapping[str, Chained]] = {}
 
 
 def _check(given: Mapping[str, Any], kinds: Mapping[str, type], where: str) -> None:
@@ -127,17 +146,20 @@ class Digest:
 
     @classmethod
     def of(
-        cls, config: str, data: str, events: int, tables: Mapping[str, np.ndarray], known: Mapping[str, bytes] = _NONE
+        cls, config: str, data: str, events: int, tables: Mapping[str, np.ndarray], known: Mapping[str, Chained] = _NONE
     ) -> Digest:
-        """The digest of a run of `events` events, of the records of every stage; `known` are links made before, by stage."""
-        links = {**known, **chains({stage: tables[stage] for stage in STAGES if stage not in known}, events)}
+        """The digest of a run of `events` events, of the records of every stage; `known` is of links made before, by stage."""
+        made = dict(known)
+        made |= {stage: _chained_nothing(-(-events // WINDOW)) for stage in STAGES if stage not in made and not len(tables[stage])}
+        rest = chains({stage: tables[stage] for stage in STAGES if stage not in made}, events)
+        made |= {stage: Chained.of(links) for stage, links in rest.items()}
         return cls(
             config,
             data,
             events,
             {stage: len(tables[stage]) for stage in STAGES},
-            {stage: (links[stage] or bytes(32))[-32:].hex() for stage in STAGES},
-            {stage: _prefixes(links[stage]) for stage in STAGES},
+            {stage: made[stage].root for stage in STAGES},
+            {stage: made[stage].links for stage in STAGES},
         )
 
     @property

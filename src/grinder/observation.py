@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
@@ -42,6 +42,7 @@ READ_OF_SETTINGS: Final = tuple(
     """.split()
 )
 READ_OF_INSTRUMENTS: Final = ("severe", "thin", "tick_value")
+T = TypeVar("T")
 Key = tuple[bytes, int, int]
 """What was read (`read_of`), and the first event and the one after the last."""
 _MOST_BYTES: Final = 1 << 23
@@ -99,7 +100,7 @@ class Observations:
     """Those of one fixture's events: as many as fit, the latest ones."""
 
     _kept: dict[Key, Observation] = field(default_factory=dict)
-    _links: dict[tuple[Key, ...], Mapping[str, bytes]] = field(default_factory=dict)
+    _links: dict[tuple[Key, ...], Any] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def get(self, key: Key) -> Observation | None:
@@ -110,10 +111,10 @@ class Observations:
                 self._kept[key] = found  # the last one to be dropped
             return found
 
-    def links(self, keys: tuple[Key, ...], make: Callable[[], Mapping[str, bytes]]) -> Mapping[str, bytes]:
-        """Links of STAGES_OF_MARKET over stretches that were observed under `keys`, one behind another, made if not kept."""
+    def links(self, keys: tuple[Key, ...], make: Callable[[], T]) -> T:
+        """What `make` makes of the links of STAGES_OF_MARKET over stretches that were observed under `keys`, one behind another."""
         with self._lock:
-            found = self._links.get(keys)
+            found: T | None = self._links.get(keys)
         if found is None:
             found = make()
             with self._lock:

@@ -17,7 +17,7 @@ from grinder import _jit
 from grinder._ahead import compile_in_two
 from grinder.config import Config
 from grinder.data.fixture import KEPT_INDEX, Fixture, Stretch, fixture as named_fixture
-from grinder.digest import Digest, chains
+from grinder.digest import Chained, Digest, chains
 from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_event
 from grinder.errors import ConfigError, LedgerError
 from grinder.market import observe
@@ -144,9 +144,9 @@ class _Session:
             _check_resume(resume, data, settings, policy)
             self.world = World(*(array.copy() for array in resume.world))
             self.position, self.last_ts = resume.events, resume.last_ts
-            self.drained = {stage: [table.records] for stage, table in resume.tables.items()}
+            self.drained = {stage: [copied(table.records)] for stage, table in resume.tables.items()}
         self.rows = rows_per_event(self.world, data.book_levels)
-        self.tape = empty_tape(max(4096, 2 * self.rows))
+        self.tape = empty_tape(max(16_384, 2 * self.rows))
         self.read = read_of(params, instruments) if resume is None else None
         self.keys: list[Key] = []
         self.behind: Observation | None = None  # what was read last, and the world does not show yet
@@ -196,13 +196,13 @@ class _Session:
                 pieces.append(Piece(piece.stop, copied(piece.edges), copied(piece.closes)))
                 yield piece
             self._drain(STAGES_OF_MARKET)
-            found = {stage: _joined(self.drained[stage][n:] or [self.drained[stage][0][:0]]) for stage, n in before.items()}
+            found = {stage: copied(_joined(self.drained[stage][n:] or [self.drained[stage][0][:0]])) for stage, n in before.items()}
             kept.keep(key, Observation.of(pieces, found, self.world))
             return
         yield from known.pieces
         self.behind = known
         for stage, records in known.records.items():
-            self.drained[stage].append(records)
+            self.drained[stage].append(copied(records))
 
     def _observe(self, stretch: Stretch) -> Iterator[Piece]:
         """Observe a stretch, as much at a time as the buffers hold."""
@@ -245,12 +245,13 @@ class _Session:
                 self.drained[stage].append(copied(getattr(self.tape, stage)[: count[stage]]))
                 count[stage] = 0
 
-    def _known_links(self, records: Mapping[str, np.ndarray], stop: int) -> Mapping[str, bytes]:
+    def _known_links(self, records: Mapping[str, np.ndarray], stop: int) -> Mapping[str, Chained]:
         """Links of what was observed, if every event was under a key; none, where a stretch was too short to be kept."""
         kept, seen = self.data.observations, sum(end - start for _, start, end in self.keys)
         if kept is None or seen < stop:
             return {}
-        return kept.links(tuple(self.keys), lambda: chains({stage: records[stage] for stage in STAGES_OF_MARKET}, stop))
+        tables = {stage: records[stage] for stage in STAGES_OF_MARKET}
+        return kept.links(tuple(self.keys), lambda: {stage: Chained.of(links) for stage, links in chains(tables, stop).items()})
 
     def result(self, stop: int) -> Run:
         """The run as of now."""
@@ -275,8 +276,8 @@ class _Session:
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """A table of its own, as parts may be of another replay too; numpy copies records one by one."""
-    return copied(parts[0]) if len(parts) == 1 else np.concatenate([part.view("<i8") for part in parts]).view(parts[0].dtype)
+    """One table; numpy copies records one by one."""
+    return parts[0] if len(parts) == 1 else np.concatenate([part.view("<i8") for part in parts]).view(parts[0].dtype)
 
 
 def _check_resume(run: Run, data: Fixture, settings: Config, policy: Policy | None) -> None:
