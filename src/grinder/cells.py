@@ -97,7 +97,7 @@ def result_of(run: Run) -> Result:
         "fills": len(run.tables["fills"]),
         "orders": int(run.world.run[0]["next_order"]),
     }
-    for name, value in run.metrics().to_dict()["portfolio"].items():
+    for name, value in run.metrics().portfolio.to_dict().items():
         if name == "performance":
             figures |= value
         elif isinstance(value, dict):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -163,6 +163,10 @@ class SymbolMetrics:
     """
     pnl: Pnl
 
+    def to_dict(self) -> dict[str, Any]:
+        """By name, null where undefined; what has parts is a dict of them."""
+        return {name: _plain(value) for name, value in vars(self).items()}
+
 
 @dataclass(frozen=True)
 class PortfolioMetrics(SymbolMetrics):
@@ -210,8 +214,8 @@ class Metrics:
             "events": self.events,
             "quote": self.account.quote,
             "quote_decimals": self.account.quote_decimals,
-            "portfolio": _plain(self.portfolio),
-            "symbols": {name: _plain(self.symbols[name]) for name in self.symbols},
+            "portfolio": self.portfolio.to_dict(),
+            "symbols": {name: self.symbols[name].to_dict() for name in self.symbols},
         }
 
 
@@ -524,9 +528,7 @@ def _by_regime(spans: np.ndarray) -> Labelled[str, float]:
 
 
 def _plain(value: Any) -> Any:
-    """Metrics as dicts, names as keys, None as null."""
-    if isinstance(value, SymbolMetrics):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    """Parts of a metric as a dict, names as keys."""
     if isinstance(value, Pnl | Performance):
         return dict(value._asdict())
     if isinstance(value, Labelled):
@@ -543,7 +545,7 @@ MONEY: Final = frozenset(
 def labelled_texts(metrics: SymbolMetrics, account: Instrument) -> dict[str, str]:
     """Every metric as text by its name; parts of one have a dot, and regimes that never were are left out."""
     out = {}
-    for name, value in _plain(metrics).items():
+    for name, value in metrics.to_dict().items():
         parts = {f"{name}.{label}": part for label, part in value.items()} if isinstance(value, dict) else {name: value}
         for label, part in parts.items():
             if name == "time_in_regime_seconds" and not part:

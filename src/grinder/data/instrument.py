@@ -99,7 +99,7 @@ class Instrument(BaseModel):
     @property
     def tick_value(self) -> int:
         """Atoms per tick and lot; even."""
-        return int(self._tick_value_exact() / self.atom)
+        return _in_atoms(self.quote_decimals, self.tick_size, self.lot_size, self.contract_size)
 
     def price(self, ticks: int) -> str:
         """A price in ticks as decimal text."""
@@ -124,3 +124,9 @@ def _product(*sizes: str) -> Fraction:
     for size in sizes:
         product *= units.parse_decimal(size)
     return product
+
+
+@cache
+def _in_atoms(decimals: int, *sizes: str) -> int:
+    """The whole atoms of such a product."""
+    return int(_product(*sizes) * 10**decimals)
