@@ -3,13 +3,14 @@
 `python benchmarks/sweep.py [MILLIONS] [CELLS]`: one day of generated quotes of one symbol (benchmarks/tapes.py),
 `static`, as many distinct configs as cells, no store, metrics and table included. Each sweep has a fixture of its own, so that what
 is observed of the market is paid for in each. Seconds are of the clock, and of the processor by all threads of the process: on a
-machine that does other work too, the second is what the sweep costs. Gains are of the clock, scan and sweep in turns.
+machine that does other work too, the second is what the sweep costs. Medians; gains are of the clock, scan and sweep in turns.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from tapes import day, instruments
 
 import grinder as gr
 
-ROUNDS = 5
+ROUNDS = 11
 
 
 @numba.njit(nogil=True)
@@ -53,7 +54,7 @@ def fresh(columns: dict[str, np.ndarray]) -> gr.Fixture:
 
 
 def speed(columns: dict[str, np.ndarray], cells: int) -> None:
-    """The table of speeds: the best of some rounds in turns."""
+    """The table of speeds: medians of some rounds in turns."""
     ticks, grid = len(columns["ts"]), steps(cells)
     data = fresh(columns)
     found = gr.sweep(data, grid, workers=1)
@@ -75,10 +76,10 @@ def speed(columns: dict[str, np.ndarray], cells: int) -> None:
             times.setdefault(f"sweep, {threads}", []).append(took(lambda data=data, n=threads: gr.sweep(data, grid, workers=n)))
     work = ticks * cells
     print(f"{'threads':<12}{'clock':>10}{'processor':>12}{'set-ticks a second':>22}{'a processor second':>22}")
-    best = {name: (min(clock for clock, _ in runs), min(cost for _, cost in runs)) for name, runs in times.items()}
-    for name, (clock, cost) in best.items():
+    middle = {name: tuple(statistics.median(column) for column in zip(*runs, strict=True)) for name, runs in times.items()}
+    for name, (clock, cost) in middle.items():
         print(f"{name:<12}{clock:9.2f}s{cost:11.2f}s{work / clock / 1e6:18.0f} M/s{work / cost / 1e6:18.0f} M/s")
-    gains = {what: best[f"{what}, 1"][0] / best[f"{what}, 2"][0] for what in ("scan", "sweep")}
+    gains = {what: middle[f"{what}, 1"][0] / middle[f"{what}, 2"][0] for what in ("scan", "sweep")}
     print(f"two threads gain {gains['sweep']:.2f}, of the scan {gains['scan']:.2f}: {gains['sweep'] / gains['scan']:.2f} of it; "
           f"load of the machine {os.getloadavg()[0]:.1f}")  # fmt: skip
 
