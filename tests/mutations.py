@@ -143,7 +143,7 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
 
 
 def is_kernel(function: ast.FunctionDef) -> bool:
-    return any(isinstance(one, ast.Name) and one.id == "kernel" for one in function.decorator_list)
+    return any(isinstance(one, ast.Name) and one.id in ("kernel", "branching_kernel") for one in function.decorator_list)
 
 
 @cache

@@ -296,6 +296,7 @@ def test_known_links_are_not_made_again():
         assert Digest.of("c", "d", 9000, tables, known) == first
     assert set(made.call_args.args[0]) == {"orders"}, "what has no record has the same links in every run"
     assert Digest.of("c", "d", 9000, tables, {"bars": Chained.of(bytes(96))}).roots["bars"] == bytes(32).hex()
+    assert Chained.of(b"") == ("0" * 64, ""), "no window, so 32 zero bytes"
 
 
 def test_a_stage_without_a_record_has_a_link_for_every_window():

@@ -11,9 +11,9 @@ from grinder.data.instrument import Instrument
 from grinder.engine import DONE, FULL, act, initial_world, rows_per_event
 from grinder.orders import set_touches
 from grinder.policies.own import TargetState, WantedOrder, policy
-from grinder.records import EDGE, FEATURES, NONE, Alert, EdgeKind, Latch, Role
+from grinder.records import EDGE, FEATURES, NONE, Alert, EdgeKind, Latch, Regime, Role
 from grinder.session import replay
-from grinder.tape import empty_tape
+from grinder.tape import Tape, empty_tape
 from tests.scenario import play, read
 
 START = 1_700_000_000_000_000_000
@@ -97,6 +97,34 @@ def test_a_step_is_where_an_edge_or_a_change_is_due():
     assert engine.stops() == (42, FULL)
     engine.world.run[0]["next_wake"] = START + 20 * SECOND
     assert engine.stops() == (20, FULL)
+
+
+def acted(engine: Engine, *edges: tuple[int, EdgeKind]) -> Tape:
+    """All of it, with these edges and no other."""
+    tape, known, closes = empty_tape(1 << 13), np.zeros(len(edges), EDGE), np.zeros(1, FEATURES)
+    known["event"], known["kind"] = zip(*edges, strict=True)
+    closes["absent"] = -1
+    room = rows_per_event(engine.world, 0)
+    index, events = engine.data.index(0, 200), engine.data.chunk(0, 200)
+    done = act(engine.world, events, index, 0, 0, 200, engine.params, engine.rows, known, closes, 0, len(known), tape, room)
+    assert (int(done[0]), int(done[2])) == (200, DONE)
+    return tape
+
+
+def test_the_anchor_is_the_first_mid():
+    """Whatever the mid is when a bar closes: 99.00 at row 70."""
+    engine = Engine()
+    acted(engine, (0, EdgeKind.FIRST), (70, EdgeKind.BAR))
+    assert engine.world.symbols["anchor2"].tolist() == [20_000]
+
+
+def test_a_gap_asks_for_the_regime():
+    """Nothing is known after one; by itself, with no bar to close and no gate that moves."""
+    engine = Engine(policy="smart")
+    engine.world.symbols["regime"] = Regime.RANGE
+    tape = acted(engine, (60, EdgeKind.GAP))
+    assert engine.world.symbols["regime"].tolist() == [Regime.PAUSED]
+    assert tape.regimes[: tape.used[0]["regimes"]][["event", "from", "to"]].tolist() == [(60, Regime.RANGE, Regime.PAUSED)]
 
 
 def test_room_for_the_most_that_one_event_writes():
