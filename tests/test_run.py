@@ -236,6 +236,36 @@ def test_a_forged_run_leads_no_kernel_astray(busy, tmp_path, stage, column, valu
         load(file)
 
 
+@pytest.mark.parametrize("regime", [-1, 8, 10**12])
+def test_a_forged_regime_leads_no_kernel_astray(busy, tmp_path, regime):
+    run = busy[1]
+    world = World(*(array.copy() for array in run.world))
+    world.symbols["regime"][-1] = regime
+    forged = replace(run, world=world)
+    vars(forged)["fill_mids"] = run.fill_mids
+    with pytest.raises(IntegrityError, match="a count in its state is out of bounds"):
+        load(forged.save(tmp_path / "forged.grinder"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda mids: np.repeat(mids, 20, axis=1),
+        lambda mids: mids[:0],
+        lambda mids: mids[:, :1],
+        lambda mids: mids[:, 0],
+        lambda mids: mids.astype(float),
+        lambda mids: mids.astype(np.int32),
+        lambda mids: mids.byteswap().view(mids.dtype.newbyteorder()),
+    ],
+)
+def test_forged_mids_lead_no_kernel_astray(busy, tmp_path, change):
+    forged = replace(busy[1])
+    vars(forged)["fill_mids"] = change(busy[1].fill_mids)
+    with pytest.raises(IntegrityError, match="its mids are not those of its fills"):
+        load(forged.save(tmp_path / "forged.grinder"))
+
+
 class Touch(str):
     """A text whose pickle makes a file when it is read."""
 

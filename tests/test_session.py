@@ -17,6 +17,7 @@ from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, FixtureNotFound, LedgerError
 from grinder.policies.own import policy, static
 from grinder.records import STAGES, Fault, World
+from grinder.run import load
 from grinder.session import replay
 from grinder.tape import empty_tape
 from tests.tapes import case
@@ -312,3 +313,23 @@ def test_nothing_of_an_empty_tape_is_read(name, monkeypatch):
     monkeypatch.setattr(session, "empty_tape", soiled)
     monkeypatch.setattr(data.observations, "_kept", {})
     assert [replay(data, config).digest for config in configs] == expected
+
+
+# Settings
+
+
+def test_settings_that_nothing_has_checked_are_checked():
+    """A copy of pydantic's checks nothing, and kernels would write anywhere."""
+    c = case(4)
+    for wrong in ({"levels": 5000}, {"levels": "3x"}, {"policy": "nonsense"}, {"bar_interval_ms": 0}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            replay(c.fixture, c.config.model_copy(update=wrong))
+
+
+def test_a_run_has_settings_of_its_own(tmp_path):
+    c = case(4)
+    config = Config(k_tail={"range": "1.5"}).over(c.config)
+    run = replay(c.fixture, config)
+    config.k_tail["range"] *= 3
+    assert run.config.hash() == run.digest.config != config.hash()
+    assert load(run.save(tmp_path / "a.grinder")).config == run.config

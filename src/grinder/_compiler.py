@@ -217,10 +217,7 @@ def _remembering() -> Iterator[None]:
 
 
 class _Passes(PassManager):  # type: ignore[misc]
-    """Passes one after another, and no more: numba times each, tells listeners of it, and checks all of a function's code after it.
-
-    It also works out anew after each what is alive where; those that need it do so themselves.
-    """
+    """Passes one after another, and no more: numba times each, tells listeners of it, and checks all of the code after it."""
 
     def _runPass(self, index: int, step: Any, state: Any) -> None:  # noqa: ARG002, N802
         step.analysis = self._analysis

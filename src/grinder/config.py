@@ -363,8 +363,6 @@ class Config(BaseModel):
 
     def over(self, base: Config) -> Config:
         """`base` with the fields that were set here on top."""
-        if base.model_fields_set <= self.model_fields_set:
-            return self  # as a cell of a sweep is
         values = {name: getattr(base, name) for name in base.model_fields_set}
         values |= {name: getattr(self, name) for name in self.model_fields_set}
         return Config(**values)

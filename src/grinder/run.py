@@ -24,6 +24,7 @@ from grinder.errors import ConfigError, DataError, IntegrityError, cause
 from grinder.gathering import extremes, mids_after
 from grinder.intake import bomb, is_one_name, only, strict_json
 from grinder.metrics import (
+    HORIZONS,
     Metrics,
     accounts,
     completed_cycles,
@@ -418,6 +419,8 @@ def _rebuild(arrays: Mapping[str, np.ndarray]) -> Run:
     mids = np.ascontiguousarray(arrays["fill_mids"])
     if meta["seal"] != _seal(world, digest, mids):
         raise ValueError("its state is not the one that was saved")
+    if mids.dtype != np.int64 or mids.shape != (len(arrays["table.fills"]), 1 + len(HORIZONS)):
+        raise ValueError("its mids are not those of its fills")
     return Run(
         name=meta["name"],
         instruments=instruments,
@@ -445,6 +448,7 @@ def _check_world(world: World, symbols: int, config: Config) -> None:
     room = world.orders.shape[1]
     bounds = [(world.symbols[name], 0, room) for name in ("n_orders", "n_cycles", "n_targets")]
     bounds += [
+        (world.symbols["regime"], 0, len(Regime) - 1),
         (world.market["last_row"], -1, -1),
         (world.filters["bars"], 0, NEVER),
         (world.run["in_step"], 0, 0),
