@@ -197,7 +197,7 @@ def kernel(function: F) -> F:
 def branching_kernel(function: F) -> F:
     """A kernel that decides more than it goes through, which Python calls: optimised less, it is compiled sooner (ADR-0050).
 
-    It has the same results, and those that were measured are as fast. One that goes through arrays is up to twice as slow.
+    It has the same results, and those that were measured are as fast. One that goes through arrays is not.
     """
     return _kernel(function, BranchCompiler)
 
