@@ -11,6 +11,7 @@ import json
 import math
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
@@ -300,10 +301,10 @@ class _Work:
 
     def run(self, points: Sequence[Point]) -> list[list[int]]:
         """Results for all points. Returns the numbers of each point's cells."""
-        before = len(self.cells)
-        numbers = [[self._number(cell) for cell in self.plan.cells(point)] for point in points]
-        self.bar.total -= sum(map(len, numbers)) - (len(self.cells) - before)  # repeated ones
-        waiting = [number for number in range(before, len(self.cells)) if not self._is_known(number)]
+        numbers: list[list[int]] = []
+        waiting = self._waiting(points, numbers)
+        if self.store is not None:  # what it has is told before anything is computed
+            waiting = iter(list(waiting))
         self._show()
         try:
             self._hand_out(waiting)
@@ -313,12 +314,20 @@ class _Work:
             raise
         return numbers
 
-    def _number(self, cell: Cell) -> int:
-        same: object = cell.key or (cell.fixture, cell.point)
-        if same not in self.known:
-            self.known[same] = len(self.cells)
-            self.cells.append(cell)
-        return self.known[same]
+    def _waiting(self, points: Sequence[Point], numbers: list[list[int]]) -> Iterator[int]:
+        """Number the cells of all points into `numbers`, and name those that are to be computed."""
+        for point in points:
+            numbers.append([])
+            for cell in self.plan.cells(point):
+                same: object = cell.key or (cell.fixture, cell.point)
+                number = self.known.setdefault(same, len(self.cells))
+                numbers[-1].append(number)
+                if number < len(self.cells):
+                    self.bar.total -= 1  # a repeated one
+                    continue
+                self.cells.append(cell)
+                if not self._is_known(number):
+                    yield number
 
     def _is_known(self, number: int) -> bool:
         """Whether a cell has a result without being computed."""
@@ -334,26 +343,34 @@ class _Work:
         self._take(number, found)
         return True
 
-    def _hand_out(self, waiting: Sequence[int]) -> None:
-        """One cell at a time to whoever is free, with a few in hand so that nobody waits."""
+    def _hand_out(self, waiting: Iterator[int]) -> None:
+        """One cell at a time to whoever is free, with a few in hand so that nobody waits; the first begin before all are named."""
         done: SimpleQueue[tuple[int, Future[Result]]] = SimpleQueue()
         under_way: dict[int, Future[Result]] = {}
         tries: dict[int, int] = {}
         given: dict[int, int] = {}
-        rest = list(reversed(waiting))
+        rest: deque[int] = deque()
+        more = True
         try:
-            while rest or under_way:
+            while more or rest or under_way:
+                if more:
+                    named = next(waiting, None)
+                    more = named is not None
+                    if named is not None:
+                        rest.append(named)
                 while rest and len(under_way) < 2 * self.crew.slots:
-                    number = rest.pop()
+                    number = rest.popleft()
                     future = under_way[number] = self._submit(number)
                     given[number] = self.crew.generation
                     future.add_done_callback(lambda future, number=number: done.put((number, future)))  # type: ignore[misc]
+                if not under_way or (more and done.empty()):
+                    continue
                 number, future = done.get()
                 del under_way[number]
                 tries[number] = tries.get(number, 0) + 1
                 result = self._outcome(number, future, tries[number], given[number])
                 if result is None:
-                    rest.append(number)
+                    rest.appendleft(number)
                 else:
                     self._finish(number, result)
         finally:
