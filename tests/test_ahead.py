@@ -91,12 +91,11 @@ def test_workers_and_single_cpus_start_none(monkeypatch):
 def test_a_cache_that_has_it_is_not_cold(monkeypatch, tmp_path):
     monkeypatch.setattr(_ahead._jit, "cache_directory", lambda: tmp_path / "kernels-1")
     assert _ahead._is_cold()
-    folder = tmp_path / "kernels-1" / "grinder_1"
-    folder.mkdir(parents=True)
-    (folder / "market.observe.from_python-1.py311.nbi").touch()
-    assert _ahead._is_cold()
-    (folder / "engine.act.from_python-1.py311.nbi").touch()
-    assert not _ahead._is_cold()
+    for module, kept in (("grinder.market", "observe"), ("grinder.engine", "act")):
+        folder = tmp_path / "kernels-1" / module
+        folder.mkdir(parents=True)
+        (folder / f"{kept}.from_python-1.py311.nbi").touch()
+        assert _ahead._is_cold() == (kept != "act")
     monkeypatch.setattr(_ahead._jit, "cache_directory", lambda: tmp_path / "for-this-process")
     assert not _ahead._is_cold()
 

@@ -125,6 +125,27 @@ def test_an_edited_helper_in_another_module_leaves_no_stale_kernel(warm, tmp_pat
     assert (restored["values"], restored["dir"]) == (RIGHT, again["dir"])
 
 
+@needs_jit
+def test_the_same_source_elsewhere_and_of_another_date_finds_what_is_kept(warm, tmp_path):
+    """Another checkout, another environment, a container with a restored cache."""
+    cache = shutil.copytree(warm[1], tmp_path / "cache")
+    other = copy_package(tmp_path / "other")
+    for file in other.rglob("*.py"):
+        os.utime(file, (1, 1))
+    found = probe(other, cache)
+    assert (found["values"], found["hits"]) == (RIGHT, [1, 1])
+
+
+@needs_jit
+def test_numbas_own_ways_to_place_a_cache_have_no_say(warm, tmp_path, monkeypatch):
+    """By them a kernel would be kept by the file of its function alone."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    monkeypatch.setenv("NUMBA_CACHE_LOCATOR_CLASSES", "InTreeCacheLocator")
+    found = probe(warm[0], shutil.copytree(warm[1], tmp_path / "cache"))
+    assert (found["values"], found["hits"]) == (RIGHT, [1, 1])
+    assert not (tmp_path / "numba").exists()
+
+
 DAMAGE = {
     "truncated": lambda body: body[: len(body) // 2],
     "flipped": lambda body: body[:-40] + bytes([body[-40] ^ 1]) + body[-39:],

@@ -59,7 +59,8 @@ def compile_in_two() -> None:
 def _is_cold() -> bool:
     """Whether the cache has no `act`; one that is for this process alone is none that another could fill."""
     directory = _jit.cache_directory()
-    return _jit.JIT and directory.name.startswith("kernels-") and not any(directory.glob(f"*/*.{act.__qualname__}.*.nbi"))
+    kept = directory.glob(f"{act.__module__}/{act.__qualname__}.*.nbi")
+    return _jit.JIT and directory.name.startswith("kernels-") and not any(kept)
 
 
 def _has_room() -> bool:

@@ -3,7 +3,8 @@
 A stale kernel makes a digest a lie. numba's disk cache looks only at the file of the function it caches, so an
 edit of a helper elsewhere would go unnoticed (numba issue 1833). We therefore give every state of the package its own
 cache directory, named by a hash of all its source, of the versions of numba, llvmlite, numpy and Python, of the CPU and
-of the compile flags. A cache file that is damaged is deleted and compiled anew.
+of the compile flags: where the package stands, and when it was put there, is none of it. A cache file that is damaged is deleted
+and compiled anew.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import llvmlite.binding as llvm
 import numba
 from numba import types
 from numba.core import config as numba_config
-from numba.core.caching import IndexDataCacheFile
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.registry import CPUDispatcher
 
 from grinder._compiler import BranchCompiler, KernelCompiler
@@ -130,6 +131,42 @@ class _SealedCacheFile(IndexDataCacheFile):  # type: ignore[misc]
         return pickle.loads(sealed[32:])
 
 
+class _Place(_CacheLocator):  # type: ignore[misc]
+    """A folder a module below the directory whose name tells the source: whichever copy of the package it is, of whatever date."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self._module, self._py_file = function.__module__, function.__code__.co_filename
+        self._line = function.__code__.co_firstlineno
+
+    def get_cache_path(self) -> str:
+        return str(cache_directory() / self._module)
+
+    def get_source_stamp(self) -> str:
+        return source_hash()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+class _Kept(CompileResultCacheImpl):  # type: ignore[misc]
+    """What is kept of a kernel; no setting of numba's has a say in where."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self._locator, self._lineno = _Place(function), function.__code__.co_firstlineno
+        self._filename_base = self.get_filename_base(function.__qualname__, getattr(sys, "abiflags", ""))
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """numba's cache, there and sealed."""
+
+    _impl_class = _Kept
+
+    def __init__(self, function: FunctionType) -> None:
+        super().__init__(function)
+        Path(self._cache_path).mkdir(exist_ok=True)
+        self._cache_file.__class__ = _SealedCacheFile
+
+
 def _widened(kind: types.Type) -> types.Type:
     """int64 for every integer: literals and small integers would otherwise each compile a kernel anew."""
     plain = types.unliteral(kind)
@@ -137,7 +174,7 @@ def _widened(kind: types.Type) -> types.Type:
 
 
 _MAKING: Final = RLock()
-"""Held where a compiler is made: numba asks for its cache in a variable of the whole process."""
+"""Held where a twin is made."""
 
 
 class _Kernel(CPUDispatcher):  # type: ignore[misc]
@@ -172,15 +209,9 @@ class _Kernel(CPUDispatcher):  # type: ignore[misc]
 
 def _compiled(function: Callable[..., Any], compiler: type[KernelCompiler] = KernelCompiler, *, for_python: bool) -> Any:
     options = {"no_cfunc_wrapper": True, "no_cpython_wrapper": not for_python, "_nrt": False, "pipeline_class": compiler}
-    with _MAKING:
-        before = numba_config.CACHE_DIR
-        numba_config.CACHE_DIR = str(cache_directory())
-        try:
-            compiled = numba.njit(cache=for_python, nogil=True, error_model="python", **options)(function)
-        finally:
-            numba_config.CACHE_DIR = before  # the user's own kernels keep the user's own cache
+    compiled = numba.njit(nogil=True, error_model="python", **options)(function)
     if for_python:
-        compiled._cache._cache_file.__class__ = _SealedCacheFile
+        compiled._cache = _Cache(compiled.py_func)
     return compiled
 
 
