@@ -189,14 +189,16 @@ class _Kernel(CPUDispatcher):  # type: ignore[misc]
     def get_call_template(self, args: Any, kws: Any) -> Any:
         return super().get_call_template([_widened(a) for a in args], {k: _widened(a) for k, a in kws.items()})
 
+    _twin: Any = None
+
     def __call__(self, *args: Any, **kws: Any) -> Any:
-        return self.from_python(*args, **kws)
+        return (self._twin or self.from_python)(*args, **kws)
 
     @property
     def from_python(self) -> Any:
         """The same function, compiled to be called from Python; made once, whichever thread asks first."""
         with _MAKING:
-            if "_twin" not in vars(self):
+            if self._twin is None:
                 self._twin = self._made_twin()
             return self._twin
 

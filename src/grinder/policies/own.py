@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections import namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from grinder.records import (
     MAX_LEVELS,
     PLAN,
     SELL,
+    SYMBOL,
     Adds,
     Feature,
     Mode,
@@ -320,13 +322,12 @@ def params_of(params: Any) -> Any:
 
 def view_of(world: World, params: Any, instruments: Any, event: int, ts: int, s: int) -> View:
     """What the policy sees of symbol `s` at the event in hand."""
-    symbol, run = world.symbols[s], world.run[0]
     gather_inputs(world, params, instruments, s)
-    inputs = world.inputs[s]
-    numbers = {name: int(symbol[name]) for name in View._fields if name in (symbol.dtype.names or ())}
-    numbers |= {name: int(inputs[name]) for name in View._fields if name in (inputs.dtype.names or ())}
+    symbol, inputs, run = world.symbols[s].item(), world.inputs[s].item(), world.run[0]
+    n_orders, n_cycles = int(world.symbols[s]["n_orders"]), int(world.symbols[s]["n_cycles"])
     return View(
-        **numbers,
+        **{name: symbol[place] for name, place in _SEEN_OF_SYMBOL},
+        **{name: inputs[place] for name, place in _SEEN_OF_INPUTS},
         portfolio_equity=int(run["equity"]),
         portfolio_drawdown=int(run["drawdown"]),
         event=int(event),  # a numpy integer without the JIT
@@ -335,9 +336,19 @@ def view_of(world: World, params: Any, instruments: Any, event: int, ts: int, s:
         quantity=int(instruments[s]["quantity"]),
         plan=int(world.plans[s]["id"]) if world.plans[s]["kind"] else -1,
         features=Features(*world.features[s].item()[3:]),  # without event, ts and symbol
-        orders=world.orders[s, : symbol["n_orders"]].copy(),
-        cycles=world.cycles[s, : symbol["n_cycles"]].copy(),
+        orders=world.orders[s, :n_orders].copy(),
+        cycles=world.cycles[s, :n_cycles].copy(),
     )
+
+
+def _places(record: Any, names: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """Those names that a record has, and where: its fields are read all at once, which is sooner than one by one."""
+    return tuple((name, record.names.index(name)) for name in names if name in record.names)
+
+
+_SEEN_OF_INPUTS: Final = _places(INPUTS, View._fields)
+_SEEN_OF_SYMBOL: Final = tuple((name, at) for name, at in _places(SYMBOL, View._fields) if name not in (INPUTS.names or ()))
+_OF_PLAN: Final = _places(PLAN, GridPlan._fields)
 
 
 def static(view: View, params: Any) -> GridPlan:
@@ -369,13 +380,16 @@ def smart(view: View, params: Any) -> GridPlan | None:
     return GridPlan(symbol=view.symbol, **_fields_of(plan), size_schedule_down=sizes[0], size_schedule_up=sizes[1])
 
 
+@lru_cache(8)
 def _record_of(params: Any) -> Any:
+    """The settings as kernels read them; nothing writes there."""
     return np.array([tuple(params)], PARAMS)[0]
 
 
 def _fields_of(plan: Any) -> dict[str, Any]:
     """What a PLAN record and a `GridPlan` both have, as plain integers."""
-    return {name: int(plan[0][name]) for name in GridPlan._fields if name in (PLAN.names or ())}
+    fields = plan[0].item()
+    return {name: fields[place] for name, place in _OF_PLAN}
 
 
 # From decision to plan in force
@@ -442,10 +456,11 @@ def _commit_grid(
     levels = [_whole(getattr(grid, name), name, 0, MAX_LEVELS) for name in ("levels_down", "levels_up")]
     sizes = [_sizes(grid.size_schedule_down, levels[0], "down"), _sizes(grid.size_schedule_up, levels[1], "up")]
     old, ladder = world.plans[s], world.ladder[s]
+    was = dict(zip(PLAN.names or (), old.item(), strict=True))
     if (
-        old["kind"] == PlanKind.GRID
-        and all(old[name] == value for name, value in values.items())
-        and (old["wanted_down"], old["wanted_up"]) == tuple(levels)
+        was["kind"] == PlanKind.GRID
+        and all(was[name] == value for name, value in values.items())
+        and [was["wanted_down"], was["wanted_up"]] == levels
         and all((ladder[side]["qty"][1:] == sizes[side]).all() for side in (0, 1))
     ):
         return
@@ -489,9 +504,10 @@ def _sizes(schedule: Any, levels: int, name: str) -> np.ndarray:
     sizes = [_whole(size, f"size_schedule_{name}", 1, MAX_QTY_LOTS) for size in _items(schedule, f"size_schedule_{name}")]
     if levels and not sizes:
         raise PolicyError(f"size_schedule_{name} is empty, levels_{name} is {levels}")
-    slots = 256
-    sizes = (sizes or [0])[:slots]
-    return np.array(sizes + [sizes[-1]] * (slots - len(sizes)), np.int64)
+    sizes = (sizes or [0])[: LADDER_SLOTS - 1]
+    slots = np.full(LADDER_SLOTS - 1, sizes[-1], np.int64)
+    slots[: len(sizes)] = sizes
+    return slots
 
 
 def _commit_target(world: World, target: TargetState, tape: Tape, event: int, ts: int, s: int, tick_value: int) -> None:
