@@ -2,8 +2,8 @@
 
 It is an oracle: it shares no code with the engine it checks, uses only plain integers and
 `fractions.Fraction`, and prefers the obvious formulation everywhere. Roundings are written as floor or
-ceil of a `Fraction`, so that the mathematics stands in the text. "SPEC n" and "ADR-n" name sections of
-the contract and of docs/DECISIONS.md.
+ceil of a `Fraction`, the frequent ones as `floor_of` and `ceil_of`, the same of two integers, so that the
+mathematics stands in the text. "SPEC n" and "ADR-n" name sections of the contract and of docs/DECISIONS.md.
 
 Covered here: SPEC 1, 3, bars of 4, 7.5 ladders, 8, 9 (`mid_touch`, `cross`), 10 without margin, 12 `static`;
 stages input, bars, plans, levels, intents, orders, fills, ledger of SPEC 14.
@@ -51,14 +51,24 @@ STAGES = ("input", "bars", "plans", "levels", "intents", "orders", "fills", "led
 # Formulas
 
 
+def floor_of(part: int, whole: int) -> int:
+    """floor(part / whole); whole > 0."""
+    return part // whole
+
+
+def ceil_of(part: int, whole: int) -> int:
+    """ceil(part / whole); whole > 0."""
+    return -(-part // whole)
+
+
 def ratio_floor(x: int, ratio: int) -> int:
     """x * ratio, rounded down (SPEC 1.3)."""
-    return math.floor(Fraction(x * ratio, UNIT))
+    return floor_of(x * ratio, UNIT)
 
 
 def fee_of(price: int, qty: int, tick_value: int, rate: int) -> int:
     """SPEC 1.3: ceil of the exact fee, also for a rebate."""
-    return math.ceil(Fraction(price * qty * tick_value * rate, UNIT))
+    return ceil_of(price * qty * tick_value * rate, UNIT)
 
 
 def funding_received(position: int, mark: int, tick_value: int, rate: int) -> int:
@@ -78,14 +88,14 @@ def ladder(center: int, step: int, side: int, levels: int) -> tuple[list[int], i
 
     `center` is in 1e-6 ticks. p_0 is the rounded center. Dropped levels take no index.
     """
-    to_ticks = math.floor if side == BUY else math.ceil
-    prices = [to_ticks(Fraction(center, MICRO))]
+    to_ticks = floor_of if side == BUY else ceil_of
+    prices = [to_ticks(center, MICRO)]
     counted = 0
     x, j = center, 0
     while len(prices) <= MAX_INDEX:
         j += 1
-        x = math.floor(Fraction(x * (UNIT - side * step), UNIT))
-        price = to_ticks(Fraction(x, MICRO))
+        x = floor_of(x * (UNIT - side * step), UNIT)
+        price = to_ticks(x, MICRO)
         if price < 1 or price > MAX_PRICE:
             break  # the sequence is monotone: everything farther out is dropped too
         if price == prices[-1]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .reference import BUY, MICRO, SELL, UNIT, fee_of, ladder, ratio_floor
+from .reference import BUY, MICRO, SELL, UNIT, ceil_of, fee_of, floor_of, ladder, ratio_floor
 
 RANGE, TREND_UP, TREND_DOWN, VOL_SHOCK, THIN_BOOK, TOXIC, PAUSED, EMERGENCY = range(8)
 FULL, ONCE, OFF = range(3)
@@ -217,8 +217,8 @@ def quantities(cfg: dict, budget: int, levels: list[int], p_stress: int, tick_va
     fee = max(0, cfg["maker_fee"])
     f = 0
     for w, p in zip(ws, levels, strict=True):
-        term = math.ceil(Fraction(abs(p - p_stress) * UNIT, p)) + fee
-        f += math.ceil(Fraction(w * term, UNIT))
+        term = ceil_of(abs(p - p_stress) * UNIT, p) + fee
+        f += ceil_of(w * term, UNIT)
     a = max(0, budget - len(levels)) * UNIT // max(1, f)
     return [ratio_floor(a, w) // (p * tick_value) for w, p in zip(ws, levels, strict=True)]
 
@@ -268,7 +268,7 @@ def scale(inp: Inputs, cfg: dict, side: int, levels: list[int], qtys: list[int])
     ):
         needed = sum(q * p * inp.tick_value for p, q in zip(levels, qtys, strict=True))
         if needed > max(0, room):
-            qtys = [math.floor(Fraction(q * max(0, room), needed)) for q in qtys]
+            qtys = [floor_of(q * max(0, room), needed) for q in qtys]
             reasons |= reason
     return qtys, reasons
 

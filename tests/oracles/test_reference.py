@@ -1,12 +1,14 @@
 """The reference engine against numbers worked by hand, and its own assertions on random tapes."""
 
 import json
+import math
 import random
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from .reference import BUY, SELL, Ledger, fee_of, funding_received, ladder, run, take_profit_price
+from .reference import BUY, SELL, Ledger, ceil_of, fee_of, floor_of, funding_received, ladder, run, take_profit_price
 
 HAND = json.loads((Path(__file__).parent / "hand_ledger.json").read_text())
 SECOND = 1_000_000_000
@@ -28,6 +30,15 @@ def test_plan_and_levels(records):
     )
     for side, name in ((BUY, "ladder_buy"), (SELL, "ladder_sell")):
         assert ladder(10**11, 100_000, side, 3)[0][1:6] == expected[name]
+
+
+def test_roundings_are_those_of_the_fraction():
+    rng = random.Random(7)
+    pairs = [(part, whole) for part in range(-30, 31) for whole in range(1, 9)]
+    pairs += [(rng.randrange(-(10**40), 10**40), rng.randrange(1, 10**20)) for _ in range(1000)]
+    for part, whole in pairs:
+        assert floor_of(part, whole) == math.floor(Fraction(part, whole))
+        assert ceil_of(part, whole) == math.ceil(Fraction(part, whole))
 
 
 def test_bars(records):
