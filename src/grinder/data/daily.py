@@ -36,6 +36,7 @@ from grinder.data.fixture import (
     beside,
     canonical_columns,
     check_bytes,
+    check_rows,
     fill_rows,
     find_fixture,
     new_folder,
@@ -418,6 +419,7 @@ def _ends(part: Part) -> tuple[int, int]:
         raise InputFault("no_ticks: it holds not one row", file=part.file, cure="leave the file out, or fetch it again")
     with readable(part.file):
         whole, _ = scanned(part.file, "quotes", part.rows)
+        check_rows(part.file, whole, part.rows)
         first, last = (whole.select("ts").slice(row, 1).collect().item() for row in (0, part.rows - 1))
     if first is None or last is None:
         cure = "every row has every value; fetch the data again or leave the row out"
@@ -430,6 +432,7 @@ def _rows_of(part: Part, names: Sequence[str]) -> Iterator[dict[str, Ints]]:
     """Columns of a file, SLAB rows at a time, in arrays of their own."""
     with readable(part.file):
         whole, _ = scanned(part.file, "quotes", part.rows)
+        check_rows(part.file, whole, part.rows)
         whole = whole.select(names)
         for row in range(0, part.rows, SLAB):
             frame = whole.slice(row, SLAB).collect()

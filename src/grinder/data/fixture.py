@@ -659,11 +659,13 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
         whole, names = scanned(file, stream, rows)
         out = {name: np.empty(rows, np.int64) for name in names}
         done = 0
-        for frame in whole.collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
-            fill_rows(out, frame, done, file, done)
+        for frame in whole.head(rows + 1).collect_batches(chunk_size=ROW_GROUP, maintain_order=True):
+            if done + frame.height <= rows:
+                fill_rows(out, frame, done, file, done)
             done += frame.height
-    if done != rows:
-        raise IntegrityError(f"{file}: gave {done} of its {rows} rows; restore the file")
+        if done != rows:
+            check_rows(file, whole, rows)
+            raise IntegrityError(f"{file}: gave {done} of its {rows} rows; restore the file")
     return out
 
 
@@ -688,8 +690,20 @@ def readable(file: Path) -> Iterator[None]:
         raise IntegrityError(f"{file}: no readable Parquet: {cause(error)}; restore the file") from None
 
 
+def check_rows(file: Path, whole: pl.LazyFrame, rows: int) -> None:
+    """Refuse a file that holds more or fewer rows than the manifest says."""
+    import polars as pl
+
+    found = whole.select(pl.len()).collect().item()
+    if found != rows:
+        raise IntegrityError(f"{file}: holds {found} rows, the manifest says {rows}; restore the file")
+
+
 def scanned(file: Path, stream: str, rows: int) -> tuple[pl.LazyFrame, list[str]]:
-    """A Parquet file of a stream, its columns and rows as they must be: those to read, as Int64, and their names."""
+    """A Parquet file of a stream, its columns as they must be: those to read, as Int64, and their names.
+
+    How many rows it holds is left to be looked at, unless `rows` are more than a file of its size should hold.
+    """
     import polars as pl
 
     whole = pl.scan_parquet(file, glob=False)
@@ -700,10 +714,8 @@ def scanned(file: Path, stream: str, rows: int) -> tuple[pl.LazyFrame, list[str]
         if not schema[name].is_integer():
             cure = "write prices as ticks, quantities as lots and times as ns; what has no whole number has no place"
             raise InputFault("not an integer column", file=file, column=name, value=schema[name], cure=cure)
-    found = whole.select(pl.len()).collect().item()
-    if found != rows:
-        raise IntegrityError(f"{file}: holds {found} rows, the manifest says {rows}; restore the file")
     if wrong := bomb(file.stat().st_size, 8 * rows * len(names), UNPACKED_COLUMNS):
+        check_rows(file, whole, rows)
         raise IntegrityError(f"{file}: {wrong}: no market data do; restore the file")
     return whole.select(names).cast(pl.Int64), names
 
