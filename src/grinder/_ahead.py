@@ -1,7 +1,7 @@
 """The first replay of all: its two large kernels are compiled at once, in two processes.
 
-numba compiles one kernel at a time, whatever the threads of a process. Where the cache has nothing yet, another process compiles
-all but `act` into it, which is read from there.
+numba compiles one kernel at a time, whatever the threads of a process. Where the cache has nothing yet, this process compiles `act`
+and what shares its callees, another one the rest, into the cache, from where it is read.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import sys
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from grinder import _jit
 from grinder.config import PARAMS
-from grinder.engine import act
-from grinder.index import empty_index
+from grinder.engine import act, open_world
+from grinder.index import empty_index, empty_quiet
+from grinder.market import observe
 from grinder.records import COMMAND, EDGE, FEATURES, FUNDING, INSTRUMENT, SIZES, WORLD_DTYPES, Events, World, world_shapes
 from grinder.tape import empty_tape
 
-__all__ = ["compile_in_two"]
+__all__ = ["compile_in_two", "compile_observe"]
 
 _REST: Final = "from grinder.warmup import compile_rest; compile_rest()"
 _PATIENCE_S: Final = 300
@@ -35,7 +36,7 @@ _ONE: Final = Lock()
 
 @cache
 def compile_in_two() -> None:
-    """Compile `act` here and the rest in another process, where nothing is compiled and there is a CPU for it. Once a process.
+    """Compile `act` and `open_world` here, the rest elsewhere, where nothing is compiled and there is a CPU for it. Once a process.
 
     What fails there is compiled here, where it is needed.
     """
@@ -81,16 +82,24 @@ def _compiling_rest() -> subprocess.Popen[bytes] | None:
 
 
 def _compile_act() -> None:
-    """Call `act` with no event to act on."""
-    world = World(*(np.zeros(shape, WORLD_DTYPES[name]) for name, shape in _shapes().items()))
-    edges, closes = np.zeros(1, EDGE), np.zeros(1, FEATURES)
-    params, instruments = np.zeros(1, PARAMS), np.zeros(1, INSTRUMENT)
+    """Call `act` with no event to act on, and open the world that it would act in."""
+    world, params, instruments, edges, closes = _nothing()
     act(world, _no_events(), empty_index(1, 0), 0, 0, 0, params, instruments, edges, closes, 0, 0, empty_tape(1), 0)
+    open_world(world, params, instruments, 0)
 
 
-def _shapes() -> dict[str, tuple[int, ...]]:
+def compile_observe() -> None:
+    """Call `observe` with no event to observe."""
+    world, params, instruments, edges, closes = _nothing()
+    quiet, tape = empty_quiet(1, 0), empty_tape(1)
+    observe(world, _no_events(), empty_index(1, 0), quiet, 0, 0, 0, params, instruments, edges, closes, tape)
+
+
+def _nothing() -> tuple[World, Any, Any, Any, Any]:
+    """World, settings, instruments, edges and closes of one symbol."""
     shapes = world_shapes(1, dict.fromkeys(SIZES, 1))
-    return {name: shapes[name] for name in World._fields}
+    world = World(*(np.zeros(shapes[name], WORLD_DTYPES[name]) for name in World._fields))
+    return world, np.zeros(1, PARAMS), np.zeros(1, INSTRUMENT), np.zeros(1, EDGE), np.zeros(1, FEATURES)
 
 
 def _no_events() -> Events:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final, NamedTuple, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from grinder.records import World
@@ -134,8 +135,11 @@ class Observations:
 
 
 def copied(records: NDArray[Any]) -> NDArray[Any]:
-    """Records of int64 as numbers: numpy copies records one by one."""
-    return records.view("<i8").copy().view(records.dtype)
+    """Records of int64 as bytes: numpy copies records one by one, and numbers with Python's lock let go, which another thread of a
+    sweep then keeps for longer than a copy takes."""
+    if not records.size:
+        return np.empty(records.shape, records.dtype)
+    return np.frombuffer(bytearray(records.view("<i8")), records.dtype).reshape(records.shape)
 
 
 def read_of(params: NDArray[Any], instruments: NDArray[Any]) -> bytes:

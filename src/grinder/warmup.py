@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from grinder._ahead import compile_observe
 from grinder._jit import JIT, cache_directory
 from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.digest import chain
-from grinder.market import observe
 from grinder.policies.own import GridPlan, View, policy, smart
-from grinder.session import _Session, replay
+from grinder.records import stage_dtype
+from grinder.session import replay
 
 __all__ = ["Warmth", "compile_rest", "warm_up"]
 
@@ -55,15 +56,12 @@ def warm_up() -> Warmth:
 
 
 def compile_rest() -> None:
-    """Compile what a first replay enters beside `act`: `_ahead` has another process do it."""
+    """Compile what a first replay enters beside `act` and `open_world`: `_ahead` has another process do it."""
     market = _market()
-    params, instruments = Config(policy="smart").params(market.instruments, market.price_range)
-    session = _Session(market, Config(policy="smart"), None, params, instruments, None)
-    for _, at, events, index, quiet in session.stretches(len(market), len(market)):
-        state = (session.world, events, index, quiet, 0, at, len(market), params, instruments, session.edges, session.closes)
-        observe(*state, session.tape)
-    market.index(0, len(market) - 1)
-    chain(session.tape.bars[:1], len(market))
+    compile_observe()
+    market.index(0, len(market))
+    market.index_and_quiet(0, len(market))
+    chain(np.zeros(1, stage_dtype("bars")), len(market))
 
 
 def _kept() -> set[Path]:
