@@ -19,7 +19,7 @@ import numpy as np
 
 from grinder import _jit
 from grinder.config import PARAMS
-from grinder.engine import act, open_world
+from grinder.engine import _open, act
 from grinder.index import empty_index, empty_quiet
 from grinder.market import observe
 from grinder.records import COMMAND, EDGE, FEATURES, FUNDING, INSTRUMENT, SIZES, WORLD_DTYPES, Events, World, world_shapes
@@ -36,7 +36,7 @@ _ONE: Final = Lock()
 
 @cache
 def compile_in_two() -> None:
-    """Compile `act` and `open_world` here, the rest elsewhere, where nothing is compiled and there is a CPU for it. Once a process.
+    """Compile `act` and `_open` here, the rest elsewhere, where nothing is compiled and there is a CPU for it. Once a process.
 
     What fails there is compiled here, where it is needed.
     """
@@ -85,7 +85,7 @@ def _compile_act() -> None:
     """Call `act` with no event to act on, and open the world that it would act in."""
     world, params, instruments, edges, closes = _nothing()
     act(world, _no_events(), empty_index(1, 0), 0, 0, 0, params, instruments, edges, closes, 0, 0, empty_tape(1), 0)
-    open_world(world, params, instruments, 0)
+    _open(world, params, instruments, 0)
 
 
 def compile_observe() -> None:

@@ -212,7 +212,7 @@ class _Kernel(CPUDispatcher):  # type: ignore[misc]
 def _compiled(function: Callable[..., Any], compiler: type[KernelCompiler] = KernelCompiler, *, for_python: bool) -> Any:
     options = {"no_cfunc_wrapper": True, "no_cpython_wrapper": not for_python, "_nrt": False, "pipeline_class": compiler}
     compiled = numba.njit(nogil=True, error_model="python", **options)(function)
-    if for_python:
+    if for_python and function.__module__.partition(".")[0] == __name__.partition(".")[0]:  # of others no key tells the source
         compiled._cache = _Cache(compiled.py_func)
     return compiled
 

@@ -43,7 +43,7 @@ from grinder.regime import step_regime
 from grinder.selection import select
 from grinder.tape import Tape, has_room
 
-__all__ = ["DECIDE", "DONE", "FAULT", "FAULTS", "FULL", "act", "initial_world", "open_world", "rows_per_event"]
+__all__ = ["DECIDE", "DONE", "FAULT", "FAULTS", "FULL", "act", "initial_world", "rows_per_event"]
 
 DONE: Final = 0
 """All events up to `stop` are acted on."""
@@ -101,12 +101,12 @@ def initial_world(params: Any, instruments: Any, first_ts: int) -> World:
     world.features["absent"] = ALL_ABSENT
     world.symbols["regime"] = _PAUSED if p["gated"] else _RANGE
     world.symbols["trip_low"], world.symbols["trip_high"] = -NEVER, NEVER
-    open_world(world, params, instruments, first_ts)
+    _open(world, params, instruments, first_ts)
     return world
 
 
 @kernel
-def open_world(world: World, params: Any, instruments: Any, first_ts: int) -> None:
+def _open(world: World, params: Any, instruments: Any, first_ts: int) -> None:
     """All that kernels have to begin with, in one entry from Python: each is compiled, and loaded, by itself."""
     for s in range(len(world.symbols)):
         set_touches(world, s)

@@ -56,7 +56,7 @@ def warm_up() -> Warmth:
 
 
 def compile_rest() -> None:
-    """Compile what a first replay enters beside `act` and `open_world`: `_ahead` has another process do it."""
+    """Compile what a first replay enters beside `act` and `_open`: `_ahead` has another process do it."""
     market = _market()
     compile_observe()
     market.index(0, len(market))
