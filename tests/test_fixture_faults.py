@@ -215,7 +215,7 @@ def test_a_reader_that_loses_rows_is_noticed(folder, monkeypatch):
             "collect_batches",
             lambda *a, lost=lost, **kw: (f[: 40 - lost] if lost > 0 else pl.concat([f, f]) for f in whole(*a, **kw)),
         )
-        refused(folder, IntegrityError, r"books\.parquet: (gave 39 of its 40 rows|no readable Parquet)")
+        refused(folder, IntegrityError, rf"books\.parquet: gave {39 if lost > 0 else 80} of its 40 rows")
 
 
 def test_empty_fixtures_and_symbols_without_quotes(folder, tmp_path):

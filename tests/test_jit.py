@@ -135,6 +135,47 @@ def test_the_same_source_elsewhere_and_of_another_date_finds_what_is_kept(warm, 
     assert (found["values"], found["hits"]) == (RIGHT, [1, 1])
 
 
+EDITED = """
+from grinder import _jit, units
+from grinder.cycle import take_profit_price
+from pathlib import Path
+file = Path(units.__file__)
+body = file.read_bytes()
+file.write_bytes(body.replace(b"return -mul_div_floor(-x, ratio, unit)", b"return mul_div_floor(x, ratio, unit)"))
+try:
+    print(take_profit_price(1, 1_000_000, 1), _jit.cache_directory())
+finally:
+    file.write_bytes(body)
+"""
+
+
+@needs_jit
+@pytest.mark.parametrize("late", [False, True])
+def test_nothing_is_kept_of_a_source_that_was_edited_after_its_import(late, tmp_path):
+    """Whichever was compiled: not under the hash of the other, and, where a module came after the edit, not at all."""
+    copy, cache = copy_package(tmp_path), tmp_path / "cache"
+    code = EDITED
+    if late:
+        imports = "from grinder.cycle import take_profit_price\n"
+        code = code.replace(imports, "").replace("    print(", f"    {imports}    print(").replace("_jit, units", "_jit")
+        code = code.replace("units.__file__", "_jit.__file__).with_name('units.py'")
+    env = os.environ | {"PYTHONPATH": str(copy), "GRINDER_CACHE_DIR": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert not list(cache.rglob("*.nbi")), done.stdout
+    fresh = probe(copy, cache)
+    assert (fresh["values"], fresh["hits"]) == (RIGHT, [0, 0])
+    assert done.stdout.split()[1] == fresh["dir"], "the hash is that of the source that was imported"
+
+
+@needs_jit
+def test_a_cache_that_cannot_be_written_any_more_stops_nothing(warm, tmp_path):
+    """Its directory is gone, or a file stands where a folder has to be."""
+    gone = "import shutil\nfrom grinder import _jit\nshutil.rmtree(_jit.cache_directory())\n"
+    assert probe(warm[0], tmp_path / "a", gone + PROBE)["values"] == RIGHT
+    blocked = "from grinder import _jit\n(_jit.cache_directory() / 'grinder.units').write_text('')\n"
+    assert probe(warm[0], tmp_path / "b", blocked + PROBE)["values"] == RIGHT
+
+
 @needs_jit
 def test_numbas_own_ways_to_place_a_cache_have_no_say(warm, tmp_path, monkeypatch):
     """By them a kernel would be kept by the file of its function alone."""

@@ -375,3 +375,15 @@ def test_targets_of_one_price_are_paired_anew_when_their_changes_have_taken_effe
         *again,
         (20, 0, 1, 9_880, sizes[0]), (20, 1, 2, 9_870, sizes[1]),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [tuple, list, np.array])
+def test_plans_take_settings_of_any_kind(kind):
+    """As a policy may hand them on; and those of one run are never those of another."""
+    data = gr.fixture("range_day_l1").head(2000)
+    for step in ("5bp", "10bp"):
+        config = gr.Config(step=step, levels=2, quantity="0.01")
+        passed = gr.policy(lambda view, params: gr.static(view, kind(params)), gates=False)
+        plain = gr.policy(gr.static, gates=False)
+        assert gr.replay(data, config, passed).digest == gr.replay(data, config, plain).digest
+        assert gr.replay(data, config, passed).plans["step"][0] == (50_000 if step == "5bp" else 100_000)

@@ -378,6 +378,30 @@ def test_progress(data, tmp_path, capsys):
     assert "sweep" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("grid", "cells", "failed"),
+    [
+        ({"penetration": [2, 3, 4]}, 3, 3),
+        ({"step": ["8bp", "20bp", "8bp", "0.0008", "20bp"]}, 2, 0),
+        ({"penetration": [0, 2]}, 2, 1),
+    ],
+)
+def test_progress_ends_with_what_there_is(data, grid, cells, failed):
+    """However many are repeated or refused, and wherever they stand."""
+    told: list[Progress] = []
+    found = gr.sweep(data, grid, workers=1, progress=told.append)
+    assert len(found) == cells
+    assert (told[-1].done, told[-1].total, told[-1].failed) == (cells, cells, failed)
+    assert len(set(told)) == len(told), "nothing is told twice"
+
+
+def test_strict_refuses_before_anything_runs(data):
+    told: list[Progress] = []
+    with pytest.raises(ConfigError, match="penetration"):
+        gr.sweep(data, {"penetration": [0, 2]}, strict=True, progress=told.append)
+    assert told == []
+
+
 # Policies of one's own
 
 

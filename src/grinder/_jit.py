@@ -18,6 +18,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -44,16 +45,23 @@ JIT: bool = not numba_config.DISABLE_JIT
 _FLAGS = ("NUMBA_OPT", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO")
 
 
-@cache
-def source_hash(root: Path | None = None) -> str:
-    """SHA-256 over every .py file below `root` (default: this package), names included, in name order."""
-    root = root or Path(__file__).parent
+def _hash_of(root: Path) -> str:
     h = hashlib.sha256()
     for path in sorted(root.rglob("*.py"), key=lambda p: p.relative_to(root).as_posix()):
         body = path.read_bytes()
         h.update(f"{path.relative_to(root).as_posix()}\0{len(body)}\0".encode())
         h.update(body)
     return h.hexdigest()
+
+
+@cache
+def source_hash(root: Path | None = None) -> str:
+    """SHA-256 over every .py file below `root`, names included, in name order; default: this package, as it was when imported."""
+    return _hash_of(root or _PACKAGE)
+
+
+_PACKAGE: Final = Path(__file__).parent
+source_hash()  # before anybody edits what is imported from here on
 
 
 def _environment_key() -> str:
@@ -163,8 +171,13 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
     def __init__(self, function: FunctionType) -> None:
         super().__init__(function)
-        Path(self._cache_path).mkdir(exist_ok=True)
         self._cache_file.__class__ = _SealedCacheFile
+
+    def save_overload(self, signature: Any, made: Any) -> None:
+        """Keep it, unless the source was edited since it was imported: then who knows of which this was made."""
+        if _hash_of(_PACKAGE) == source_hash():
+            with suppress(OSError):  # what cannot be kept is compiled again
+                super().save_overload(signature, made)
 
 
 def _widened(kind: types.Type) -> types.Type:

@@ -139,7 +139,7 @@ def copied(records: NDArray[Any]) -> NDArray[Any]:
     sweep then keeps for longer than a copy takes."""
     if not records.size:
         return np.empty(records.shape, records.dtype)
-    return np.frombuffer(bytearray(records.view("<i8")), records.dtype).reshape(records.shape)
+    return np.frombuffer(bytearray(records.view("<i8").data), records.dtype).reshape(records.shape)
 
 
 def read_of(params: NDArray[Any], instruments: NDArray[Any]) -> bytes:

@@ -245,11 +245,13 @@ class _Bar:
     tell: Callable[[Progress], None] | None
     bar: Any
     total: int = 0
+    told: tuple[int, int, int, int] | None = None
 
     def show(self, done: int, hits: int, failed: int) -> None:
         """Say how far the sweep is."""
-        if self.bar is None:
+        if self.bar is None or self.told == (done, self.total, hits, failed):
             return
+        self.told = (done, self.total, hits, failed)
         self.bar.total = max(self.total, done)
         self.bar.initial = hits
         self.bar.set_postfix_str(f"{hits} found, {failed} failed", refresh=False)
@@ -303,7 +305,7 @@ class _Work:
         """Results for all points. Returns the numbers of each point's cells."""
         numbers: list[list[int]] = []
         waiting = self._waiting(points, numbers)
-        if self.store is not None:  # what it has is told before anything is computed
+        if self.store is not None or self.strict:  # what it has is told, and what goes not together, before anything is computed
             waiting = iter(list(waiting))
         self._show()
         try:
@@ -358,6 +360,8 @@ class _Work:
                     more = named is not None
                     if named is not None:
                         rest.append(named)
+                    else:
+                        self._show()  # repeated and refused ones behind the last that is computed
                 while rest and len(under_way) < 2 * self.crew.slots:
                     number = rest.popleft()
                     future = under_way[number] = self._submit(number)

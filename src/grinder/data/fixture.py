@@ -657,6 +657,8 @@ def _read_stream(path: Path, stream: str, entry: Mapping[str, Any]) -> dict[str,
     check_bytes(file, entry["bytes_sha256"])
     with readable(file):
         whole, names = scanned(file, stream, rows)
+        if not 0 <= rows <= ROW_GROUP:  # looked at before room is made for them; a query costs more than a short file
+            check_rows(file, whole, rows)
         out = {name: np.empty(rows, np.int64) for name in names}
         done = 0
         for frame in whole.head(rows + 1).collect_batches(chunk_size=ROW_GROUP, maintain_order=True):

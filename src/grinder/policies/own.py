@@ -380,10 +380,14 @@ def smart(view: View, params: Any) -> GridPlan | None:
     return GridPlan(symbol=view.symbol, **_fields_of(plan), size_schedule_down=sizes[0], size_schedule_up=sizes[1])
 
 
-@lru_cache(8)
 def _record_of(params: Any) -> Any:
+    return _record_of_all(tuple(params))
+
+
+@lru_cache(8)
+def _record_of_all(settings: tuple[int, ...]) -> Any:
     """The settings as kernels read them; nothing writes there."""
-    return np.array([tuple(params)], PARAMS)[0]
+    return np.array([settings], PARAMS)[0]
 
 
 def _fields_of(plan: Any) -> dict[str, Any]:
