@@ -19,19 +19,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from replay import DAY_NS, HALF_RANGE, START_NS, noise
+from tapes import DAY_NS, START_NS, noise
 
 import grinder as gr
 from grinder.data.daily import write_daily
 
 QUOTES_A_DAY = 10_000_000
+HALF_RANGE = 1_500
+"""Ticks to either side of the middle between which the price is reflected: a day that a grid has work in."""
 LIMIT_MB = 600
 PEAK_MB = 400
 SETTINGS = {"static": {"step": "10bp", "quantity": "0.01"}, "smart": {"policy": "smart", "step": "10bp", "thin_quote": "10"}}
 
 
 def days(count: int, quotes: int) -> Iterator[dict[str, np.ndarray]]:
-    """Days of quotes as `replay.day` makes one, each going on where the one before it ended."""
+    """Days of quotes as `tapes.walk` makes one, each going on where the one before it ended."""
     place = 0
     for number in range(count):
         walk = place + np.cumsum(noise(quotes, 3 * number + 1) % 21 - 10)

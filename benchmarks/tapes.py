@@ -73,14 +73,14 @@ def recording(quotes: int) -> Columns:
 
 def walk(quotes: int) -> Columns:
     """A day whose price moves at every quote, by up to ten ticks, two ticks wide and reflected 0.25 % from its middle."""
-    steps = np.cumsum(_noise(quotes, 1) % 21 - 10)
+    steps = np.cumsum(noise(quotes, 1) % 21 - 10)
     mid = 600_000 + np.abs(steps % 6_000 - 3_000) - 1_500
     ts = START_NS + np.arange(quotes) * (DAY_NS // quotes)
-    sizes = [(_noise(quotes, salt) % 9 + 1) * 50 for salt in (2, 3)]
+    sizes = [(noise(quotes, salt) % 9 + 1) * 50 for salt in (2, 3)]
     return {"ts": ts, "bid_px": mid - 1, "bid_qty": sizes[0], "ask_px": mid + 1, "ask_qty": sizes[1]}
 
 
-def _noise(count: int, salt: int) -> np.ndarray:
+def noise(count: int, salt: int) -> np.ndarray:
     """Numbers without a pattern, the same in every run."""
     x = np.arange(count, dtype=np.uint64) + np.uint64(salt << 32)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import platform
 import re
 import sys
@@ -30,6 +31,12 @@ TEXT = suite.PAGE.read_text("utf-8")
 def measured(tmp_path_factory):
     rows, versions, scans = suite.measure(SMALL, ("loop",), tmp_path_factory.mktemp("environments"), cold=False)
     return {row.what: row for row in rows}, versions, scans
+
+
+@pytest.mark.parametrize("script", sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py")))
+def test_every_script_finds_what_it_imports(script):
+    """Those outside the suite too, which are run by hand."""
+    assert importlib.import_module(script).__doc__
 
 
 def test_the_suite_has_the_rows_that_it_says_and_figures_in_them(measured):
