@@ -19,14 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from tapes import DAY_NS, START_NS, noise
+from tapes import DAY_NS, START_NS, noise, reflected
 
 import grinder as gr
 from grinder.data.daily import write_daily
 
 QUOTES_A_DAY = 10_000_000
-HALF_RANGE = 1_500
-"""Ticks to either side of the middle between which the price is reflected: a day that a grid has work in."""
 LIMIT_MB = 600
 PEAK_MB = 400
 SETTINGS = {"static": {"step": "10bp", "quantity": "0.01"}, "smart": {"policy": "smart", "step": "10bp", "thin_quote": "10"}}
@@ -38,7 +36,7 @@ def days(count: int, quotes: int) -> Iterator[dict[str, np.ndarray]]:
     for number in range(count):
         walk = place + np.cumsum(noise(quotes, 3 * number + 1) % 21 - 10)
         place = int(walk[-1])
-        mid = 600_000 + np.abs(walk % (4 * HALF_RANGE) - 2 * HALF_RANGE) - HALF_RANGE
+        mid = reflected(walk)
         ts = START_NS + number * DAY_NS + np.arange(quotes) * (DAY_NS // quotes)
         sizes = {"bid_qty": noise(quotes, 3 * number + 2) % 9 + 1, "ask_qty": noise(quotes, 3 * number + 3) % 7 + 1}
         yield {"ts": ts, "symbol": np.zeros(quotes, np.int64), "bid_px": mid - 1, "ask_px": mid + 1, **sizes}

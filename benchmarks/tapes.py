@@ -22,6 +22,7 @@ Columns = dict[str, np.ndarray]
 NAMES = ("ts", "bid_px", "bid_qty", "ask_px", "ask_qty")
 DAY_NS = 86_400_000_000_000
 START_NS = 19_725 * DAY_NS
+HALF_RANGE = 1_500
 PER_DAY = 400_000
 """Quotes of a generated day at its quickest; it has some more."""
 TICK, LOT = "0.1", "0.001"
@@ -74,10 +75,15 @@ def recording(quotes: int) -> Columns:
 def walk(quotes: int) -> Columns:
     """A day whose price moves at every quote, by up to ten ticks, two ticks wide and reflected 0.25 % from its middle."""
     steps = np.cumsum(noise(quotes, 1) % 21 - 10)
-    mid = 600_000 + np.abs(steps % 6_000 - 3_000) - 1_500
+    mid = reflected(steps)
     ts = START_NS + np.arange(quotes) * (DAY_NS // quotes)
     sizes = [(noise(quotes, salt) % 9 + 1) * 50 for salt in (2, 3)]
     return {"ts": ts, "bid_px": mid - 1, "bid_qty": sizes[0], "ask_px": mid + 1, "ask_qty": sizes[1]}
+
+
+def reflected(steps: np.ndarray) -> np.ndarray:
+    """Prices that turn back HALF_RANGE ticks to either side of the middle: a day that a grid has work in."""
+    return 600_000 + np.abs(steps % (4 * HALF_RANGE) - 2 * HALF_RANGE) - HALF_RANGE
 
 
 def noise(count: int, salt: int) -> np.ndarray:

@@ -136,16 +136,19 @@ def test_the_same_source_elsewhere_and_of_another_date_finds_what_is_kept(warm, 
 
 
 EDITED = """
-from grinder import _jit, units
-from grinder.cycle import take_profit_price
+import json
 from pathlib import Path
-file = Path(units.__file__)
+from grinder import _jit
+{early}
+file = Path(_jit.__file__).with_name("units.py")
 body = file.read_bytes()
 file.write_bytes(body.replace(b"return -mul_div_floor(-x, ratio, unit)", b"return mul_div_floor(x, ratio, unit)"))
 try:
-    print(take_profit_price(1, 1_000_000, 1), _jit.cache_directory())
+    {late}
+    value = take_profit_price(1, 1_000_000, 123)
 finally:
     file.write_bytes(body)
+print(json.dumps({{"value": value, "dir": str(_jit.cache_directory())}}))
 """
 
 
@@ -154,17 +157,13 @@ finally:
 def test_nothing_is_kept_of_a_source_that_was_edited_after_its_import(late, tmp_path):
     """Whichever was compiled: not under the hash of the other, and, where a module came after the edit, not at all."""
     copy, cache = copy_package(tmp_path), tmp_path / "cache"
-    code = EDITED
-    if late:
-        imports = "from grinder.cycle import take_profit_price\n"
-        code = code.replace(imports, "").replace("    print(", f"    {imports}    print(").replace("_jit, units", "_jit")
-        code = code.replace("units.__file__", "_jit.__file__).with_name('units.py'")
-    env = os.environ | {"PYTHONPATH": str(copy), "GRINDER_CACHE_DIR": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert not list(cache.rglob("*.nbi")), done.stdout
+    imports = "from grinder.cycle import take_profit_price"
+    done = probe(copy, cache, EDITED.format(early="pass" if late else imports, late=imports if late else "pass"))
+    assert done["value"] == (1_000_001 if late else RIGHT[1]), "what was imported is what runs"
+    assert not list(cache.rglob("*.nbi"))
     fresh = probe(copy, cache)
     assert (fresh["values"], fresh["hits"]) == (RIGHT, [0, 0])
-    assert done.stdout.split()[1] == fresh["dir"], "the hash is that of the source that was imported"
+    assert done["dir"] == fresh["dir"], "the hash is that of the source when it was first imported"
 
 
 @needs_jit
@@ -174,15 +173,21 @@ def test_a_cache_that_cannot_be_written_any_more_stops_nothing(warm, tmp_path):
     assert probe(warm[0], tmp_path / "a", gone + PROBE)["values"] == RIGHT
     blocked = "from grinder import _jit\n(_jit.cache_directory() / 'grinder.units').write_text('')\n"
     assert probe(warm[0], tmp_path / "b", blocked + PROBE)["values"] == RIGHT
+    replaced = "import grinder.cycle, shutil\nfrom grinder import units\nshutil.rmtree(grinder.__path__[0])\n"
+    assert probe(copy_package(tmp_path), tmp_path / "c", replaced + PROBE)["values"] == RIGHT
 
 
 @needs_jit
-def test_numbas_own_ways_to_place_a_cache_have_no_say(warm, tmp_path, monkeypatch):
+def test_numbas_own_ways_to_place_a_cache_have_no_say(warm, tmp_path):
     """By them a kernel would be kept by the file of its function alone."""
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
-    monkeypatch.setenv("NUMBA_CACHE_LOCATOR_CLASSES", "InTreeCacheLocator")
-    found = probe(warm[0], shutil.copytree(warm[1], tmp_path / "cache"))
+    own = {"NUMBA_CACHE_DIR": str(tmp_path / "numba"), "NUMBA_CACHE_LOCATOR_CLASSES": "InTreeCacheLocator"}
+    seen = "from numba.core import config\nassert config.CACHE_DIR and config.CACHE_LOCATOR_CLASSES\n"
+    code = f"import os\nos.environ |= {own}\n{PROBE}\n{seen}"
+    found = probe(warm[0], shutil.copytree(warm[1], tmp_path / "cache"), code)
     assert (found["values"], found["hits"]) == (RIGHT, [1, 1])
+    empty = probe(warm[0], tmp_path / "empty", code)
+    assert (empty["values"], empty["hits"]) == (RIGHT, [0, 0])
+    assert len(list((tmp_path / "empty").rglob("*.nbi"))) == 2
     assert not (tmp_path / "numba").exists()
 
 

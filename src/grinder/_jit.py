@@ -175,8 +175,8 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
     def save_overload(self, signature: Any, made: Any) -> None:
         """Keep it, unless the source was edited since it was imported: then who knows of which this was made."""
-        if _hash_of(_PACKAGE) == source_hash():
-            with suppress(OSError):  # what cannot be kept is compiled again
+        with suppress(OSError):  # what cannot be kept is compiled again; a package may be replaced while it runs
+            if _hash_of(_PACKAGE) == source_hash():
                 super().save_overload(signature, made)
 
 

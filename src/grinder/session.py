@@ -150,7 +150,7 @@ class _Session:
         self.read = read_of(params, instruments) if resume is None else None
         self.keys: list[Key] = []
         self.behind: Observation | None = None  # what was read last, and the world does not show yet
-        self.edges = np.empty(max(4096, 8 * len(data.instruments)), EDGE)
+        self.edges = np.empty(max(4096, 8 * len(data.instruments)), EDGE)  # as a rule a day's: `act` is then called once for it
         self.closes = np.empty(len(self.edges), FEATURES)
 
     def stretches(self, stop: int, size: int, stops: Sequence[int] = ()) -> Iterator[Stretch]:

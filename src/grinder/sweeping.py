@@ -368,7 +368,7 @@ class _Work:
                     given[number] = self.crew.generation
                     future.add_done_callback(lambda future, number=number: done.put((number, future)))  # type: ignore[misc]
                 if not under_way or (more and done.empty()):
-                    continue
+                    continue  # to name the next one, instead of waiting
                 number, future = done.get()
                 del under_way[number]
                 tries[number] = tries.get(number, 0) + 1

@@ -341,9 +341,10 @@ def view_of(world: World, params: Any, instruments: Any, event: int, ts: int, s:
     )
 
 
-def _places(record: Any, names: Iterable[str]) -> tuple[tuple[str, int], ...]:
+def _places(kind: np.dtype, names: Iterable[str]) -> tuple[tuple[str, int], ...]:
     """Those names that a record has, and where: its fields are read all at once, which is sooner than one by one."""
-    return tuple((name, record.names.index(name)) for name in names if name in record.names)
+    fields = kind.names or ()
+    return tuple((name, fields.index(name)) for name in names if name in fields)
 
 
 _SEEN_OF_INPUTS: Final = _places(INPUTS, View._fields)
