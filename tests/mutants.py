@@ -66,7 +66,8 @@ UNITS = {
     "tests.test_digest": "",
     "tests.test_hashing": "chain_of_a_stage instructions",
     "tests.test_sizing": "",
-    "tests.test_policy": "random_tapes ends_of_the_settings jitted views_are_copies source_hash refused_by_the_name unlike_the_one",
+    "tests.test_policy": "random_tapes ends_of_the_settings jitted views_are_copies source_hash refused_by_the_name unlike_the_one "
+    "settings_of_any_kind",
     "tests.test_smart": "random_cases cases_reach stretches same_plans reference_plan",
     "tests.test_smart_invariants": "any_settings heads_of never_narrows",
     "tests.test_session": "",

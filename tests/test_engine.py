@@ -11,7 +11,7 @@ from grinder.data.instrument import Instrument
 from grinder.engine import DONE, FULL, act, initial_world, rows_per_event
 from grinder.orders import set_touches
 from grinder.policies.own import TargetState, WantedOrder, policy
-from grinder.records import EDGE, FEATURES, NONE, Alert, EdgeKind, Latch, Regime, Role
+from grinder.records import EDGE, FEATURES, NONE, Alert, EdgeKind, Latch, OrderState, Regime, Role
 from grinder.session import replay
 from grinder.tape import Tape, empty_tape
 from tests.scenario import play, read
@@ -180,6 +180,20 @@ def test_a_roll_is_guarded_at_the_mids_before_it():
     assert run.fills["event"].tolist() == [2]
     told = [tuple(int(row[name]) for name in ("event", "code", "value", "limit")) for row in run.alerts.records]
     assert told == [(4, Alert.LEVERAGE, 475 * 10**8, 460 * 10**8)]
+
+
+@pytest.mark.parametrize(("shown", "filled"), [(100, [2]), (0, [])])
+def test_a_quarantined_row_fills_nothing(shown, filled):
+    """A buy at 99 is live from 1.5 s on; at 2 s the last accepted mid is 98.90, and a row that shows no quantity at all is
+    quarantined (SPEC 2.2)."""
+    mids = np.array([10_000, 9_890, 9_890, 10_000])
+    quotes = {"ts": START + SECOND * np.arange(4), "bid_px": mids - 1, "ask_px": mids + 1}
+    quotes |= {"bid_qty": [100, 100, shown, 100], "ask_qty": [100, 100, shown, 100]}
+    settings = Config(order_latency_ms=1500).over(SETTINGS)
+    decide = policy(lambda view, params: TargetState([BUY_99]) if view.plan < 0 else None)
+    run = replay(Fixture.from_arrays(coins("A"), quotes=quotes), settings, decide)
+    assert run.orders["event"][run.orders["to"] == OrderState.PENDING].tolist() == [0]
+    assert run.fills["event"].tolist() == filled
 
 
 MISSING = """scenario missing

@@ -14,6 +14,7 @@ from grinder.data.instrument import Instrument
 from grinder.engine import initial_world
 from grinder.fills import match
 from grinder.ledger import book_fill
+from grinder.orders import set_touches
 from grinder.records import NONE, Command, OrderState, Regime, Role
 from grinder.session import replay
 from grinder.tape import empty_tape
@@ -76,6 +77,7 @@ class Venue:
         symbol["bid_px"], symbol["bid_qty"] = self.events.bid_px[i], self.events.bid_qty[i]
         symbol["ask_px"], symbol["ask_qty"] = self.events.ask_px[i], self.events.ask_qty[i]
         symbol["taken_buy"], symbol["taken_sell"], symbol["reflex"], symbol["decide"] = 0, 0, 0, 0
+        set_touches(self.world, 0)
         self.tape.used.fill(0)
         match(self.world, self.params, self.rows, self.events, self.tape, 100 + i, self.events.ts[i], i, 0)
         return [(int(row["order"]), self.side * (int(row["price"]) - 5_000), int(row["qty"])) for row in self.written("fills")]

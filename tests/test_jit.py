@@ -26,6 +26,7 @@ import grinder as gr
 from grinder import _jit
 from grinder._compiler import BranchCompiler, KernelCompiler, _with_room
 from grinder._jit import kernel, source_hash
+from grinder._prefetch import fetch
 from grinder.engine import act
 from grinder.market import observe
 from tests.environments import signatures
@@ -509,6 +510,27 @@ def test_a_branching_kernel_is_optimised_less_and_does_the_same():
         size[decorate] = len(next(iter(compiled.from_python.overloads.values())).library.get_asm_str())
     assert size[_jit.branching_kernel] < size[kernel], "no loop is unrolled there, nor vectorised"
     assert (act._compiler_of_twin, observe._compiler_of_twin) == (BranchCompiler, KernelCompiler)
+
+
+def test_memory_is_asked_for_ahead_and_nothing_else_changes():
+    """Rows before, within and past a column, of none at all too: it is only asked for."""
+
+    @kernel
+    def total(column: Any, far: int) -> int:
+        found = 0
+        for i in range(len(column)):
+            fetch(column, i + far)
+            found += column[i]
+        fetch(column, len(column))
+        return found
+
+    column = np.arange(100)
+    column.setflags(write=False)
+    assert [int(total(column, far)) for far in (0, 8, -(10**9), 10**12)] == [4950] * 4
+    assert int(total(column[:0], 0)) == 0
+    if _jit.JIT:
+        (signature,) = total.from_python.signatures
+        assert "llvm.prefetch" in total.from_python.inspect_llvm(signature)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts pages as Linux does")

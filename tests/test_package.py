@@ -101,7 +101,7 @@ LAYERS = [
     {"_bundle"},
     {"errors", "_jit", "units", "performance", "verdicts", "intake", "outfile"}
     | {"plots", "plots.decimation", "cards", "cards.page"},
-    {"config", "hashing", "tape", "data.instrument", "data.expectations"},
+    {"config", "hashing", "tape", "_prefetch", "data.instrument", "data.expectations"},
     {"index", "features", "features.book", "features.trend", "features.volatility"},
     {"features.bars", "gates", "regime"},
     {"quiet"},

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from grinder._jit import branching_kernel, kernel
+from grinder._prefetch import fetch_row
 from grinder.cycle import entries_fit
 from grinder.execution import reconcile
 from grinder.features.bars import ALL_ABSENT
@@ -140,10 +141,12 @@ def act(
     while at < stop:
         if run["in_step"] == 0:
             limit = edges[cursor]["event"] - base if cursor < n_edges else stop
+            fetch_row(events, limit)  # it comes near while blocks are looked at
             limit = first_due(events.ts, at, limit, min(run["next_due"], run["next_wake"]))
             at = next_touch(world, params, events, index, at, limit)
             if at == stop:
                 break
+            fetch_row(events, at)
             if not has_room(tape, rows):
                 return at, cursor, FULL
             cursor = _begin_step(world, events, index, base, at, params, instruments, edges, closes, cursor, n_edges, tape)
@@ -162,7 +165,7 @@ def act(
 def _load_l1(world, events, index, stop):
     """Bring every symbol's L1 state up to row `stop`, exclusive."""
     for s in range(len(world.symbols)):
-        i = last_row(events, index, s, stop) if stop > 0 else -1
+        i = last_row(events, index, s, stop)
         if i >= 0:
             _set_l1(world.symbols[s], events, i)
 
@@ -179,7 +182,7 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
     """Steps 1 to 4 of SPEC 3.2 for row `i`: clock, book, fills, ledger. Returns the next edge."""
     event, ts, alone = base + i, events.ts[i], len(world.symbols) == 1
     s = 0 if alone else events.symbol[i]  # what the index knows is not read: a row's columns are in memory far apart
-    plain = alone and index[0, i // BLOCK]["ticks"] == BLOCK
+    plain = index[0, i // BLOCK]["ticks"] == BLOCK  # then no row of the block is another symbol's
     # 1. Clock: what is due takes effect, at the state before the event.
     _load_l1(world, events, index, i)
     if ts >= world.run[0]["next_due"]:
@@ -205,7 +208,7 @@ def _begin_step(world, events, index, base, i, params, instruments, edges, close
         set_touches(world, s)
     _take_edges(world, params, instruments, edges, cursor, end)
     # 3. Fills.
-    if symbol["mid2"] != 0 and (plain or (events.fault[i] == 0 and events.kind[i] != _COMMANDS)):
+    if plain or (events.fault[i] == 0 and events.kind[i] != _COMMANDS):
         if touches_symbol(symbol, params[0], symbol["bid_px"], symbol["ask_px"]):
             match(world, params, instruments, events, tape, event, ts, i, s)
         if symbol["mid2"] <= symbol["trip_low"] or symbol["mid2"] >= symbol["trip_high"]:

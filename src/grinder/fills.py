@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from grinder._jit import kernel
+from grinder._prefetch import fetch
 from grinder.cycle import close_cycle, end_cycles, open_cycle
 from grinder.index import BLOCK, last_book
 from grinder.ledger import book_fill
 from grinder.orders import order_state, put_order, remove_order, set_touches
-from grinder.records import BUY, NONE, SELL, IntentKind, OrderState, Role
+from grinder.records import BUY, FAR, NONE, SELL, IntentKind, OrderState, Role
 from grinder.units import ONE, mul_div_ceil, mul_div_floor
 
 __all__ = ["match", "next_touch", "touches", "touches_symbol"]
@@ -21,6 +22,8 @@ _FLATTEN: Final = int(Role.FLATTEN)
 _PARTIAL: Final = int(OrderState.PARTIAL)
 _FILLED: Final = int(OrderState.FILLED)
 _CANCELLED: Final = int(OrderState.CANCELLED)
+_LINE: Final = 8
+"""Numbers in a line of memory, 64 bytes."""
 
 
 @kernel
@@ -84,6 +87,9 @@ def _touch_row_of_one(symbol, p, bids, asks, at, stop):
     """The same of a single symbol: two columns are read, and limits once."""
     trip_low, trip_high, crosses, away = symbol["trip_low"], symbol["trip_high"], p["crosses"], p["penetration"]
     buy, sell = symbol["touch_buy"], symbol["touch_sell"]
+    for i in range(at, stop, _LINE):  # all of the block at once: row by row each line would be waited for
+        fetch(bids, i)
+        fetch(asks, i)
     for i in range(at, stop):
         bid, ask = bids[i], asks[i]
         if bid + ask <= trip_low or bid + ask >= trip_high:
@@ -108,25 +114,29 @@ def match(world, params, instruments, events, tape, event, ts, i, s):
     A market order has the best price of its side.
 
     Args:
-        events, i: the stretch of events, of which row `i` is in hand.
+        events, i: the stretch of events, of which row `i` is in hand. What can be touched at all is as `set_touches` noted it.
     """
     touched, filled = False, 0
+    p, symbol = params[0], world.symbols[s]
+    has_market = symbol["touch_buy"] == FAR  # or some of what is displayed was taken
     for side in (BUY, SELL):
-        j = _next_market_order(world, s, side, 0)
+        j = _next_market_order(world, s, side, 0) if has_market else NONE
         while j >= 0:
-            before = world.symbols[s]["n_orders"]
+            before = symbol["n_orders"]
             took = _fill_market(world, params, instruments, events, tape, event, ts, i, s, j)
-            touched, filled = touched or took > 0 or world.symbols[s]["n_orders"] < before, filled + took
-            j = _next_market_order(world, s, side, j + 1 - before + world.symbols[s]["n_orders"])
-        j = _best_touched(world, params, s, side)
+            touched, filled = touched or took > 0 or symbol["n_orders"] < before, filled + took
+            j = _next_market_order(world, s, side, j + 1 - before + symbol["n_orders"])
+        best = symbol["touch_buy"] if side > 0 else symbol["touch_sell"]
+        is_touched = touches(p["crosses"], p["penetration"], side, best, symbol["bid_px"], symbol["ask_px"])
+        j = _best_touched(world, params, s, side) if is_touched else NONE
         while j >= 0:
             filled += _fill(world, params, instruments, tape, event, ts, s, j)
             touched = True
             j = _best_touched(world, params, s, side)
     if touched:
-        world.symbols[s]["reflex"], world.symbols[s]["settled"] = 1, 0
-        if filled > 0 and params[0]["on_fill"] != 0:
-            world.symbols[s]["decide"] = 1
+        symbol["reflex"], symbol["settled"] = 1, 0
+        if filled > 0 and p["on_fill"] != 0:
+            symbol["decide"] = 1
         set_touches(world, s)
 
 
