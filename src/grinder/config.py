@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 import numpy as np
@@ -53,12 +53,24 @@ MAX_OPEN_ORDERS: Final = 200
 assert MAX_LEVELS + MAX_OPEN_ORDERS < LADDER_SLOTS  # every index a static ladder can reach has a slot
 
 
-WINDOWS: Final = ("atr_bars", "return_bars", "ema_fast", "ema_slow")
-"""Settings that are a number of bars."""
 COUNTS: Final = (
+    *("atr_bars", "return_bars", "ema_fast", "ema_slow", "levels", "order_rate", "order_burst", "max_open_orders_portfolio"),
     *("baseline_bars", "baseline_bars_min", "spread_bars_min", "min_step_ticks", "levels_min", "levels_max", "replan_levels"),
-    *("max_consecutive_losses", "top_k", "flatten_on_drawdown", "flatten_on_emergency", "latch_on_extreme", "risk_monitor"),
+    *("max_consecutive_losses", "penetration", "flatten_on_drawdown", "flatten_on_emergency", "latch_on_extreme", "risk_monitor"),
 )
+"""Settings that kernels read as they are."""
+_SPANS: Final = (
+    *("max_gap", "l2_stale", "select_every", "l1_stale", "l1_pause", "thin", "thin_clear", "jump_window", "quarantine_window"),
+    *("clear", "throttle", "cooldown", "alert_after"),
+)
+SPANS: Final = {f"{name}_ms": f"{name}_ns" for name in _SPANS} | {
+    "bar_interval_ms": "bar_ns",
+    "order_latency_ms": "order_latency",
+    "cancel_latency_ms": "cancel_latency",
+}
+"""Settings in ms, and what kernels call them, in ns."""
+AMOUNTS: Final = ("liq_ref", "thin_quote", "thin_quote_depth", "impact_quote", "min_notional")
+"""Settings of money."""
 RATIOS: Final = tuple(
     (
         "maker_fee min_edge step dd_budget_pct dd_warn range_eps range_cap wall_ratio shock_ratio shock_tr spread_floor "
@@ -67,6 +79,7 @@ RATIOS: Final = tuple(
         "select_funding w_range w_liq w_tox w_trend"
     ).split()
 )
+"""Settings that are ratios."""
 ORDERED: Final = (
     *(("l1_stale_ms", "l1_pause_ms"), ("trend_exit", "trend_enter")),
     *(("spread_bars_min", "spread_bars"), ("baseline_bars_min", "baseline_bars")),
@@ -106,12 +119,6 @@ def _exact(value: Fraction) -> Decimal:
 def _defaults() -> dict[str, Any]:
     """Of every setting, by name."""
     return {name: field.default for name, field in sorted(Config.model_fields.items())}
-
-
-@lru_cache(maxsize=4096)
-def _known_ratio(value: Decimal) -> int:
-    """A ratio that was checked, in 1e-8; kept, since configs of a sweep differ in few of them."""
-    return units.parse_ratio(value)
 
 
 def _money_or_percent(value: object) -> str:
@@ -369,8 +376,11 @@ class Config(BaseModel):
 
     def changed(self) -> dict[str, Any]:
         """Fields that differ from their defaults, in integers and strings; its hash is the config's (SPEC 14)."""
-        values = ((name, vars(self)[name], default) for name, default in _defaults().items())
-        return {name: plain_value(value) for name, value, default in values if value is not default and value != default}
+        return {name: plain_value(value) for name, value in self._changes().items()}
+
+    def _changes(self) -> dict[str, Any]:
+        own, defaults = vars(self), _defaults()
+        return {name: own[name] for name, value in defaults.items() if own[name] is not value and own[name] != value}
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -411,18 +421,12 @@ class Config(BaseModel):
             if unknown:
                 raise ConfigError(f"{field} of {unknown[0]}: there is no such symbol; there are {', '.join(sorted(known))}")
         equity = units.exact_units(self.equity, atom, "equity")
-        row: dict[str, int] = dict.fromkeys(PARAMS.names or (), 0)
+        row = _fields_of_defaults().copy()
+        for name, value in self._changes().items():
+            row |= _fields_of(name, value)
         row["symbols"], row["equity"] = len(instruments), equity
-        row["bar_ns"] = self.bar_interval_ms * units.NS_PER_MS
-        row["max_gap_ns"] = self.max_gap_ms * units.NS_PER_MS
-        row["order_latency"] = self.order_latency_ms * units.NS_PER_MS
-        row["l2_stale_ns"] = self.l2_stale_ms * units.NS_PER_MS
-        row["cancel_latency"] = self.cancel_latency_ms * units.NS_PER_MS
-        for field in RATIOS:
-            row[field] = _known_ratio(getattr(self, field))
-        row["atr_sma"] = self.atr_method == "sma"
-        row["max_leverage"] = units.parse_ratio(self.max_effective_leverage)
-        row["crosses"], row["penetration"] = self.fill_model == "cross", self.penetration
+        row["atr_sma"], row["crosses"] = self.atr_method == "sma", self.fill_model == "cross"
+        row["tapered"], row["weighted"] = self.sizing == "tapered", self.allocator == "weighted"
         row["max_inventory_atoms"] = NONE
         if self.max_inventory_notional.endswith("%"):
             row["max_inventory_ratio"] = units.parse_ratio(self.max_inventory_notional)
@@ -431,38 +435,11 @@ class Config(BaseModel):
             inventory = units.exact_units(self.max_inventory_notional, atom, "max_inventory_notional")
             row["max_inventory_atoms"] = inventory
         row["dd_clear"] = min(row["dd_clear"], row["dd_warn"])
-        row["select_every_ns"] = self.select_every_ms * units.NS_PER_MS
         for name in ROWS:
             row[f"root_{name}"] = self._root(name)
-            row[f"k_tail_{name}"] = _known_ratio(self.k_tail[name])
-            row[f"shock_multiplier_{name}"] = _known_ratio(self.shock_multiplier[name])
-        row["tapered"], row["weighted"] = self.sizing == "tapered", self.allocator == "weighted"
-        row["liq_ref"] = units.exact_units(self.liq_ref, atom, "liq_ref")
-        for field in ("max_open_orders", "max_open_orders_portfolio", "order_rate", "order_burst", "levels", *COUNTS, *WINDOWS):
-            row[field] = getattr(self, field)
         row |= self.sizes
-        for field in (
-            "l1_stale",
-            "l1_pause",
-            "thin",
-            "thin_clear",
-            "jump_window",
-            "quarantine_window",
-            "clear",
-            "throttle",
-            "cooldown",
-            "alert_after",
-        ):
-            row[f"{field}_ns"] = getattr(self, f"{field}_ms") * units.NS_PER_MS
-        for field in ("thin_quote", "thin_quote_depth"):
+        for field in AMOUNTS:
             row[field] = units.exact_units(getattr(self, field), atom, field)
-        for field in ("spread", "impact", "jump"):
-            for severity, limit in zip(SEVERITIES, getattr(self, f"{field}_limits"), strict=True):
-                row[f"{field}_{severity}"] = _known_ratio(limit)
-        for severity, limit in zip(SEVERITIES, self.quarantined_limits, strict=True):
-            row[f"quarantined_{severity}"] = limit
-        row["impact_quote"] = units.exact_units(self.impact_quote, atom, "impact_quote")
-        row["min_notional"] = units.exact_units(self.min_notional, atom, "min_notional")
         row["dd_budget"] = NONE if self.dd_budget is None else units.exact_units(self.dd_budget, atom, "dd_budget")
         if self.dd_window != "session":
             rolling = self.dd_window == "rolling"
@@ -516,6 +493,35 @@ class Config(BaseModel):
         if not 0 < lots <= units.MAX_QTY_LOTS:
             raise ConfigError(f"quantity of {instrument.symbol}: {given} is {lots} lots; allowed are 1 to 2**31")
         return lots
+
+
+def _fields_of(name: str, value: Any) -> dict[str, int]:
+    """The fields of PARAMS that one setting makes, whatever the others, the instruments and the money are."""
+    if name in COUNTS:
+        return {name: value}
+    if name in RATIOS:
+        return {name: units.parse_ratio(value)}
+    if name == "max_effective_leverage":
+        return {"max_leverage": units.parse_ratio(value)}
+    if name in SPANS:
+        return {SPANS[name]: value * units.NS_PER_MS}
+    part = name.removesuffix("_limits")
+    if part in ("spread", "impact", "jump"):
+        return {f"{part}_{severity}": units.parse_ratio(limit) for severity, limit in zip(SEVERITIES, value, strict=True)}
+    if part == "quarantined":
+        return {f"{part}_{severity}": limit for severity, limit in zip(SEVERITIES, value, strict=True)}
+    if name in ("k_tail", "shock_multiplier"):
+        return {f"{name}_{row}": units.parse_ratio(value[row]) for row in ROWS}
+    return {}
+
+
+@cache
+def _fields_of_defaults() -> dict[str, int]:
+    """A row of PARAMS with those of all defaults: configs differ from them in few settings, and a sweep makes thousands."""
+    row: dict[str, int] = dict.fromkeys(PARAMS.names or (), 0)
+    for name, value in _defaults().items():
+        row |= _fields_of(name, value)
+    return row
 
 
 def check_setting(name: str, value: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from grinder.config import PARAMS
 from grinder.records import World
 
 __all__ = [
@@ -43,6 +44,7 @@ READ_OF_SETTINGS: Final = tuple(
     """.split()
 )
 READ_OF_INSTRUMENTS: Final = ("severe", "thin", "tick_value")
+_PLACES_OF_SETTINGS: Final = np.array([(PARAMS.names or ()).index(name) for name in READ_OF_SETTINGS])
 T = TypeVar("T")
 Key = tuple[bytes, int, int]
 """What was read (`read_of`), and the first event and the one after the last."""
@@ -144,5 +146,5 @@ def copied(records: NDArray[Any]) -> NDArray[Any]:
 
 def read_of(params: NDArray[Any], instruments: NDArray[Any]) -> bytes:
     """What an observation depends on beside the events, in a replay from the first one on."""
-    read = [params[name] for name in READ_OF_SETTINGS] + [instruments[name] for name in READ_OF_INSTRUMENTS]
-    return b"".join(values.tobytes() for values in read)
+    settings: bytes = params.view("<i8")[_PLACES_OF_SETTINGS].tobytes()
+    return settings + b"".join(instruments[name].tobytes() for name in READ_OF_INSTRUMENTS)

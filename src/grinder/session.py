@@ -27,7 +27,7 @@ from grinder.records import EDGE, FEATURES, STAGES, PolicyKind, World
 from grinder.run import Run, Table
 from grinder.tape import empty_tape
 
-__all__ = ["replay", "worlds_after"]
+__all__ = ["replay", "replay_whole", "worlds_after"]
 
 CHUNK: Final = 1 << 23
 """Events of a stretch, of which each costs some Python; of data in files fewer are read at a time, whatever is asked for."""
@@ -63,9 +63,28 @@ def replay(
         LedgerError: a proof of the engine failed.
     """
     _check_types(config, policy, until, resume, chunk)
-    compile_in_two()
+    compile_in_two()  # as soon as can be
     data = fixture if isinstance(fixture, Fixture) else named_fixture(fixture, config)
     settings = data.config if config is None else config.over(data.config)
+    return replay_whole(data, settings, policy, until=until, resume=resume, chunk=int(chunk), progress=progress)
+
+
+def replay_whole(
+    data: Fixture,
+    settings: Config,
+    policy: Policy | Callable[..., Any] | None = None,
+    *,
+    until: int | None = None,
+    resume: Run | None = None,
+    chunk: int = CHUNK,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """`replay` with all settings, checked before: what is laid over another config is checked anew, which a sweep did once a cell.
+
+    Args:
+        settings: those of the fixture with what was changed on top. Others: as for `replay`.
+    """
+    compile_in_two()
     if settings.max_jump != data.config.max_jump:
         raise ConfigError(
             f"max_jump is {settings.max_jump:f}, but {data.name} was loaded with {data.config.max_jump:f}, which decided what is "
@@ -80,7 +99,7 @@ def replay(
         params[0]["policy"], params[0]["on_fill"], params[0]["gated"] = PolicyKind.OWN, chosen.on_fill, chosen.gates
         params[0]["gated"] |= settings.risk_monitor
         params[0]["top_k"] = len(instruments)
-    stop, chunk = int(len(data) if until is None else until), int(chunk)
+    stop = int(len(data) if until is None else until)
     session = _Session(data, settings, chosen, params, instruments, resume)
     if not session.position <= stop <= len(data) or chunk < 1:
         raise ConfigError(f"until is {stop}, chunk {chunk}: allowed are {session.position} to {len(data)}, and at least 1")

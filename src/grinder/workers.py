@@ -29,7 +29,7 @@ from grinder.identity import files_of
 from grinder.policies.own import Policy
 from grinder.records import Events
 from grinder.reruns import Source
-from grinder.session import replay
+from grinder.session import replay_whole
 
 __all__ = ["TRIES", "Absent", "Crew", "Sent", "Shipped", "Task", "check_travels", "run_cell"]
 
@@ -38,6 +38,7 @@ class Task(NamedTuple):
     """What a worker has to know of a cell besides its fixture."""
 
     config: Config
+    """all settings"""
     policy: Policy | Callable[..., Any] | str | None
     code: str
     """source hash of the package that asks"""
@@ -58,7 +59,7 @@ def run_cell(given: Fixture | Shipped | Sent, task: Task) -> Result:
         )
     fixture = given if isinstance(given, Fixture) else given.open()
     try:
-        return result_of(replay(fixture, task.config, _policy_of(task)))
+        return result_of(replay_whole(fixture, task.config, _policy_of(task)))
     except MemoryError:
         raise
     except Exception as error:
