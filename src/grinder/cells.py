@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from grinder.config import Config, canonical_json
 from grinder.errors import ConfigError
 from grinder.intake import strict_json
-from grinder.metrics import HORIZONS, Pnl
+from grinder.metrics import HORIZONS, Pnl, measure_portfolio
 from grinder.outfile import write_whole
 from grinder.performance import Performance
 from grinder.records import Regime
@@ -97,7 +97,7 @@ def result_of(run: Run) -> Result:
         "fills": len(run.tables["fills"]),
         "orders": int(run.world.run[0]["next_order"]),
     }
-    for name, value in run.metrics().portfolio.to_dict().items():
+    for name, value in measure_portfolio(run).to_dict().items():
         if name == "performance":
             figures |= value
         elif isinstance(value, dict):

@@ -20,7 +20,7 @@ from grinder.data.instrument import Instrument
 from grinder.index import first_due
 from grinder.performance import Performance, performance
 from grinder.records import NONE, Events, Regime, Role, World
-from grinder.tallies import HORIZONS, TOLD, Sum, Told, empty_tallies, tally
+from grinder.tallies import HORIZONS, TOLD, Sum, Tallies, Told, empty_tallies, tally
 from grinder.units import BP, exact_units
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ __all__ = [
     "labelled_texts",
     "largest_drawdown",
     "measure",
+    "measure_portfolio",
     "regime_path",
     "total_of",
 ]
@@ -400,43 +401,76 @@ def _look_ahead(times: Any, rows: Any, bid: Any, ask: Any, start: Any, then: Any
 
 def measure(run: Run) -> Metrics:
     """The metrics of a run: a pure function of its records, its state and the mids at and after its fills."""
-    world, symbols = run.world, range(len(run.instruments))
-    each = accounts(world, run.instruments)
-    whole = total_of(each)
-    equity, initial = equity_after(world, whole.value), exact_units(run.config.equity, run.instruments[0].atom)
-    told = _told(run)
-    tallies = empty_tallies(told)
-    points = tallies.points[:, : tally(told, tallies, run.first_ts, run.last_ts, initial, equity)]
-    totals = tallies.totals()
-    cycles = _Cycles.of(*completed_cycles(told.fills, run.instruments))
-    of_symbol = [cycles.of_symbol(s) for s in symbols] if len(symbols) > 1 else [cycles]
-    gated = len(told.regimes) > 0 or bool((told.present != int(Regime.RANGE)).any())
-    split = [Pnl(each[s].profit, totals[s][Sum.SPREAD], totals[s][Sum.INVENTORY], -each[s].fees, each[s].funding) for s in symbols]
-    said = [
-        SymbolMetrics(
-            **_of_account(each[s], equity, world.symbols[s]),
-            **_of_cycles(of_symbol[s]),
-            **_of_totals(totals[s]),
-            max_inventory_notional=int(tallies.held[s, 1]),
-            time_in_regime_seconds=_by_regime(tallies.in_regime[s]),
-            tox_severity=int(tallies.toxicity[s]) if gated else None,
-            pnl=split[s],
+    sums = _Sums.of(run)
+    said = [sums.symbol(s) for s in range(len(run.instruments))]
+    return Metrics(run.name, run.events, run.instruments[0], sums.portfolio(), Labelled(zip(run.symbols, said, strict=True)))
+
+
+def measure_portfolio(run: Run) -> PortfolioMetrics:
+    """The portfolio's metrics alone, of which a sweep makes thousands."""
+    return _Sums.of(run).portfolio()
+
+
+class _Sums(NamedTuple):
+    """What metrics are made of."""
+
+    run: Run
+    each: list[Account]
+    whole: Account
+    equity: int
+    """at the end"""
+    told: Told
+    tallies: Tallies
+    totals: list[list[int]]
+    """by symbol and `Sum`"""
+    points: np.ndarray
+    """of the account: ts, equity, day"""
+    cycles: _Cycles
+    gated: bool
+    """whether the policy looks at gates"""
+
+    @classmethod
+    def of(cls, run: Run) -> _Sums:
+        """Of a run."""
+        each, told = accounts(run.world, run.instruments), _told(run)
+        whole, tallies = total_of(each), empty_tallies(told)
+        equity, initial = equity_after(run.world, whole.value), exact_units(run.config.equity, run.instruments[0].atom)
+        points = tallies.points[:, : tally(told, tallies, run.first_ts, run.last_ts, initial, equity)]
+        cycles = _Cycles.of(*completed_cycles(told.fills, run.instruments))
+        gated = len(told.regimes) > 0 or bool((told.present != int(Regime.RANGE)).any())
+        return cls(run, each, whole, equity, told, tallies, tallies.totals(), points, cycles, gated)
+
+    def pnl(self, s: int) -> Pnl:
+        """Where a symbol's profit comes from."""
+        account, totals = self.each[s], self.totals[s]
+        return Pnl(account.profit, totals[Sum.SPREAD], totals[Sum.INVENTORY], -account.fees, account.funding)
+
+    def symbol(self, s: int) -> SymbolMetrics:
+        """The metrics of a symbol."""
+        return SymbolMetrics(
+            **_of_account(self.each[s], self.equity, self.run.world.symbols[s]),
+            **_of_cycles(self.cycles.of_symbol(s) if len(self.each) > 1 else self.cycles),
+            **_of_totals(self.totals[s]),
+            max_inventory_notional=int(self.tallies.held[s, 1]),
+            time_in_regime_seconds=_by_regime(self.tallies.in_regime[s]),
+            tox_severity=int(self.tallies.toxicity[s]) if self.gated else None,
+            pnl=self.pnl(s),
         )
-        for s in symbols
-    ]
-    portfolio = PortfolioMetrics(
-        **_of_account(whole, equity, world.run[0]),
-        **_of_cycles(cycles),
-        **_of_totals([sum(column) for column in zip(*totals, strict=True)]),
-        max_inventory_notional=int(tallies.held[-1, 1]),
-        time_in_regime_seconds=_by_regime(tallies.in_regime.sum(axis=0)),
-        tox_severity=int(tallies.toxicity.max()) if gated else None,
-        pnl=Pnl(*(sum(column) for column in zip(*split, strict=True))),
-        equity=equity,
-        dd_max=largest_drawdown(told.ledger),
-        performance=performance(points[0], points[1], points[2], run.events > 0),
-    )
-    return Metrics(run.name, run.events, run.instruments[0], portfolio, Labelled(zip(run.symbols, said, strict=True)))
+
+    def portfolio(self) -> PortfolioMetrics:
+        """The metrics of the account."""
+        return PortfolioMetrics(
+            **_of_account(self.whole, self.equity, self.run.world.run[0]),
+            **_of_cycles(self.cycles),
+            **_of_totals([sum(column) for column in zip(*self.totals, strict=True)]),
+            max_inventory_notional=int(self.tallies.held[-1, 1]),
+            time_in_regime_seconds=_by_regime(self.tallies.in_regime.sum(axis=0)),
+            tox_severity=int(self.tallies.toxicity.max()) if self.gated else None,
+            pnl=Pnl(*(sum(column) for column in zip(*map(self.pnl, range(len(self.each))), strict=True))),
+            equity=self.equity,
+            dd_max=largest_drawdown(self.told.ledger),
+            performance=performance(self.points[0], self.points[1], self.points[2], self.run.events > 0),
+        )
 
 
 def _told(run: Run) -> Told:
