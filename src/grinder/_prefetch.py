@@ -43,7 +43,7 @@ fetch: Any = intrinsic(_prefetch) if JIT else _nothing
 
 @kernel
 def fetch_row(events: Events, row: int) -> None:
-    """Have what a step reads of a row of events brought near, all of it at once."""
+    """Have time, prices and quantities of a row of events brought near, all at once."""
     fetch(events.ts, row)
     fetch(events.bid_px, row)
     fetch(events.bid_qty, row)

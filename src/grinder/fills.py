@@ -87,7 +87,7 @@ def _touch_row_of_one(symbol, p, bids, asks, at, stop):
     """The same of a single symbol: two columns are read, and limits once."""
     trip_low, trip_high, crosses, away = symbol["trip_low"], symbol["trip_high"], p["crosses"], p["penetration"]
     buy, sell = symbol["touch_buy"], symbol["touch_sell"]
-    for i in range(at, stop, _LINE):  # all of the block at once: row by row each line would be waited for
+    for i in range(at, stop, _LINE):  # most of the block at once: row by row each line would be waited for
         fetch(bids, i)
         fetch(asks, i)
     for i in range(at, stop):
