@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from numba.core.registry import CPUDispatcher
 
+from grinder.data.fixture import fixture
 from tests import mutants as lane
 from tests.mutations import MODULES, candidates, functions_of, kernels, module_of, sample
 from tests.reliability import figures
@@ -49,6 +50,7 @@ def test_a_sample_is_its_seeds_and_has_every_function(module):
 
 CHILDREN = """
 import json, sys, time
+from grinder.data.fixture import fixture
 from tests import mutants as lane
 from tests.mutations import candidates, function_of, planted
 lane.warm()
@@ -143,6 +145,14 @@ def test_a_survivor_has_to_be_argued(tmp_path, monkeypatch, capsys):
     reasons.write_text("".join(f"{mutant.name}\n    Both are.\n" for mutant in chosen))
     assert lane.report(args, found | {mutant: survived() for mutant in chosen[:3]}, 1.0) == 1
     assert "ledger: under 90 %" in capsys.readouterr().out
+
+
+def test_a_check_that_reads_files_is_told_of():
+    """In a forked process it would wait for threads that are not there."""
+    reads = lane.Check("unit", "tests.test_one.test_that_reads", lambda: fixture("range_day_l1"))
+    with pytest.raises(SystemExit, match="test_that_reads reads files"):
+        lane.learn([reads], ["fills"])
+    assert len(fixture("range_day_l1")) > 0, "and nothing stays refused"
 
 
 def test_arguments_are_of_mutants_that_there_are():

@@ -66,25 +66,24 @@ def replay(
     compile_in_two()  # as soon as can be
     data = fixture if isinstance(fixture, Fixture) else named_fixture(fixture, config)
     settings = data.config if config is None else config.over(data.config)
-    return replay_whole(data, settings, policy, until=until, resume=resume, chunk=int(chunk), progress=progress)
+    session = _prepared(data, settings, policy, resume)
+    stop, chunk = int(len(data) if until is None else until), int(chunk)
+    if not session.position <= stop <= len(data) or chunk < 1:
+        raise ConfigError(f"until is {stop}, chunk {chunk}: allowed are {session.position} to {len(data)}, and at least 1")
+    return _played(session, stop, chunk, progress)
 
 
-def replay_whole(
-    data: Fixture,
-    settings: Config,
-    policy: Policy | Callable[..., Any] | None = None,
-    *,
-    until: int | None = None,
-    resume: Run | None = None,
-    chunk: int = CHUNK,
-    progress: Callable[[int, int], None] | None = None,
-) -> Run:
-    """`replay` with all settings, checked before: what is laid over another config is checked anew, which a sweep did once a cell.
+def replay_whole(data: Fixture, settings: Config, policy: Policy | Callable[..., Any] | None = None) -> Run:
+    """Replay all of a fixture with all settings, its own and what was changed on top, checked when they were put together.
 
-    Args:
-        settings: those of the fixture with what was changed on top. Others: as for `replay`.
+    `replay` lays its config over the fixture's, and checks it anew; a sweep did that when it named the cell.
     """
     compile_in_two()
+    return _played(_prepared(data, settings, policy, None), len(data), CHUNK, None)
+
+
+def _prepared(data: Fixture, settings: Config, policy: Policy | Callable[..., Any] | None, resume: Run | None) -> _Session:
+    """A replay that is about to begin, or to go on."""
     if settings.max_jump != data.config.max_jump:
         raise ConfigError(
             f"max_jump is {settings.max_jump:f}, but {data.name} was loaded with {data.config.max_jump:f}, which decided what is "
@@ -99,16 +98,18 @@ def replay_whole(
         params[0]["policy"], params[0]["on_fill"], params[0]["gated"] = PolicyKind.OWN, chosen.on_fill, chosen.gates
         params[0]["gated"] |= settings.risk_monitor
         params[0]["top_k"] = len(instruments)
-    stop = int(len(data) if until is None else until)
-    session = _Session(data, settings, chosen, params, instruments, resume)
-    if not session.position <= stop <= len(data) or chunk < 1:
-        raise ConfigError(f"until is {stop}, chunk {chunk}: allowed are {session.position} to {len(data)}, and at least 1")
+    return _Session(data, settings, chosen, params, instruments, resume)
+
+
+def _played(session: _Session, stop: int, chunk: int, progress: Callable[[int, int], None] | None) -> Run:
+    """All up to `stop`."""
+    whole = len(session.data)
     if progress:
-        progress(session.position, len(data))
+        progress(session.position, whole)
     for stretch in session.stretches(stop, chunk):
         session.run_stretch(stretch)
         if progress:
-            progress(session.position, len(data))
+            progress(session.position, whole)
     return session.result(stop)
 
 
