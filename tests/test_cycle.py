@@ -12,7 +12,6 @@ from hypothesis import given, settings, strategies as st
 from grinder.config import Config
 from grinder.cycle import (
     FAULT_TOO_MANY_CYCLES,
-    FAULT_TOO_MANY_ONCE,
     end_cycles,
     entries_fit,
     list_wanted,
@@ -24,7 +23,7 @@ from grinder.data.instrument import Instrument
 from grinder.engine import initial_world
 from grinder.plan import lay_levels
 from grinder.policies.own import GridPlan, TargetState, WantedOrder, policy
-from grinder.records import SYMBOL, Adds, PlanKind, Reason, Role, SlotState, Trend
+from grinder.records import MAX_LEVELS, SYMBOL, Adds, PlanKind, Reason, Role, SlotState, Trend
 from grinder.session import replay
 
 START = 1_700_000_000_000_000_000
@@ -286,14 +285,18 @@ def test_no_room_for_a_cycle_is_a_fault_and_writes_nothing(side):
 
 
 @pytest.mark.parametrize("side", [1, -1])
-def test_no_room_for_what_was_entered_under_once_is_a_fault(side):
+def test_once_remembers_as_many_entries_as_a_plan_has_levels_at_most(side):
+    """A plan of 50 levels wants the last of them after 49 entries, and none after 50, however many more are filled."""
     name = "once_down" if side > 0 else "once_up"
-    room = filled_world(side)[0].once.shape[2]
-    world, _ = filled_world(side, **{name: room - 1})
-    assert (world.symbols[0][name], world.run[0]["fault"]) == (room, 0)
-    world, _ = filled_world(side, **{name: room})
-    assert (world.symbols[0][name], world.run[0]["fault"]) == (room, FAULT_TOO_MANY_ONCE)
-    assert not world.once["px"].any()
+    for filled, remembered in ((MAX_LEVELS - 2, MAX_LEVELS - 1), (MAX_LEVELS - 1, MAX_LEVELS), (MAX_LEVELS, MAX_LEVELS)):
+        world, params, rows = ladder_world(side)
+        world.symbols[0]["n_cycles"] = 0
+        world.plans[0]["levels_down" if side > 0 else "levels_up"] = MAX_LEVELS
+        world.symbols[0][name] = filled
+        open_cycle(world, 0, side, 4_000, 7, 3)
+        assert (world.symbols[0][name], world.run[0]["fault"]) == (remembered, 0)
+        world.symbols[0]["n_cycles"] = 0
+        assert list_wanted(world, params, rows, 0) == MAX_LEVELS - remembered
 
 
 @pytest.mark.parametrize("side", [1, -1])

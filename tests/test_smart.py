@@ -7,9 +7,11 @@ import pytest
 
 import grinder as gr
 from grinder.config import Config
+from grinder.data.fixture import Fixture
+from grinder.data.instrument import Instrument
 from grinder.plan import tick_floor
 from grinder.policies.smart import center_of, l2_penalty, regime_adds, replaces, step_of, stress_width, width_of
-from grinder.records import INPUTS, PLAN, STAGES, Adds, Cause, IntentKind, Mode, Reason, Regime, Role, stage_dtype
+from grinder.records import INPUTS, MAX_LEVELS, PLAN, STAGES, Adds, Cause, IntentKind, Mode, Reason, Regime, Role, stage_dtype
 from grinder.session import replay
 from tests.oracles import reference, smart_plan
 from tests.smart_tapes import oracle_events, oracle_settings, smart_case
@@ -269,3 +271,27 @@ def test_a_policy_of_ones_own_that_returns_smart_makes_the_same_plans():
         compared, traded = compared + len(built_in.plans), traded + len(built_in.fills)
     assert compared > 200
     assert traded > 20
+
+
+def test_a_static_grid_fills_against_the_trend_as_often_as_the_market_comes_back():
+    """Every entry against the trend is remembered; a static grid, which never wants ONCE, may have more of them than a plan has
+    levels."""
+    mids = [20_000 - k // 5 - (0, 5, 10, 5)[k % 4] for k in range(400)]
+    times = [1_700_000_000_000_000_000 + k * 10**9 for k in range(len(mids))]
+    quotes = {"ts": times, "bid_px": mids, "bid_qty": [10**6] * len(mids), "ask_px": mids, "ask_qty": [10**6] * len(mids)}
+    market = Fixture.from_arrays([Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")], quotes=quotes)
+    settings = Config(step="2bp", levels=5, quantity="1", min_edge=0, maker_fee=0, bar_interval_ms=1000, equity="100000000")
+    limits = Config(
+        max_inventory_notional="100%",
+        dd_budget_pct="50%",
+        max_open_orders=20,
+        risk_monitor=True,
+        er_enter=0,
+        trend_enter="0.2",
+        trend_exit="0.1",
+    )
+    run, _ = assert_same(Case(0, market, settings.over(limits), 0))
+    turned = run.regimes["event"][run.regimes["to"] == Regime.TREND_DOWN]
+    bought = run.fills["event"][run.fills["side"] == 1]
+    assert len(turned) == 1
+    assert (bought > turned[0]).sum() > MAX_LEVELS + limits.max_open_orders

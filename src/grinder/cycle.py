@@ -26,7 +26,6 @@ _BUDGET: Final = int(Reason.BUDGET)
 _UP: Final = int(Trend.UP)
 _DOWN: Final = int(Trend.DOWN)
 FAULT_TOO_MANY_CYCLES: Final = 3
-FAULT_TOO_MANY_ONCE: Final = 5
 
 
 @kernel
@@ -59,14 +58,16 @@ def open_cycle(world, s, side, price, qty, fee):
 
 @kernel
 def _note_once(world, s, plan, side, price):
-    """Remember an entry filled under ONCE, or on the side that the trend governs so, until the trend state changes (SPEC 6)."""
+    """Remember an entry filled under ONCE, or on the side that the trend governs so, until the trend state changes (SPEC 6).
+
+    As many as a plan has levels at most leave ONCE nothing to want: what is filled beyond them need not be remembered.
+    """
     symbol = world.symbols[s]
     against = symbol["trend"] == (_DOWN if side > 0 else _UP)
     if not against and (plan["adds_down"] if side > 0 else plan["adds_up"]) != _ONCE:
         return
     n = symbol["once_down"] if side > 0 else symbol["once_up"]
     if n == world.once.shape[2]:
-        world.run[0]["fault"] = FAULT_TOO_MANY_ONCE
         return
     world.once[s, 0 if side > 0 else 1, n]["px"] = price
     if side > 0:
@@ -176,6 +177,7 @@ def _want_entries(world, p, instruments, s, side, levels, adds, n):
     once, n_once = world.once[s, column], 0
     if adds == _ONCE:
         n_once = symbol["once_down"] if side > 0 else symbol["once_up"]
+        _find_remembered(plan, ladder, side, once, n_once)
     first, end, index, known = n, n + max(0, levels - n_once), 0, ladder_reach(plan, side)
     while n < end:
         index += 1
@@ -236,15 +238,18 @@ def entries_fit(symbol, instrument):
 
 @kernel
 def _find_held(world, s):
-    """Give what was entered the one index it holds under the plan in force: the nearest `i` with `2|e - p_i| < |p_i - p_(i-1)|`."""
+    """Give each cycle the one index it holds under the plan in force: the nearest `i` with `2|e - p_i| < |p_i - p_(i-1)|`."""
     plan, cycles, symbol = world.plans[s], world.cycles[s], world.symbols[s]
     for c in range(symbol["n_cycles"]):
         side = cycles[c]["side"]
         cycles[c]["index"] = _nearest_index(plan, world.ladder[s, 0 if side > 0 else 1], side, cycles[c]["px"])
-    for k in range(symbol["once_down"]):
-        world.once[s, 0, k]["index"] = _nearest_index(plan, world.ladder[s, 0], BUY, world.once[s, 0, k]["px"])
-    for k in range(symbol["once_up"]):
-        world.once[s, 1, k]["index"] = _nearest_index(plan, world.ladder[s, 1], SELL, world.once[s, 1, k]["px"])
+
+
+@kernel
+def _find_remembered(plan, ladder, side, once, n_once):
+    """Give what was filled under ONCE the index it holds, as `_find_held` does for a cycle."""
+    for k in range(n_once):
+        once[k]["index"] = _nearest_index(plan, ladder, side, once[k]["px"])
 
 
 @kernel

@@ -60,7 +60,6 @@ FAULTS: Final[dict[int, str]] = {
     2: "a symbol's turnover or cash passed its share of 2**62 atoms: lower quote_decimals",
     3: "more open cycles than there is room for",
     4: "more open orders than there is room for",
-    5: "more entries filled under ONCE than there is room for",
 }
 
 _ROLL: Final = int(EdgeKind.ROLL)

@@ -611,7 +611,7 @@ class World(NamedTuple):
     targets: np.ndarray
     """TARGET, (S, N)"""
     once: np.ndarray
-    """ONCE, (S, 2, M), side 0 down, 1 up"""
+    """ONCE, (S, 2, MAX_LEVELS), side 0 down, 1 up"""
     parts: np.ndarray
     """PART, (S + 1, PARTS + 1), a ring: part number k is at k % (PARTS + 1); the last row is the portfolio's"""
     inputs: np.ndarray
@@ -650,7 +650,7 @@ def world_shapes(symbols: int, sizes: Mapping[str, int]) -> dict[str, tuple[int,
     per_symbol = dict.fromkeys(("market", "filters", "gates", "features", "symbols", "inputs"), (symbols,))
     tables = dict.fromkeys(("orders", "cycles", "targets"), (symbols, room))
     scratch = {"wanted": (ladders + 2 * room,), "intents": (ladders + 3 * room + 1,), "exposure": (1,)}
-    once = {"once": (symbols, 2, MAX_LEVELS + sizes["max_open_orders"])}
+    once = {"once": (symbols, 2, MAX_LEVELS)}
     rings: dict[str, tuple[int, ...]] = {"history": (symbols, sizes["bars_kept"]), "spreads": (symbols, sizes["spread_bars"])}
     rings |= {"natrs": (symbols, sizes["natrs_kept"]), "strays": (symbols, sizes["strays_kept"])}
     market = {"books": (symbols, 4, sizes["top_n"]), "holds": (symbols, len(Toxicity) - 1, 3)}
