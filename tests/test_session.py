@@ -326,6 +326,20 @@ def test_settings_that_nothing_has_checked_are_checked():
             replay(c.fixture, c.config.model_copy(update=wrong))
 
 
+@pytest.mark.parametrize("name", ["range_day_l1", "three_days_l1", "memory"])
+def test_settings_of_a_fixture_that_nothing_has_checked_are_checked(name):
+    """Wherever a fixture comes from: one file a stream, one a day, arrays. The manifest is not blamed."""
+    instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
+    quotes = {"ts": [1_700_000_000_000_000_000], "bid_px": [99], "bid_qty": [1], "ask_px": [101], "ask_qty": [1]}
+    for wrong, fault in (
+        (Config().model_copy(update={"levels": 5000}), "levels: "),
+        ({"levels": 3}, r"is a dict: write gr\.Config"),
+    ):
+        with pytest.raises(ConfigError, match=fault) as error:
+            fixture(name, wrong) if name != "memory" else Fixture.from_arrays([instrument], quotes=quotes, config=wrong)
+        assert not hasattr(error.value, "__notes__")
+
+
 def test_a_run_has_settings_of_its_own(tmp_path):
     c = case(4)
     config = Config(k_tail={"range": "1.5"}).over(c.config)

@@ -571,5 +571,13 @@ def explain(error: ValidationError, what: str, given: Mapping[str, Any]) -> str:
 
 
 def checked(config: Config | None, base: Config) -> Config:
-    """The config to run with: `config` over the fixture's own."""
-    return base if config is None else config.over(base)
+    """The config to run with: what a caller passed as `config`, over the fixture's own.
+
+    Raises:
+        ConfigError: it is no config, or one with a wrong setting, which pydantic's `model_copy` lets pass.
+    """
+    if config is None:
+        return base
+    if not isinstance(config, Config):
+        raise ConfigError(f"config is a {type(config).__name__}: write gr.Config(...)")
+    return config.over(base)

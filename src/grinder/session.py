@@ -15,7 +15,7 @@ import numpy as np
 
 from grinder import _jit
 from grinder._ahead import compile_in_two
-from grinder.config import Config
+from grinder.config import Config, checked
 from grinder.data.fixture import KEPT_INDEX, Fixture, Stretch, fixture as named_fixture
 from grinder.digest import Chained, Digest, chains
 from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_event
@@ -62,10 +62,10 @@ def replay(
         DataError: the data break a rule of SPEC 2.2.
         LedgerError: a proof of the engine failed.
     """
-    _check_types(config, policy, until, resume, chunk)
+    _check_types(policy, until, resume, chunk)
     compile_in_two()  # as soon as can be
     data = fixture if isinstance(fixture, Fixture) else named_fixture(fixture, config)
-    settings = data.config if config is None else config.over(data.config)
+    settings = checked(config, data.config)
     session = _prepared(data, settings, policy, resume)
     stop, chunk = int(len(data) if until is None else until), int(chunk)
     if not session.position <= stop <= len(data) or chunk < 1:
@@ -135,9 +135,7 @@ def worlds_after(data: Fixture, config: Config, events: Sequence[int]) -> Iterat
             wanted = next(left, None)
 
 
-def _check_types(config: object, policy: object, until: object, resume: object, chunk: object) -> None:
-    if config is not None and not isinstance(config, Config):
-        raise ConfigError(f"config is a {type(config).__name__}: write gr.Config(...)")
+def _check_types(policy: object, until: object, resume: object, chunk: object) -> None:
     if policy is not None and not callable(policy):
         raise ConfigError(f"policy is a {type(policy).__name__}: pass a function (view, params); built-in ones are named in Config")
     if resume is not None and not isinstance(resume, Run):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from grinder import _jit, errors
 from grinder.cells import COLUMNS, Cell, Result, Store, key_of
-from grinder.config import Config
+from grinder.config import Config, checked
 from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, DataError, GrinderError, WorkerError, cause
@@ -198,7 +198,7 @@ class _Plan:
     def _cell(self, number: int, point: Point) -> Cell:
         data = self.fixtures[number]
         try:
-            base = data.config if self.config is None else self.config.over(data.config)
+            base = checked(self.config, data.config)
             settings = settings_at(base, point)
         except ConfigError as error:
             return Cell(number, data.name, point, None, "", cause(error, 2000))

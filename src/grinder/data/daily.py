@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from grinder.config import Config, checked
+from grinder.config import Config
 from grinder.data.fixture import (
     ROW_GROUP,
     SCHEMA,
@@ -45,6 +45,7 @@ from grinder.data.fixture import (
     read_manifest,
     readable,
     scanned,
+    settings_of,
     to_toml,
     write_stream,
 )
@@ -107,8 +108,8 @@ class Daily(Fixture):
         for i in range(1, len(parts)):
             if ends[i][0] < ends[i - 1][1]:
                 _refuse_order(parts[i], ends[i], parts[i - 1], ends[i - 1])
+        settings = settings_of(path, manifest, config)
         try:
-            settings = checked(config, Config(**manifest.get("config", {})))
             instruments = [Instrument(**item) for item in manifest["instruments"]]
             made = cls(path, manifest, instruments, settings, (ends[0][0], ends[-1][1]))
         except ConfigError as error:

@@ -360,6 +360,7 @@ class Fixture:
 
         Raises:
             InputFault: a row that SPEC 2.2 rejects.
+            ConfigError: a setting is wrong.
 
         >>> btc = Instrument(symbol="BTC", kind="spot", tick_size="0.1", lot_size="0.001")
         >>> Fixture.from_arrays([btc], quotes={"ts": [1700000000_000000000], "bid_px": [99], "bid_qty": [1], "ask_px": [101],
@@ -370,7 +371,7 @@ class Fixture:
             raise ConfigError(f"fixture name {name!r}: a name of its own, without / and \\ and no dot before it")
         given = {"funding": funding, "books": books, "quotes": quotes, "trades": trades, "commands": commands}
         streams = {stream: _columns(columns, instruments, stream) for stream, columns in given.items() if columns is not None}
-        return _assemble(name, instruments, streams, config or Config(), {}, None)
+        return _assemble(name, instruments, streams, checked(config, Config()), {}, None)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], config: Config | None = None) -> Fixture:
@@ -391,9 +392,9 @@ class Fixture:
             from grinder.data.daily import Daily
 
             return Daily.of(path, manifest, config)
+        settings = settings_of(path, manifest, config)
         try:
             instruments = [Instrument(**item) for item in manifest["instruments"]]
-            settings = checked(config, Config(**manifest.get("config", {})))
             streams = {stream: _read_stream(path, stream, entry) for stream, entry in manifest["streams"].items()}
             made = _assemble(manifest["name"], instruments, streams, settings, manifest, path)
         except ConfigError as error:
@@ -405,6 +406,20 @@ class Fixture:
                 "restore the folder from where it came"
             )
         return made
+
+
+def settings_of(path: Path, manifest: Mapping[str, Any], config: Config | None) -> Config:
+    """The settings of a manifest with a caller's on top.
+
+    Raises:
+        ConfigError: a setting is wrong; a note names the manifest where it stands there.
+    """
+    try:
+        own = Config(**manifest.get("config", {}))
+    except ConfigError as error:
+        error.add_note(f"in {path / 'fixture.toml'}")
+        raise
+    return checked(config, own)
 
 
 def _columns(columns: Mapping[str, Any], instruments: Sequence[Instrument], stream: str) -> dict[str, NDArray[np.int64]]:
