@@ -220,6 +220,34 @@ def test_damaged_cache_files_are_compiled_anew(warm, tmp_path):
     assert results == dict.fromkeys(jobs, (RIGHT, True))
 
 
+LOADED = """
+import json, sys
+import numba
+from grinder.units import fee_atoms, mul_div_floor
+
+def ready():
+    return "numba.np.linalg" in sys.modules  # one of a hundred modules of what numba can compile
+
+steps = [fee_atoms(1, 1), ready()]
+try:
+    mul_div_floor(1, 1, 0)
+except ZeroDivisionError:
+    steps += ["refused", ready()]
+own = numba.njit(lambda amount: fee_atoms(amount, 1) + int(sum([0.5, 1.5])))
+steps += [own(1), ready()]
+hits = [sum(k.from_python.stats.cache_hits.values()) for k in (fee_atoms, mul_div_floor)]
+print(json.dumps({"steps": steps, "hits": hits}))
+"""
+
+
+@needs_jit
+def test_what_is_kept_is_loaded_without_what_numba_compiles_with(warm, tmp_path):
+    """To get that ready takes numba as long as its import. What is loaded works, raises, and goes into what is compiled later."""
+    cold, again = (probe(warm[0], tmp_path, LOADED) for _ in range(2))
+    assert cold == {"steps": [1, True, "refused", True, 3, True], "hits": [0, 0]}
+    assert again == {"steps": [1, False, "refused", False, 3, True], "hits": [1, 1]}
+
+
 def test_no_flipped_byte_gets_through(tmp_path):
     file = _jit._SealedCacheFile(str(tmp_path), "f", ("stamp", 1))
     file.save("int64", {"code": b"\x90" * 40})

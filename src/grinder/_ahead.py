@@ -6,7 +6,6 @@ and what shares its callees, another one the rest, into the cache, from where it
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -66,6 +65,8 @@ def _is_cold() -> bool:
 
 def _has_room() -> bool:
     """Whether another process would run beside this one: workers have others beside them."""
+    import multiprocessing  # which a warm start does without
+
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cpus > 1 and bool(sys.executable) and multiprocessing.parent_process() is None and _MARK not in os.environ
 

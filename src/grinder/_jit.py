@@ -173,6 +173,15 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         super().__init__(function)
         self._cache_file.__class__ = _SealedCacheFile
 
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """What is kept, as it is: machine code, of which nothing is to be worked out.
+
+        numba would first import, and enter into its registries, all that it can compile, which takes as long as its own import.
+        Where something is compiled after all, it does that then.
+        """
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(signature, context)
+
     def save_overload(self, signature: Any, made: Any) -> None:
         """Keep it, unless the source was edited since it was imported: then who knows of which this was made."""
         with suppress(OSError):  # what cannot be kept is compiled again; a package may be replaced while it runs
