@@ -46,9 +46,9 @@ print(json.dumps({"values": values, "hits": hits, "dir": str(_jit.cache_director
 RIGHT = [1, 1_000_002, 999_998]
 
 
-def probe(path: Path, cache: Path, code: str = PROBE) -> Any:
+def probe(path: Path, cache: Path, code: str = PROBE, **more: str) -> Any:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "GRINDER_"))}
-    env |= {"PYTHONPATH": str(path), "GRINDER_CACHE_DIR": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
+    env |= {"PYTHONPATH": str(path), "GRINDER_CACHE_DIR": str(cache), "PYTHONDONTWRITEBYTECODE": "1"} | more
     done = subprocess.run([sys.executable, "-c", code], env=env, cwd=path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -238,6 +238,29 @@ steps += [own(1), ready()]
 hits = [sum(k.from_python.stats.cache_hits.values()) for k in (fee_atoms, mul_div_floor)]
 print(json.dumps({"steps": steps, "hits": hits}))
 """
+
+
+BACKWARDS = """
+import json
+import numpy as np
+from grinder._jit import kernel
+
+found = []
+for module in ("elsewhere", "grinder.made_up"):
+    names = {"__name__": module, "kernel": kernel}
+    exec("@kernel\\ndef one_before(numbers, place):\\n    return numbers[place - 1]", names)
+    try:
+        found.append(int(names["one_before"](np.array([7, 8, 9]), 0)))
+    except IndexError:
+        found.append("refused")
+print(json.dumps(found))
+"""
+
+
+@needs_jit
+def test_no_kernel_of_ours_counts_from_the_end(warm, tmp_path):
+    """Where bounds are checked, as the matrix does with every fixture, a place before the first is refused."""
+    assert probe(warm[0], tmp_path, BACKWARDS, NUMBA_BOUNDSCHECK="1") == [9, "refused"]
 
 
 @needs_jit

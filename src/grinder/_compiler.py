@@ -25,6 +25,8 @@ from numba.core.typed_passes import NativeLowering
 __all__ = ["BranchCompiler", "KernelCompiler"]
 
 T = TypeVar("T")
+_OURS = "_ZN7grinder"
+"""How names of functions of this package begin, as they are mangled."""
 _NEEDLESS = (
     "with_lifting",
     "inline_closure_likes",
@@ -131,6 +133,25 @@ def _short_names(context: Any) -> Iterator[None]:
         del context.mangler
 
 
+@contextmanager
+def _counted_from_the_front() -> Iterator[None]:
+    """An index in our code is a place; numba has each that might be negative looked at, and counted from the end."""
+    from numba.np import arrayobj  # of what numba compiles with, which is not imported before something is compiled
+
+    fixed = arrayobj.fix_integer_index
+
+    def place(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
+        if not builder.function.name.startswith(_OURS):  # numba's own, which may well count from the end
+            return fixed(context, builder, kind, index, size)
+        return context.cast(builder, index, kind, types.intp)
+
+    arrayobj.fix_integer_index = place
+    try:
+        yield
+    finally:
+        arrayobj.fix_integer_index = fixed
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _KernelLowering(NativeLowering):  # type: ignore[misc]
     """numba's lowering into one of these libraries."""
@@ -143,7 +164,7 @@ class _KernelLowering(NativeLowering):  # type: ignore[misc]
         state.library = library(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
         state.flags.no_compile = not entered
-        with _short_names(state.targetctx):
+        with _short_names(state.targetctx), _counted_from_the_front():
             super().run_pass(state)
         if not entered:
             key = object()  # by which numba finds what to call
