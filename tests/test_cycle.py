@@ -211,6 +211,16 @@ def test_what_once_remembers_holds_its_own_level(side):
 
 
 @pytest.mark.parametrize("side", [1, -1])
+def test_the_last_price_that_a_ladder_can_have_is_held_too(side):
+    """Three levels and no farther one (4851.495 floored, 5151.505 ceiled): of an entry at the third two are left."""
+    world, params, rows = ladder_world(side)
+    world.plans[0]["last_index"], world.plans[0]["adds_down"], world.plans[0]["adds_up"] = 3, Adds.FULL, Adds.FULL
+    world.cycles[0, 0]["px"] = 4_851 if side > 0 else 5_152
+    assert list_wanted(world, params, rows, 0) == 2 + 1, "and its take-profit"
+    assert world.wanted["key"][:2].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("side", [1, -1])
 def test_what_entries_lose_is_noted_while_they_are_wanted(side):
     """To 4800 from 4950, 4900, 4851, to 5200 from 5050, 5101, 5152 ticks; where an atom less is left the farthest is refused."""
     world, params, rows = ladder_world(side)
@@ -265,6 +275,14 @@ def test_slots_of_each_side_are_as_many_as_its_levels():
     assert (states(run, 1), states(run, -1)) == ([(1, FREE), (2, FREE)], [])
 
 
+def test_a_take_profit_is_no_entry_of_the_other_side():
+    """Two cycles of buys, of which the second has number 1, have take-profits resting; the one level of sells is free."""
+    path = tape([10_000, 10_000, 9_900, 9_801, 9_801, 9_801])
+    run = replay(path, EACH_SECOND, scripted(GRID._replace(levels_up=1, adds_up=int(Adds.OFF))))
+    assert states(run, 1)[:2] == [(1, FILLED), (2, FILLED)]
+    assert states(run, -1) == [(1, FREE)]
+
+
 def test_targets_end_with_their_plan():
     """A grid follows a target of a reduce-only order; at the pause its entries go, and the target does not come back."""
     out = TargetState([WantedOrder(-1, 0, 10_500, 1, int(Role.REDUCE_ONLY))])
@@ -316,3 +334,5 @@ def test_entries_fit_up_to_the_budget(side, loss):
     assert entries_fit(symbol, rows[0]), "what is held gains there"
     symbol["budget"], symbol["entries_loss_down"], symbol["entries_loss_up"] = 0, 0, 0
     assert entries_fit(symbol, rows[0]), "entries that lose nothing fit where nothing is left"
+    symbol["entries_loss_down" if side > 0 else "entries_loss_up"] = 1
+    assert not entries_fit(symbol, rows[0]), "nor does an atom"
