@@ -250,6 +250,16 @@ def test_arguments_of_a_wrong_kind_are_named(wrong, message):
         replay(case(1).fixture, **wrong)
 
 
+@pytest.mark.parametrize(
+    ("given", "wrong"), [(REAL, {"config": {"step": "5bp"}}), (REAL, {"policy": "static"}), ("no_such_fixture", {})]
+)
+def test_what_is_wrong_at_first_sight_is_told_before_anything_is_compiled(monkeypatch, given, wrong):
+    """The first replay of all takes a quarter of a minute to compile."""
+    monkeypatch.setattr(session, "compile_in_two", lambda: pytest.fail("something is compiled"))
+    with pytest.raises((ConfigError, FixtureNotFound)):
+        replay(given, **wrong)
+
+
 def test_numbers_of_numpy_are_numbers():
     c = case(1)
     assert replay(c.fixture, c.config, until=np.int32(5), chunk=np.uint8(3)).digest == replay(c.fixture, c.config, until=5).digest

@@ -25,7 +25,7 @@ from grinder.records import INSTRUMENT, LADDER_SLOTS, MAX_LEVELS, NONE, PARTS, P
 if TYPE_CHECKING:
     from grinder.data.instrument import Instrument
 
-__all__ = ["PARAMS", "Config", "canonical_json", "check_setting", "checked", "plain_value"]
+__all__ = ["PARAMS", "Config", "canonical_json", "check_kind", "check_setting", "checked", "plain_value"]
 
 PARAMS: Final = _record(
     "symbols equity bar_ns max_gap_ns maker_fee min_edge order_latency cancel_latency crosses penetration "
@@ -570,14 +570,17 @@ def explain(error: ValidationError, what: str, given: Mapping[str, Any]) -> str:
     return f"{what} is wrong: " + "; ".join(lines)
 
 
+def check_kind(config: object) -> None:
+    """Refuse what a caller passed as `config` if it is none."""
+    if config is not None and not isinstance(config, Config):
+        raise ConfigError(f"config is a {type(config).__name__}: write gr.Config(...)")
+
+
 def checked(config: Config | None, base: Config) -> Config:
     """The config to run with: what a caller passed as `config`, over the fixture's own.
 
     Raises:
         ConfigError: it is no config, or one with a wrong setting, which pydantic's `model_copy` lets pass.
     """
-    if config is None:
-        return base
-    if not isinstance(config, Config):
-        raise ConfigError(f"config is a {type(config).__name__}: write gr.Config(...)")
-    return config.over(base)
+    check_kind(config)
+    return base if config is None else config.over(base)

@@ -15,8 +15,8 @@ import numpy as np
 
 from grinder import _jit
 from grinder._ahead import compile_in_two
-from grinder.config import Config, checked
-from grinder.data.fixture import KEPT_INDEX, Fixture, Stretch, fixture as named_fixture
+from grinder.config import Config, check_kind, checked
+from grinder.data.fixture import KEPT_INDEX, Fixture, Stretch, find_fixture
 from grinder.digest import Chained, Digest, chains
 from grinder.engine import DECIDE, FAULT, FAULTS, act, initial_world, rows_per_event
 from grinder.errors import ConfigError, LedgerError
@@ -62,9 +62,11 @@ def replay(
         DataError: the data break a rule of SPEC 2.2.
         LedgerError: a proof of the engine failed.
     """
+    check_kind(config)
     _check_types(policy, until, resume, chunk)
-    compile_in_two()  # as soon as can be
-    data = fixture if isinstance(fixture, Fixture) else named_fixture(fixture, config)
+    place = fixture if isinstance(fixture, Fixture) else find_fixture(fixture)
+    compile_in_two()  # as soon as can be, and not before what takes no time has been refused
+    data = place if isinstance(place, Fixture) else Fixture.open(place, config)
     settings = checked(config, data.config)
     session = _prepared(data, settings, policy, resume)
     stop, chunk = int(len(data) if until is None else until), int(chunk)
