@@ -350,6 +350,17 @@ def test_settings_of_a_fixture_that_nothing_has_checked_are_checked(name):
         assert not hasattr(error.value, "__notes__")
 
 
+def test_settings_that_do_not_go_with_the_manifests_name_it(tmp_path):
+    """The caller wrote one of the two that do not go together."""
+    instrument = Instrument(symbol="C", kind="spot", tick_size="0.1", lot_size="0.01")
+    quotes = {"ts": [1_700_000_000_000_000_000], "symbol": [0], "bid_px": [99], "bid_qty": [1], "ask_px": [101], "ask_qty": [1]}
+    folder = tmp_path / "made"
+    write_fixture(folder, [instrument], {"quotes": quotes}, shows="", config={"fill_model": "cross", "penetration": 2})
+    with pytest.raises(ConfigError, match="penetration 2 needs") as error:
+        fixture(folder, Config(fill_model="mid_touch"))
+    assert error.value.__notes__ == [f"in {folder / 'fixture.toml'}"]
+
+
 def test_a_run_has_settings_of_its_own(tmp_path):
     c = case(4)
     config = Config(k_tail={"range": "1.5"}).over(c.config)

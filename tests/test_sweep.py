@@ -262,6 +262,7 @@ def test_wrong_settings_are_told_before_anything_runs(data, monkeypatch):
         ({"batch": 0}, "batch is 0"),
         ({"seed": "a"}, "seed is 'a'"),
         ({"config": {"step": 1}}, r"config is a dict: write gr.Config"),
+        ({"config": gr.Config().model_copy(update={"levels": 5000})}, r"levels: .*\(got 5000\)"),
         ({"objective": "luck"}, "objective 'luck': there is no such figure; there are events"),
         ({"policy": 3}, "policy is a int"),
         ({"policy": "nowhere.py:f"}, "there is no file nowhere.py"),

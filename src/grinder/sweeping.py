@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from grinder import _jit, errors
 from grinder.cells import COLUMNS, Cell, Result, Store, key_of
-from grinder.config import Config, check_kind, checked
+from grinder.config import Config, checked
 from grinder.data.fixture import Fixture, fixture as named_fixture
 from grinder.data.instrument import Instrument
 from grinder.errors import ConfigError, DataError, GrinderError, WorkerError, cause
@@ -153,7 +153,7 @@ def sweep(
 
 
 def _check_types(config: Any, random: Any, trials: Any, batch: Any, seed: Any, workers: Any, objective: Any) -> None:
-    check_kind(config)
+    checked(config, Config())
     for name, number, least in (("random", random, 0), ("trials", trials, 0), ("batch", batch, 1), ("workers", workers, 1)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < least):
             raise ConfigError(f"{name} is {number!r}: a whole number of at least {least} is needed")

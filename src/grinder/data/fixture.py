@@ -412,14 +412,14 @@ def settings_of(path: Path, manifest: Mapping[str, Any], config: Config | None) 
     """The settings of a manifest with a caller's on top.
 
     Raises:
-        ConfigError: a setting is wrong; a note names the manifest where it stands there.
+        ConfigError: a setting is wrong, or goes not with another; a note names the manifest, unless the caller alone is wrong.
     """
+    checked(config, Config())
     try:
-        own = Config(**manifest.get("config", {}))
+        return checked(config, Config(**manifest.get("config", {})))
     except ConfigError as error:
         error.add_note(f"in {path / 'fixture.toml'}")
         raise
-    return checked(config, own)
 
 
 def _columns(columns: Mapping[str, Any], instruments: Sequence[Instrument], stream: str) -> dict[str, NDArray[np.int64]]:
