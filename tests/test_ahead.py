@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import time
 
@@ -80,7 +81,7 @@ def test_the_other_one_has_the_modules_of_this_one(others, monkeypatch, tmp_path
 def test_workers_and_single_cpus_start_none(monkeypatch):
     monkeypatch.setattr(_ahead.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     assert _ahead._has_room()
-    monkeypatch.setattr(_ahead.multiprocessing, "parent_process", object)
+    monkeypatch.setattr(multiprocessing, "parent_process", object)
     assert not _ahead._has_room()
     monkeypatch.undo()
     monkeypatch.setattr(_ahead.os, "sched_getaffinity", lambda _: {0}, raising=False)
