@@ -220,26 +220,6 @@ def test_damaged_cache_files_are_compiled_anew(warm, tmp_path):
     assert results == dict.fromkeys(jobs, (RIGHT, True))
 
 
-LOADED = """
-import json, sys
-import numba
-from grinder.units import fee_atoms, mul_div_floor
-
-def ready():
-    return "numba.np.linalg" in sys.modules  # one of a hundred modules of what numba can compile
-
-steps = [fee_atoms(1, 1), ready()]
-try:
-    mul_div_floor(1, 1, 0)
-except ZeroDivisionError:
-    steps += ["refused", ready()]
-own = numba.njit(lambda amount: fee_atoms(amount, 1) + int(sum([0.5, 1.5])))
-steps += [own(1), ready()]
-hits = [sum(k.from_python.stats.cache_hits.values()) for k in (fee_atoms, mul_div_floor)]
-print(json.dumps({"steps": steps, "hits": hits}))
-"""
-
-
 BACKWARDS = """
 import json
 import numpy as np
@@ -261,6 +241,26 @@ print(json.dumps(found))
 def test_no_kernel_of_ours_counts_from_the_end(warm, tmp_path):
     """Where bounds are checked, as the matrix does with every fixture, a place before the first is refused."""
     assert probe(warm[0], tmp_path, BACKWARDS, NUMBA_BOUNDSCHECK="1") == [9, "refused"]
+
+
+LOADED = """
+import json, sys
+import numba
+from grinder.units import fee_atoms, mul_div_floor
+
+def ready():
+    return "numba.np.linalg" in sys.modules  # one of a hundred modules of what numba can compile
+
+steps = [fee_atoms(1, 1), ready()]
+try:
+    mul_div_floor(1, 1, 0)
+except ZeroDivisionError:
+    steps += ["refused", ready()]
+own = numba.njit(lambda amount: fee_atoms(amount, 1) + int(sum([0.5, 1.5])))
+steps += [own(1), ready()]
+hits = [sum(k.from_python.stats.cache_hits.values()) for k in (fee_atoms, mul_div_floor)]
+print(json.dumps({"steps": steps, "hits": hits}))
+"""
 
 
 @needs_jit

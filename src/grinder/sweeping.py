@@ -153,7 +153,7 @@ def sweep(
 
 
 def _check_types(config: Any, random: Any, trials: Any, batch: Any, seed: Any, workers: Any, objective: Any) -> None:
-    checked(config, Config())
+    checked(config, Config())  # once; what goes not with a fixture's own is a fault of its cells
     for name, number, least in (("random", random, 0), ("trials", trials, 0), ("batch", batch, 1), ("workers", workers, 1)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < least):
             raise ConfigError(f"{name} is {number!r}: a whole number of at least {least} is needed")

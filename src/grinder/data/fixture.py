@@ -414,7 +414,7 @@ def settings_of(path: Path, manifest: Mapping[str, Any], config: Config | None) 
     Raises:
         ConfigError: a setting is wrong, or goes not with another; a note names the manifest, unless the caller alone is wrong.
     """
-    checked(config, Config())
+    checked(config, Config())  # by itself, before the manifest has a part in it
     try:
         return checked(config, Config(**manifest.get("config", {})))
     except ConfigError as error:
