@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import time
+from threading import Event, Thread
 
 import pytest
 
@@ -25,11 +26,13 @@ def others(monkeypatch):
     monkeypatch.setattr(_ahead, "_is_cold", lambda: True)
     monkeypatch.setattr(_ahead, "_has_room", lambda: True)
     monkeypatch.setattr(_ahead, "_compile_act", lambda: None)
+    monkeypatch.setattr(_ahead, "_settled", Event())
     return out
 
 
 def compile_in_two():
-    _ahead.compile_in_two.__wrapped__()
+    with _ahead.compiled_in_two():
+        pass
 
 
 @pytest.mark.parametrize(("code", "status"), [("pass", 0), ("raise SystemExit(3)", 3), ("import no_such_module", 1)])
@@ -57,6 +60,44 @@ def test_an_interrupted_one_leaves_nothing_behind(others, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         compile_in_two()
     assert [other.returncode for other in others] == [-9]
+
+
+def test_the_other_one_begins_before_what_stands_under_it_and_ends_with_it_if_that_fails(others, monkeypatch):
+    """Such as a fixture that cannot be read: it is told at once, and a later replay compiles in two all the same."""
+    monkeypatch.setattr(_ahead, "_REST", "import time; time.sleep(600)")
+    monkeypatch.setattr(_ahead, "_compile_act", lambda: pytest.fail("nobody waits for that"))
+    with pytest.raises(ValueError, match="cannot be read"), _ahead.compiled_in_two():
+        raise ValueError("cannot be read" if [other.poll() for other in others] == [None] else "none has begun")
+    assert [other.returncode for other in others] == [-9]
+    monkeypatch.setattr(_ahead, "_REST", "pass")
+    monkeypatch.setattr(_ahead, "_compile_act", lambda: None)
+    for _ in range(2):  # once is enough
+        compile_in_two()
+        assert [other.returncode for other in others] == [-9, 0]
+
+
+def test_a_second_thread_waits_for_the_first_and_starts_none(others, monkeypatch):
+    inside, done = Event(), []
+
+    def first():
+        with _ahead.compiled_in_two():
+            inside.set()
+            time.sleep(0.2)
+
+    def second():
+        inside.wait()
+        with _ahead.compiled_in_two():
+            done.append("second")
+
+    monkeypatch.setattr(_ahead, "_REST", "pass")
+    monkeypatch.setattr(_ahead, "_compile_act", lambda: done.append("compiled"))
+    threads = [Thread(target=first), Thread(target=second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(others) == 1
+    assert done == ["compiled", "second"]
 
 
 @pytest.mark.parametrize("why", ["_is_cold", "_has_room"])

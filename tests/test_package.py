@@ -99,7 +99,8 @@ def test_wheel_in_an_empty_folder(tmp_path):
 # Arrows point one way (DESIGN 3)
 
 LAYERS = [
-    {"records", "_compiler"},
+    {"records", "_lowering"},
+    {"_compiler"},
     {"_bundle"},
     {"errors", "_jit", "units", "performance", "verdicts", "intake", "outfile"}
     | {"plots", "plots.decimation", "cards", "cards.page"},
@@ -112,9 +113,10 @@ LAYERS = [
     {"cycle", "policies", "policies.static", "policies.smart"},
     {"execution", "fills", "policies.own", "policies.derivation"},
     {"engine", "data.validation", "data", "data.blocks", "data.text", "data.bars"},
-    {"data.merging", "data.commands", "_ahead", "observation", "tallies"},
+    {"data.merging", "data.commands", "observation", "tallies"},
     {"data.binance"},
     {"data.fixture", "digest", "data.table", "metrics", "gathering"},
+    {"_ahead"},
     {"run", "data.series", "data.daily", "data.inspection", "data.generator", "data.characters", "space", "identity"},
     {"data.archive", "data.lean", "data.tardis", "data.tabular"},
     {"data.importing"},

@@ -255,7 +255,7 @@ def test_arguments_of_a_wrong_kind_are_named(wrong, message):
 )
 def test_what_is_wrong_at_first_sight_is_told_before_anything_is_compiled(monkeypatch, given, wrong):
     """The first replay of all takes a quarter of a minute to compile."""
-    monkeypatch.setattr(session, "compile_in_two", lambda: pytest.fail("something is compiled"))
+    monkeypatch.setattr(session, "compiled_in_two", lambda: pytest.fail("something is compiled"))
     with pytest.raises((ConfigError, FixtureNotFound)):
         replay(given, **wrong)
 

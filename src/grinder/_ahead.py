@@ -1,7 +1,7 @@
 """The first replay of all: its two large kernels are compiled at once, in two processes.
 
-numba compiles one kernel at a time, whatever the threads of a process. Where the cache has nothing yet, this process compiles `act`
-and what shares its callees, another one the rest, into the cache, from where it is read.
+numba compiles one kernel at a time, whatever the threads of a process. Where the cache has nothing yet, this process reads the
+fixture and compiles `act` with what shares its callees, another one meanwhile the rest, into the cache, from where it is read.
 """
 
 from __future__ import annotations
@@ -9,51 +9,69 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, Final
 
 import numpy as np
 
 from grinder import _jit
 from grinder.config import PARAMS
+from grinder.digest import chain
 from grinder.engine import _open, act
-from grinder.index import empty_index, empty_quiet
+from grinder.index import empty_index, empty_quiet, make_both, make_index
 from grinder.market import observe
-from grinder.records import COMMAND, EDGE, FEATURES, FUNDING, INSTRUMENT, SIZES, WORLD_DTYPES, Events, World, world_shapes
+from grinder.records import (
+    COMMAND,
+    EDGE,
+    FEATURES,
+    FUNDING,
+    INSTRUMENT,
+    SIZES,
+    WORLD_DTYPES,
+    Events,
+    World,
+    stage_dtype,
+    world_shapes,
+)
 from grinder.tape import empty_tape
 
-__all__ = ["compile_in_two", "compile_observe"]
+__all__ = ["compile_rest", "compiled_in_two"]
 
-_REST: Final = "from grinder.warmup import compile_rest; compile_rest()"
+_REST: Final = "from grinder._ahead import compile_rest; compile_rest()"
 _PATIENCE_S: Final = 300
 _MARK: Final = "GRINDER_COMPILES_REST"
 """Set for the other process: where `sys.executable` is an application that starts itself, it would start yet another."""
 _ONE: Final = Lock()
+_settled: Final = Event()
+"""Set once there is nothing to be compiled in two any more."""
 
 
-@cache
-def compile_in_two() -> None:
+@contextmanager
+def compiled_in_two() -> Iterator[None]:
     """Compile `act` and `_open` here, the rest elsewhere, where nothing is compiled and there is a CPU for it. Once a process.
 
-    What fails there is compiled here, where it is needed.
+    The other process begins at once, this one when it is done with what stands under the `with`; if that fails, both end. What
+    fails there is compiled here, where it is needed.
     """
     with _ONE:
-        if not _is_cold() or not _has_room():
-            return
-        other = _compiling_rest()
-        if other is None:
-            return
-        with other:
-            try:
-                _compile_act()
-                other.wait(_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                other.kill()
-            except BaseException:
-                other.kill()
-                raise
+        other = None if _settled.is_set() or not _is_cold() or not _has_room() else _compiling_rest()
+        if other is not None:
+            with other:
+                try:
+                    yield
+                    _compile_act()
+                    other.wait(_PATIENCE_S)
+                except subprocess.TimeoutExpired:
+                    other.kill()
+                except BaseException:
+                    other.kill()
+                    raise
+        _settled.set()
+    if other is None:
+        yield
 
 
 def _is_cold() -> bool:
@@ -89,11 +107,14 @@ def _compile_act() -> None:
     _open(world, params, instruments, 0)
 
 
-def compile_observe() -> None:
-    """Call `observe` with no event to observe."""
+def compile_rest() -> None:
+    """Call what else a first replay enters with no event: what the other process does, the longest first."""
     world, params, instruments, edges, closes = _nothing()
-    quiet, tape = empty_quiet(1, 0), empty_tape(1)
-    observe(world, _no_events(), empty_index(1, 0), quiet, 0, 0, 0, params, instruments, edges, closes, tape)
+    events, index, quiet = _no_events(), empty_index(1, 0), empty_quiet(1, 0)
+    observe(world, events, index, quiet, 0, 0, 0, params, instruments, edges, closes, empty_tape(1))
+    chain(np.zeros(0, stage_dtype("bars")), 0)
+    make_both(events, index, quiet)
+    make_index(events, index)
 
 
 def _nothing() -> tuple[World, Any, Any, Any, Any]:

@@ -9,25 +9,24 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import llvmlite.binding as llvm
-from numba import types
 from numba.core import config
 from numba.core.codegen import CodeLibrary, JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager, register_pass
-from numba.core.itanium_mangler import mangle
-from numba.core.typed_passes import NativeLowering
+from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
+from numba.core.untyped_passes import ReconstructSSA
+
+from grinder._lowering import KernelLower, PhisStripped, SingleAssignment, named_and_indexed, remembering
 
 __all__ = ["BranchCompiler", "KernelCompiler"]
 
 T = TypeVar("T")
-_OURS = "_ZN7grinder"
-"""How names of functions of this package begin, as they are mangled."""
 _NEEDLESS = (
+    "ir_processing",
     "with_lifting",
     "inline_closure_likes",
     "rewrite_semantic_constants",
@@ -41,8 +40,9 @@ _NEEDLESS = (
     "nopython_rewrites",
     "annotate_types",
     "dump_parfor_diagnostics",
+    "ir_legalization",
 )
-"""Passes for closures, context managers, whole arrays and literals, of which no kernel has any: most walk all of its code."""
+"""Passes for closures, context managers, whole arrays, literals and lifetimes, of which no kernel has any."""
 
 
 class _Called(JITCodeLibrary):  # type: ignore[misc]
@@ -118,45 +118,15 @@ def _reached(library: CodeLibrary) -> Iterator[CodeLibrary]:
                 waiting += linked._linking_libraries
 
 
-@contextmanager
-def _short_names(context: Any) -> Iterator[None]:
-    """A hash of the types in the names of functions: that of a world of records spelt out is 20 kB, at every call."""
-
-    def mangler(name: str, types: tuple[Any, ...], *, abi_tags: tuple[str, ...] = (), uid: int | None = None) -> Any:
-        kinds = sha256("\0".join(map(str, types)).encode()).hexdigest()[:16]
-        return mangle(f"{name}_{kinds}", (), abi_tags=abi_tags, uid=uid)
-
-    context.mangler = mangler
-    try:
-        yield
-    finally:
-        del context.mangler
-
-
-@contextmanager
-def _counted_from_the_front() -> Iterator[None]:
-    """An index in our code is a place; numba has each that might be negative looked at, and counted from the end."""
-    from numba.np import arrayobj  # of what numba compiles with, which is not imported before something is compiled
-
-    fixed = arrayobj.fix_integer_index
-
-    def place(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
-        if not builder.function.name.startswith(_OURS):  # numba's own, which may well count from the end
-            return fixed(context, builder, kind, index, size)
-        return context.cast(builder, index, kind, types.intp)
-
-    arrayobj.fix_integer_index = place
-    try:
-        yield
-    finally:
-        arrayobj.fix_integer_index = fixed
-
-
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _KernelLowering(NativeLowering):  # type: ignore[misc]
     """numba's lowering into one of these libraries."""
 
     _name = "kernel_lowering"
+
+    @property
+    def lowering_class(self) -> type[KernelLower]:
+        return KernelLower
 
     def run_pass(self, state: Any) -> bool:
         entered = not state.flags.no_cpython_wrapper
@@ -164,13 +134,17 @@ class _KernelLowering(NativeLowering):  # type: ignore[misc]
         state.library = library(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
         state.flags.no_compile = not entered
-        with _short_names(state.targetctx), _counted_from_the_front():
+        with named_and_indexed(state.targetctx):
             super().run_pass(state)
         if not entered:
             key = object()  # by which numba finds what to call
             state.targetctx.insert_user_function(key, state["cr"].fndesc, [state.library])
             state["cr"] = state["cr"]._replace(cfunc=key)
         return True
+
+
+_INSTEAD: Final = {NativeLowering: _KernelLowering, ReconstructSSA: SingleAssignment, PreLowerStripPhis: PhisStripped}
+"""Of numba's passes."""
 
 
 class _Flags(Flags):  # type: ignore[misc]
@@ -196,12 +170,20 @@ def _undisturbed() -> Iterator[None]:
     gc.disable()
     _under_way.append(None)
     try:
-        with _remembering():
+        with remembering():
             yield
     finally:
         _under_way.pop()
         if collected:
+            _let_grow_old()
             gc.enable()
+
+
+def _let_grow_old() -> None:
+    """Python would go through all that was made at its very next object, for half a second, while somebody waits for a digest."""
+    if gc.get_freeze_count() == 0:  # or it would be thawed what somebody has frozen
+        gc.freeze()
+        gc.unfreeze()  # into the oldest generation, whose turn comes later
 
 
 def _with_room(action: Callable[..., T], *arguments: Any) -> T:
@@ -215,26 +197,6 @@ def _with_room(action: Callable[..., T], *arguments: Any) -> T:
 
 
 _with_room.__code__ = _with_room.__code__.replace(co_stacksize=(1 << 17) + 1)
-
-
-@contextmanager
-def _remembering() -> Iterator[None]:
-    """What an operation on some types comes to is looked up once: numba goes through all it could be, and words why it is not."""
-    look_up, known = types.BaseFunction.get_call_type, {}
-
-    def remembered(operation: Any, context: Any, given: Any, named: Any) -> Any:
-        if named:
-            return look_up(operation, context, given, named)
-        key = (id(operation), tuple(given))
-        if key not in known:
-            known[key] = operation, look_up(operation, context, given, named)
-        return known[key][1]
-
-    types.BaseFunction.get_call_type = remembered
-    try:
-        yield
-    finally:
-        types.BaseFunction.get_call_type = look_up
 
 
 class _Passes(PassManager):  # type: ignore[misc]
@@ -267,7 +229,7 @@ class KernelCompiler(CompilerBase):  # type: ignore[misc]
         manager = _Passes("kernel")
         for step, why in DefaultPassBuilder.define_nopython_pipeline(self.state, "kernel").passes:
             if step.name() not in _NEEDLESS:
-                manager.add_pass(_KernelLowering if step is NativeLowering else step, why)
+                manager.add_pass(_INSTEAD.get(step, step), why)
         manager.finalize()
         return [manager]
 

@@ -105,7 +105,7 @@ def initial_world(params: Any, instruments: Any, first_ts: int) -> World:
     return world
 
 
-@kernel
+@branching_kernel
 def _open(world: World, params: Any, instruments: Any, first_ts: int) -> None:
     """All that kernels have to begin with, in one entry from Python: each is compiled, and loaded, by itself."""
     for s in range(len(world.symbols)):

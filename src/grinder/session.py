@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from grinder import _jit
-from grinder._ahead import compile_in_two
+from grinder._ahead import compiled_in_two
 from grinder.config import Config, check_kind, checked
 from grinder.data.fixture import KEPT_INDEX, Fixture, Stretch, find_fixture
 from grinder.digest import Chained, Digest, chains
@@ -65,13 +65,13 @@ def replay(
     check_kind(config)
     _check_types(policy, until, resume, chunk)
     place = fixture if isinstance(fixture, Fixture) else find_fixture(fixture)
-    compile_in_two()  # as soon as can be, and not before what takes no time has been refused
-    data = place if isinstance(place, Fixture) else Fixture.open(place, config)
-    settings = checked(config, data.config)
-    session = _prepared(data, settings, policy, resume)
-    stop, chunk = int(len(data) if until is None else until), int(chunk)
-    if not session.position <= stop <= len(data) or chunk < 1:
-        raise ConfigError(f"until is {stop}, chunk {chunk}: allowed are {session.position} to {len(data)}, and at least 1")
+    with compiled_in_two():
+        data = place if isinstance(place, Fixture) else Fixture.open(place, config)
+        settings = checked(config, data.config)
+        session = _prepared(data, settings, policy, resume)
+        stop, chunk = int(len(data) if until is None else until), int(chunk)
+        if not session.position <= stop <= len(data) or chunk < 1:
+            raise ConfigError(f"until is {stop}, chunk {chunk}: allowed are {session.position} to {len(data)}, and at least 1")
     return _played(session, stop, chunk, progress)
 
 
@@ -80,8 +80,9 @@ def replay_whole(data: Fixture, settings: Config, policy: Policy | Callable[...,
 
     `replay` lays its config over the fixture's, and checks it anew; a sweep did that when it named the cell.
     """
-    compile_in_two()
-    return _played(_prepared(data, settings, policy, None), len(data), CHUNK, None)
+    with compiled_in_two():
+        session = _prepared(data, settings, policy, None)
+    return _played(session, len(data), CHUNK, None)
 
 
 def _prepared(data: Fixture, settings: Config, policy: Policy | Callable[..., Any] | None, resume: Run | None) -> _Session:

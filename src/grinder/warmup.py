@@ -7,17 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from grinder._ahead import compile_observe
 from grinder._jit import JIT, cache_directory
 from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
-from grinder.digest import chain
 from grinder.policies.own import GridPlan, View, policy, smart
-from grinder.records import stage_dtype
 from grinder.session import replay
 
-__all__ = ["Warmth", "compile_rest", "warm_up"]
+__all__ = ["Warmth", "warm_up"]
 
 _SECONDS = 1_500
 """Of a market whose bars are of a second: enough for every feature."""
@@ -53,15 +50,6 @@ def warm_up() -> Warmth:
     replay(market, Config(bar_interval_ms=1000), policy=policy(_like_smart, damped=True))
     after = _kept()
     return Warmth(cache_directory(), len(after), len(after - before))
-
-
-def compile_rest() -> None:
-    """Compile what a first replay enters beside `act` and `_open`: `_ahead` has another process do it."""
-    market = _market()
-    compile_observe()
-    market.index(0, len(market))
-    market.index_and_quiet(0, len(market))
-    chain(np.zeros(1, stage_dtype("bars")), len(market))
 
 
 def _kept() -> set[Path]:
