@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +18,7 @@ import pytest
 
 import grinder.golden
 import grinder.session
-from grinder import Config, __version__, fixture, load
+from grinder import Config, __main__, __version__, fixture, load
 from grinder.cli import _parser, _settings, main
 from grinder.data.inspection import inspect
 from grinder.errors import ConfigError
@@ -52,6 +54,31 @@ def spoil(folder: Path, old: str, new: str) -> None:
     text = folder.read_text()
     assert old in text
     folder.write_text(text.replace(old, new))
+
+
+# The process
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_the_command_leaves_what_it_made_to_the_end_of_the_process(monkeypatch, status):
+    """However it ends, Python has nothing to go through at its own end."""
+
+    def ended():
+        assert gc.get_freeze_count() == 0
+        if status:
+            raise SystemExit(status)  # as argparse does
+        return status
+
+    [command] = entry_points(group="console_scripts", name="grinder")
+    assert command.load() is __main__.run
+    monkeypatch.setattr(__main__, "main", ended)
+    try:
+        with pytest.raises(SystemExit) as left:
+            raise SystemExit(__main__.run())
+        assert left.value.code == status
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
 
 
 # replay

@@ -518,12 +518,10 @@ def _add_completion(commands: Any) -> None:
 def _replay(args: argparse.Namespace) -> int:
     from grinder.cards.text import as_text
     from grinder.config import Config
-    from grinder.data.fixture import fixture
     from grinder.session import replay
 
-    data = fixture(args.fixture, Config(**_settings(args.set)))
-    with _progress(f"replay {data.name}", "events") as progress:
-        run = replay(data, progress=progress)
+    with _progress(f"replay {Path(args.fixture).name}", "events") as progress:
+        run = replay(args.fixture, Config(**_settings(args.set)), progress=progress)
     if args.save:
         run.save(args.save)
     if args.plot:
@@ -583,7 +581,6 @@ def _sweep(args: argparse.Namespace) -> int:
 
 def _explain(args: argparse.Namespace) -> int:
     from grinder.config import Config
-    from grinder.data.fixture import fixture
     from grinder.run import load
     from grinder.session import replay
 
@@ -594,9 +591,8 @@ def _explain(args: argparse.Namespace) -> int:
     else:
         if args.fixture:
             raise ConfigError(f"--fixture is for a saved run, and there is no file {args.what}")
-        data = fixture(args.what, Config(**_settings(args.set)))
-        with _progress(f"replay {data.name}", "events") as progress:
-            run = replay(data, progress=progress)
+        with _progress(f"replay {Path(args.what).name}", "events") as progress:
+            run = replay(args.what, Config(**_settings(args.set)), progress=progress)
         found = run.explain(_moment(args.at), args.symbol)
     _print(found.to_dict() if args.json else found, args.json)
     return 0
@@ -604,7 +600,6 @@ def _explain(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from grinder.config import Config
-    from grinder.data.fixture import fixture
     from grinder.reports.page import check_target
     from grinder.reruns import Source
     from grinder.run import load
@@ -621,9 +616,8 @@ def _report(args: argparse.Namespace) -> int:
         if args.fixture:
             raise ConfigError(f"--fixture is for a saved run, and there is no file {args.what}")
         policy = Source(args.policy).load() if args.policy else None
-        data = fixture(args.what, Config(**_settings(args.set)))
-        with _progress(f"replay {data.name}", "events") as progress:
-            run = replay(data, policy=policy, progress=progress)
+        with _progress(f"replay {Path(args.what).name}", "events") as progress:
+            run = replay(args.what, Config(**_settings(args.set)), policy, progress=progress)
     made = run.report(args.out, fixture=args.fixture)
     _print(f"{made}: {run.name}, {run.events:,} events, {made.stat().st_size / 1e6:.1f} MB", False)
     return 0
