@@ -112,7 +112,7 @@ def compile_rest() -> None:
     world, params, instruments, edges, closes = _nothing()
     events, index, quiet = _no_events(), empty_index(1, 0), empty_quiet(1, 0)
     observe(world, events, index, quiet, 0, 0, 0, params, instruments, edges, closes, empty_tape(1))
-    chain(np.zeros(0, stage_dtype("bars")), 0)
+    chain(np.zeros(1, stage_dtype("bars")), 1)
     make_both(events, index, quiet)
     make_index(events, index)
 
