@@ -62,12 +62,13 @@ def test_an_interrupted_one_leaves_nothing_behind(others, monkeypatch):
     assert [other.returncode for other in others] == [-9]
 
 
-def test_the_other_one_begins_before_what_stands_under_it_and_ends_with_it_if_that_fails(others, monkeypatch):
+@pytest.mark.parametrize("error", [ValueError, subprocess.TimeoutExpired, KeyboardInterrupt])
+def test_the_other_one_begins_before_what_stands_under_it_and_ends_with_it_if_that_fails(others, monkeypatch, error):
     """Such as a fixture that cannot be read: it is told at once, and a later replay compiles in two all the same."""
     monkeypatch.setattr(_ahead, "_REST", "import time; time.sleep(600)")
     monkeypatch.setattr(_ahead, "_compile_act", lambda: pytest.fail("nobody waits for that"))
-    with pytest.raises(ValueError, match="cannot be read"), _ahead.compiled_in_two():
-        raise ValueError("cannot be read" if [other.poll() for other in others] == [None] else "none has begun")
+    with pytest.raises(error), _ahead.compiled_in_two():
+        raise error("cannot be read", 1) if [other.poll() for other in others] == [None] else AssertionError("none has begun")
     assert [other.returncode for other in others] == [-9]
     monkeypatch.setattr(_ahead, "_REST", "pass")
     monkeypatch.setattr(_ahead, "_compile_act", lambda: None)

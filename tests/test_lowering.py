@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numba
@@ -108,6 +111,36 @@ def test_variables_that_are_set_anew_in_branches_and_loops():
     numbers = np.arange(3, 60, 5)
     for flag in (0, 1):
         assert kernel(walk)(numbers, flag) == walk(numbers, flag)
+
+
+WITH_DEBUG_INFORMATION = """
+import numpy as np
+from grinder._jit import kernel
+
+@kernel
+def inner(numbers, i):
+    near = numbers[i] + 1
+    return near * 2
+
+@kernel
+def outer(numbers):
+    total = 0
+    for i in range(1, len(numbers), 2):
+        kept = inner(numbers, i)
+        total += kept if kept % 3 else -kept
+    return total
+
+numbers = np.arange(20)
+print(int(outer(numbers)), sum(k if (k := 2 * (n + 1)) % 3 else -k for n in range(1, 20, 2)))
+"""
+
+
+def test_with_debug_information_kernels_do_the_same(tmp_path):
+    """Then numba keeps every variable in memory, to be looked at."""
+    env = os.environ | {"NUMBA_DEBUGINFO": "1", "GRINDER_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", WITH_DEBUG_INFORMATION]
+    ours, plain = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.split()
+    assert ours == plain
 
 
 def test_what_numba_compiles_itself_is_not_touched():

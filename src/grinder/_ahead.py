@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, Final
@@ -63,12 +63,10 @@ def compiled_in_two() -> Iterator[None]:
                 try:
                     yield
                     _compile_act()
-                    other.wait(_PATIENCE_S)
-                except subprocess.TimeoutExpired:
-                    other.kill()
-                except BaseException:
-                    other.kill()
-                    raise
+                    with suppress(subprocess.TimeoutExpired):
+                        other.wait(_PATIENCE_S)
+                finally:
+                    other.kill()  # where it has not ended
         _settled.set()
     if other is None:
         yield

@@ -17,6 +17,7 @@ from numba.core.codegen import CodeLibrary, JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, Flags
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering, PreLowerStripPhis
 from numba.core.untyped_passes import ReconstructSSA
 
@@ -124,11 +125,11 @@ class _KernelLowering(NativeLowering):  # type: ignore[misc]
 
     _name = "kernel_lowering"
 
-    @property
-    def lowering_class(self) -> type[KernelLower]:
-        return KernelLower
+    lowering_class: type[Lower] = KernelLower
 
     def run_pass(self, state: Any) -> bool:
+        if state.flags.debuginfo:
+            self.lowering_class = Lower
         entered = not state.flags.no_cpython_wrapper
         library = state.pipeline.entered if entered else _Called
         state.library = library(state.targetctx.codegen(), state.func_id.func_qualname)

@@ -45,7 +45,10 @@ def _instead(owner: Any, name: str, made: Any) -> Iterator[None]:
 
 
 class KernelLower(Lower):  # type: ignore[misc]
-    """numba's, without references to count, debug information, and a text of every statement for a trace of them."""
+    """numba's, without references to count, debug information, and a text of every statement for a trace of them.
+
+    Where debug information is asked for, numba's own does it: with it variables are kept elsewhere.
+    """
 
     def lower_block(self, block: Any) -> None:
         self.pre_block(block)
