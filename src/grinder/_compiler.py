@@ -124,7 +124,6 @@ class _KernelLowering(NativeLowering):  # type: ignore[misc]
     """numba's lowering into one of these libraries."""
 
     _name = "kernel_lowering"
-
     lowering_class: type[Lower] = KernelLower
 
     def run_pass(self, state: Any) -> bool:
@@ -182,7 +181,7 @@ def _undisturbed() -> Iterator[None]:
 
 def _let_grow_old() -> None:
     """Python would go through all that was made at its very next object, for half a second, while somebody waits for a digest."""
-    if gc.get_freeze_count() == 0:  # or it would be thawed what somebody has frozen
+    if gc.get_freeze_count() == 0:  # else what somebody has frozen would be thawed
         gc.freeze()
         gc.unfreeze()  # into the oldest generation, whose turn comes later
 

@@ -33,15 +33,15 @@ _OURS = "_ZN7grinder"
 @contextmanager
 def _instead(owner: Any, name: str, made: Any) -> Iterator[None]:
     """`owner.name` is another for a while."""
-    kept = vars(owner).get(name, _instead)  # itself where there is none of its own
+    has_one, kept = name in vars(owner), vars(owner).get(name)
     setattr(owner, name, made)
     try:
         yield
     finally:
-        if kept is _instead:
-            delattr(owner, name)
-        else:
+        if has_one:
             setattr(owner, name, kept)
+        else:
+            delattr(owner, name)
 
 
 class KernelLower(Lower):  # type: ignore[misc]
