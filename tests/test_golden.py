@@ -45,7 +45,7 @@ def spoil(digest: Digest, *places: tuple[str, int]) -> Digest:
         given = digest.links[stage]
         links = given[: 16 * window] + given[: 16 * window - 1 if window else None : -1]
         root = links[-16:] + digest.roots[stage][16:]
-        digest = replace(digest, links=digest.links | {stage: links}, roots=digest.roots | {stage: root})
+        digest = replace(digest, heads=digest.heads | {stage: bytes.fromhex(links)}, roots=digest.roots | {stage: root})
     return digest
 
 

@@ -119,7 +119,9 @@ def _nothing() -> tuple[World, Any, Any, Any, Any]:
     """World, settings, instruments, edges and closes of one symbol."""
     shapes = world_shapes(1, dict.fromkeys(SIZES, 1))
     world = World(*(np.zeros(shapes[name], WORLD_DTYPES[name]) for name in World._fields))
-    return world, np.zeros(1, PARAMS), np.zeros(1, INSTRUMENT), np.zeros(1, EDGE), np.zeros(1, FEATURES)
+    params = np.zeros(1, PARAMS)
+    params["top_k"] = 1  # among so many a budget is split
+    return world, params, np.zeros(1, INSTRUMENT), np.zeros(1, EDGE), np.zeros(1, FEATURES)
 
 
 def _no_events() -> Events:

@@ -23,6 +23,8 @@ from grinder.records import FORMAT_VERSION, STAGE_VERSIONS, STAGES, WINDOW
 
 __all__ = ["Chained", "Difference", "Digest", "chain", "chains", "first_difference"]
 
+Links = bytes | memoryview
+"""Links of a stage, one behind another."""
 LINK_BYTES = 8
 """Bytes of each link that a golden keeps: enough to locate a difference."""
 _DIGITS = 2 * LINK_BYTES
@@ -34,14 +36,15 @@ _ENTRY: Final = {"version": int, "count": int, "root": str, "links": str}
 """Keys of a stored digest, and of each of its stages."""
 
 
-def chains(tables: Mapping[str, np.ndarray], events: int) -> dict[str, bytes]:
+def chains(tables: Mapping[str, np.ndarray], events: int) -> dict[str, Links]:
     """The links of some stages of a run of `events` events, 32 bytes each.
 
     A link is `SHA-256(previous || count as uint64 LE || record bytes)` of one window of 4096 market events, counted from the
     start of the run and the last one partial; before the first it is 32 zero bytes.
     """
     windows = -(-events // WINDOW)
-    links, in_a_kernel = {}, []
+    links: dict[str, Links] = {}
+    in_a_kernel = []
     for stage, records in tables.items():
         if len(records) == 0:  # a stage without a record has the same links in every run
             links[stage] = _empty_links(windows)
@@ -56,7 +59,7 @@ def chains(tables: Mapping[str, np.ndarray], events: int) -> dict[str, bytes]:
 
 def chain(records: np.ndarray, events: int) -> bytes:
     """The links of one stage, as in `chains`."""
-    return chains({"": records}, events)[""]
+    return bytes(chains({"": records}, events)[""])
 
 
 def _by_hashlib(records: np.ndarray, windows: int) -> bytes:
@@ -98,18 +101,18 @@ def _empty_links(windows: int) -> bytes:
 
 
 class Chained(NamedTuple):
-    """What a digest has of the links of a stage, hexadecimal."""
+    """What a digest has of the links of a stage."""
 
     root: str
-    """the last one, or 32 zero bytes"""
-    links: str
+    """the last one, or 32 zero bytes, hexadecimal"""
+    heads: bytes
     """the first LINK_BYTES of each"""
 
     @classmethod
-    def of(cls, links: bytes) -> Chained:
-        """Of whole links, as `chain` has them."""
-        first = np.frombuffer(links, f"V{LINK_BYTES}")[:: 32 // LINK_BYTES].tobytes()
-        return cls((links or bytes(32))[-32:].hex(), first.hex())
+    def of(cls, links: Links) -> Chained:
+        """Of whole links, as `chains` has them."""
+        heads = np.frombuffer(links, "<i8")[:: 32 // LINK_BYTES].tobytes()
+        return cls(bytes((links or bytes(32))[-32:]).hex(), heads)
 
 
 @lru_cache(16)
@@ -129,6 +132,14 @@ def _check(given: Mapping[str, Any], kinds: Mapping[str, type], where: str) -> N
             raise TypeError(f"{where}{key} is {given[key]!r:.40}, no {kind.__name__}")
 
 
+def _unhexed(text: str) -> bytes:
+    """The bytes of hexadecimal text; none where it is not. There are more spellings than the one of `hex`."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
+
+
 @dataclass(frozen=True)
 class Digest:
     """What a run is: hashes of config and input, and count, root and links of every stage.
@@ -141,8 +152,8 @@ class Digest:
     events: int
     counts: dict[str, int]
     roots: dict[str, str]
-    links: dict[str, str]
-    """by stage, the first LINK_BYTES of every link, hexadecimal"""
+    heads: dict[str, bytes]
+    """by stage, the first LINK_BYTES of every link"""
 
     @classmethod
     def of(
@@ -159,8 +170,13 @@ class Digest:
             events,
             {stage: len(tables[stage]) for stage in STAGES},
             {stage: made[stage].root for stage in STAGES},
-            {stage: made[stage].links for stage in STAGES},
+            {stage: made[stage].heads for stage in STAGES},
         )
+
+    @property
+    def links(self) -> dict[str, str]:
+        """By stage, the first LINK_BYTES of every link, hexadecimal."""
+        return {stage: heads.hex() for stage, heads in self.heads.items()}
 
     @property
     def value(self) -> str:
@@ -182,7 +198,7 @@ class Digest:
                 "version": STAGE_VERSIONS[stage],
                 "count": self.counts[stage],
                 "root": self.roots[stage],
-                "links": self.links[stage],
+                "links": self.heads[stage].hex(),
             }
             for stage in STAGES
         }
@@ -209,13 +225,14 @@ class Digest:
             body["events"],
             {stage: stages[stage]["count"] for stage in STAGES},
             {stage: stages[stage]["root"] for stage in STAGES},
-            {stage: stages[stage]["links"] for stage in STAGES},
+            {stage: _unhexed(stages[stage]["links"]) for stage in STAGES},
         )
         if digest.value != body["digest"]:
             raise ValueError("its digest is not that of its stages: the file was edited or is of another format version")
         digits = -(-digest.events // WINDOW) * _DIGITS
         for stage, links in digest.links.items():
-            if len(links) != digits or (links and links[-_DIGITS:] != digest.roots[stage][:_DIGITS]):
+            told = stages[stage]["links"]
+            if links != told or len(links) != digits or (links and links[-_DIGITS:] != digest.roots[stage][:_DIGITS]):
                 raise ValueError(f"the links of stage {stage} are not those of {digest.events} events, the last one its root")
         return digest
 
@@ -244,6 +261,6 @@ def first_difference(a: Digest, b: Digest) -> Difference | None:
     stages = tuple(stage for stage in STAGES if a.roots[stage] != b.roots[stage] or a.counts[stage] != b.counts[stage])
     if not stages:
         return Difference("config" if a.config != b.config else "input", -1, ())
-    left, right = a.links[stages[0]], b.links[stages[0]]
+    left, right = a.heads[stages[0]], b.heads[stages[0]]
     same = next((i for i, (x, y) in enumerate(zip(left, right, strict=False)) if x != y), min(len(left), len(right)))
-    return Difference(stages[0], same // _DIGITS, stages)
+    return Difference(stages[0], same // LINK_BYTES, stages)

@@ -6,6 +6,8 @@ edge, the next order change that is due, the next touch of an order or trip. All
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -82,33 +84,48 @@ _SMART: Final = int(PolicyKind.SMART)
 _EXTREME: Final = int(Severity.EXTREME)
 _LATCHED_BY_EXTREME: Final = int(Latch.EXTREME)
 _LONG_AGO: Final = -NEVER
+_LINE: Final = 64
+"""Bytes of a line of memory, on which each part of the world begins."""
 
 
 def initial_world(params: Any, instruments: Any, first_ts: int) -> World:
     """The state before the first event."""
     p = params[0]
-    symbols = int(p["symbols"])
-    shapes = world_shapes(symbols, {name: int(p[name]) for name in SIZES})
-    world = World(*(np.zeros(shapes[name], WORLD_DTYPES[name]) for name in World._fields))
-    run = world.run[0]
-    run["next_due"] = run["next_wake"] = run["next_select"] = NEVER
-    if p["policy"] == _SMART and symbols > 1:
-        run["next_wake"] = run["next_select"] = first_ts
-    world.symbols["selected"] = p["policy"] != _SMART or symbols == 1
-    world.symbols["halt_due"], world.symbols["entries_ts"] = NEVER, _LONG_AGO
-    world.symbols["toxic_ts"] = world.symbols["bookless_ts"] = NEVER
-    run["tokens"] = int(params[0]["order_burst"]) * 1_000_000_000
-    world.features["absent"] = ALL_ABSENT
-    world.symbols["regime"] = _PAUSED if p["gated"] else _RANGE
-    world.symbols["trip_low"], world.symbols["trip_high"] = -NEVER, NEVER
+    parts, size = _layout(int(p["symbols"]), tuple(p[list(SIZES)].tolist()))
+    memory = bytearray(size)
+    world = World(*(np.ndarray(shape, dtype, memory, at) for shape, dtype, at in parts))
     _open(world, params, instruments, first_ts)
     return world
+
+
+@lru_cache(16)
+def _layout(symbols: int, sizes: tuple[int, ...]) -> tuple[list[tuple[tuple[int, ...], np.dtype[Any], int]], int]:
+    """Shape, type and place of each part of a world in one piece of memory, and its bytes: a sweep makes thousands."""
+    shapes = world_shapes(symbols, dict(zip(SIZES, sizes, strict=True)))
+    parts, end = [], 0
+    for name in World._fields:
+        dtype = np.dtype(WORLD_DTYPES[name])
+        parts.append((shapes[name], dtype, end))
+        end += -(-math.prod(shapes[name]) * dtype.itemsize // _LINE) * _LINE
+    return parts, end
 
 
 @branching_kernel
 def _open(world: World, params: Any, instruments: Any, first_ts: int) -> None:
     """All that kernels have to begin with, in one entry from Python: each is compiled, and loaded, by itself."""
+    p, run, alone = params[0], world.run[0], len(world.symbols) == 1
+    run["next_due"], run["next_wake"], run["next_select"] = NEVER, NEVER, NEVER
+    if p["policy"] == _SMART and not alone:
+        run["next_wake"], run["next_select"] = first_ts, first_ts
+    run["tokens"] = p["order_burst"] * 1_000_000_000
     for s in range(len(world.symbols)):
+        symbol = world.symbols[s]
+        symbol["selected"] = 1 if p["policy"] != _SMART or alone else 0
+        symbol["halt_due"], symbol["entries_ts"] = NEVER, _LONG_AGO
+        symbol["toxic_ts"], symbol["bookless_ts"] = NEVER, NEVER
+        symbol["regime"] = _PAUSED if p["gated"] != 0 else _RANGE
+        symbol["trip_low"], symbol["trip_high"] = -NEVER, NEVER
+        world.features[s]["absent"] = ALL_ABSENT
         set_touches(world, s)
     open_market(world, params, first_ts)
     open_ledger(world, params, instruments, first_ts)

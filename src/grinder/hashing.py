@@ -40,7 +40,7 @@ _END: Final = 0x80
 """The number behind a message: its first bit is set."""
 
 
-def links_of(stages: Sequence[np.ndarray], windows: int) -> list[bytes]:
+def links_of(stages: Sequence[np.ndarray], windows: int) -> list[memoryview]:
     """The links of several chains over records cut into windows of WINDOW events, 32 bytes each.
 
     Args:
@@ -61,7 +61,7 @@ def links_of(stages: Sequence[np.ndarray], windows: int) -> list[bytes]:
         )
         longest_first = np.argsort(-jobs[:, 1], kind="stable")  # so that no lane is left with a long one alone
         hash_windows(jobs, longest_first, links, lanes, blocks, states, words, *_constants())
-    return [own.tobytes() for own in links]
+    return [own.data.cast("B") if own.size else memoryview(b"") for own in links]
 
 
 def _address(array: np.ndarray) -> int:

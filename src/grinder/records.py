@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum, IntFlag
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -624,7 +624,7 @@ class World(NamedTuple):
     """EXPOSURE, (1,), scratch"""
 
 
-WORLD_DTYPES: Final = dict(
+WORLD_DTYPES: Final[dict[str, Any]] = dict(
     zip(
         World._fields,
         (

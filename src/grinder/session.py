@@ -23,7 +23,7 @@ from grinder.errors import ConfigError, LedgerError
 from grinder.market import observe
 from grinder.observation import STAGES_OF_MARKET, Key, Observation, Piece, copied, read_of
 from grinder.policies.own import Policy, commit, params_of, policy as as_policy, view_of
-from grinder.records import EDGE, FEATURES, STAGES, PolicyKind, World
+from grinder.records import EDGE, FEATURES, STAGES, PolicyKind, World, stage_dtype
 from grinder.run import Run, Table
 from grinder.tape import empty_tape
 
@@ -217,13 +217,14 @@ class _Session:
                 pieces.append(Piece(piece.stop, copied(piece.edges), copied(piece.closes)))
                 yield piece
             self._drain(STAGES_OF_MARKET)
-            found = {stage: copied(_joined(self.drained[stage][n:] or [self.drained[stage][0][:0]])) for stage, n in before.items()}
+            found = {stage: copied(_joined(stage, self.drained[stage][n:])) for stage, n in before.items()}
             kept.keep(key, Observation.of(pieces, found, self.world))
             return
         yield from known.pieces
         self.behind = known
         for stage, records in known.records.items():
-            self.drained[stage].append(copied(records))
+            if len(records):
+                self.drained[stage].append(copied(records))
 
     def _observe(self, stretch: Stretch) -> Iterator[Piece]:
         """Observe a stretch, as much at a time as the buffers hold."""
@@ -260,11 +261,11 @@ class _Session:
 
     def _drain(self, stages: Iterable[str] = STAGES) -> None:
         """Empty the tape, or some stages of it."""
-        count = self.tape.used[0]
+        counts = dict(zip(STAGES, self.tape.used[0].tolist(), strict=True))
         for stage in stages:
-            if count[stage] or not self.drained[stage]:
-                self.drained[stage].append(copied(getattr(self.tape, stage)[: count[stage]]))
-                count[stage] = 0
+            if counts[stage]:
+                self.drained[stage].append(copied(getattr(self.tape, stage)[: counts[stage]]))
+                self.tape.used[0][stage] = 0
 
     def _known_links(self, records: Mapping[str, np.ndarray], stop: int) -> Mapping[str, Chained]:
         """Links of what was observed, if every event was under a key; none, where a stretch was too short to be kept."""
@@ -278,7 +279,7 @@ class _Session:
         """The run as of now."""
         self.catch_up()
         self._drain()
-        records = {stage: _joined([part for part in parts if len(part)] or parts[:1]) for stage, parts in self.drained.items()}
+        records = {stage: _joined(stage, parts) for stage, parts in self.drained.items()}
         return Run(
             name=self.data.name,
             instruments=self.data.instruments,
@@ -296,8 +297,10 @@ class _Session:
         )
 
 
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """One table; numpy copies records one by one."""
+def _joined(stage: str, parts: list[np.ndarray]) -> np.ndarray:
+    """One table of a stage; numpy copies records one by one."""
+    if not parts:
+        return np.empty(0, stage_dtype(stage))
     return parts[0] if len(parts) == 1 else np.concatenate([part.view("<i8") for part in parts]).view(parts[0].dtype)
 
 

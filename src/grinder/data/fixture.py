@@ -243,7 +243,10 @@ class Fixture:
     def market(self, stop: int) -> Events | None:
         """The first `stop` events, for a run to keep, which shares nothing that can be written; None where they are too many to be
         held at once."""
-        return _cut(self.events, 0, stop)
+        if stop < len(self):
+            return _cut(self.events, 0, stop)
+        views, own = Events(*(column[:] for column in self.events)), self.events
+        return views._replace(funding=own.funding.copy(), commands=own.commands.copy())
 
     def chunk(self, start: int, stop: int) -> Events:
         """Events [start, stop), as views; those of the last few long stretches are kept."""
