@@ -24,7 +24,7 @@ from grinder.errors import IntegrityError
 from grinder.metrics import HORIZONS, Labelled, Metrics, PortfolioMetrics, SymbolMetrics, _in_bp, completed_cycles, fill_mids
 from grinder.performance import performance
 from grinder.policies.own import TargetState, WantedOrder, policy, static
-from grinder.records import Adds, Cause, Feature, GateKind, Regime, Role, stage_dtype
+from grinder.records import Adds, Cause, Events, Feature, GateKind, Regime, Role, stage_dtype
 from grinder.run import Run, Table, load
 from grinder.session import replay
 from tests.swings import swing
@@ -399,6 +399,30 @@ class Slow:
             if s == (-1 if self.whole else self.symbols[0]):
                 most = max(most, sum(last[k] for k in self.symbols))
         return most
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60), st.integers(0, 30), st.sampled_from([0, 1, S // 7, S, 40 * S]), st.integers(1, 3))
+@settings(max_examples=150, derandomize=True, deadline=None)
+def test_mids_after_fills_are_those_of_the_last_row_until_then(seed, rows, many, pace, symbols):
+    """Of rows at one time, of fills at one row or time, close to one another or hours apart: as a walk over all rows finds them."""
+    rng = np.random.default_rng(seed)
+    ts = np.cumsum(rng.choice([0, 0, pace, 2 * pace, 300 * S], rows))
+    which = rng.integers(0, symbols, rows).astype(np.int16)
+    bid, ask = rng.integers(1, 1000, rows), rng.integers(1000, 2000, rows)
+    fills = np.zeros(many, stage_dtype("fills"))
+    fills["event"] = np.sort(rng.integers(0, rows, many))
+    fills["ts"], fills["symbol"] = ts[fills["event"]], which[fills["event"]]
+    none = np.zeros(0, np.int64)
+    market = Events(ts, which, none, none, bid, none, ask, *[none] * (len(Events._fields) - 7))
+    expected = []
+    for fill in fills:
+        mine = [i for i in range(rows) if which[i] == fill["symbol"]]
+        own = [int(bid[fill["event"]] + ask[fill["event"]])]
+        for after in (fill["ts"] + h * S for h in HORIZONS):
+            last = [i for i in mine if ts[i] <= after][-1]
+            own.append(int(bid[last] + ask[last]) if after <= ts[-1] else 0)
+        expected.append(own)
+    assert fill_mids(market, fills, symbols).tolist() == expected
 
 
 def dicts(run: Run, stage: str) -> list[dict[str, int]]:

@@ -17,7 +17,6 @@ import numpy as np
 
 from grinder._jit import kernel
 from grinder.data.instrument import Instrument
-from grinder.index import first_due
 from grinder.performance import Performance, performance
 from grinder.records import NONE, Events, Regime, Role, World
 from grinder.tallies import HORIZONS, TOLD, Sum, Tallies, Told, empty_tallies, tally
@@ -372,28 +371,54 @@ def fill_mids(market: Events, fills: np.ndarray, symbols: int) -> np.ndarray:
             times.setflags(write=False)  # as those of the market are: the kernel would be compiled for both kinds
             at = np.ascontiguousarray(fills["event"][mine])
             then = fills["ts"][mine, None] + NS * np.array([0, *HORIZONS])
-            mids = np.zeros_like(then)
             start = np.searchsorted(rows, at) if symbols > 1 else at
-            _look_ahead(times, rows, market.bid_px, market.ask_px, start, then, int(market.ts[-1]), mids)
+            low, high, mids = np.empty_like(then), np.empty_like(then), np.zeros_like(then)
+            _look_ahead(times, rows, market.bid_px, market.ask_px, start, then, int(market.ts[-1]), low, high, mids)
             out[mine] = mids
     return out
 
 
 @kernel
-def _look_ahead(times: Any, rows: Any, bid: Any, ask: Any, start: Any, then: Any, last: int, mids: Any) -> None:
+def _look_ahead(
+    times: Any, rows: Any, bid: Any, ask: Any, start: Any, then: Any, last: int, low: Any, high: Any, mids: Any
+) -> None:
     """The mid of a symbol's last row at or before each time, which has the state of its last update; 0 after `last`.
+
+    All are bisected together, step by step: one by one, each look at memory would be waited for.
 
     Args:
         times: of its rows. rows: which they are of `bid` and `ask`; none: all. start: places of the fills among them.
-        then: of each fill ascending, the first its own time. mids: as many, filled.
+        then: of each fill ascending, the first its own time. low, high: as many, scratch. mids: as many, filled.
     """
-    for f in range(len(start)):
-        place = start[f]
+    _bracket(len(times), start, then, low, high)
+    closing = True
+    while closing:
+        closing = False
+        for f in range(len(then)):
+            for k in range(1, then.shape[1]):
+                middle = (low[f, k] + high[f, k]) // 2
+                if times[middle] <= then[f, k]:
+                    low[f, k] = middle
+                else:
+                    high[f, k] = middle
+                closing = closing or high[f, k] - low[f, k] > 1
+    for f in range(len(then)):
         for k in range(then.shape[1]):
             if then[f, k] <= last:
-                place = first_due(times, place, len(times), then[f, k] + 1) - 1 if k > 0 else place  # type: ignore[no-untyped-call]
-                i = rows[place] if len(rows) > 0 else place
+                i = rows[low[f, k]] if len(rows) > 0 else low[f, k]
                 mids[f, k] = bid[i] + ask[i]
+
+
+@kernel
+def _bracket(end: int, start: Any, then: Any, low: Any, high: Any) -> None:
+    """What each time is between: the place of the last fill at or before it, and of the next fill, or `end`. What is the fill's own
+    time is at its place, whatever follows at that time."""
+    for k in range(then.shape[1]):
+        j = 0
+        for f in range(len(start)):
+            while j + 1 < len(start) and then[j + 1, 0] <= then[f, k]:
+                j += 1
+            low[f, k], high[f, k] = start[j if k > 0 else f], start[j + 1] if j + 1 < len(start) else end
 
 
 # The whole
