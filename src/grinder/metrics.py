@@ -362,20 +362,30 @@ def _tick_values(instruments: Sequence[Instrument]) -> np.ndarray:
 
 def fill_mids(market: Events, fills: np.ndarray, symbols: int) -> np.ndarray:
     """What fills are compared with: int64 (fills, 5), mid2 at the fill and at each of `HORIZONS`; 0 where there is none."""
-    out = np.zeros((len(fills), 1 + len(HORIZONS)), np.int64)
+    out, at, ts = np.zeros((len(fills), 1 + len(HORIZONS)), np.int64), np.ascontiguousarray(fills["event"]), fills["ts"]
+    if symbols == 1:
+        _mids_at(market, market.ts, np.zeros(0, np.int64), at, ts, out)
+        return out
     for s in range(symbols):
         mine = np.flatnonzero(fills["symbol"] == s)
         if len(mine):
-            rows = np.flatnonzero(market.symbol == s) if symbols > 1 else np.zeros(0, np.int64)
-            times = market.ts[rows] if symbols > 1 else market.ts
-            times.setflags(write=False)  # as those of the market are: the kernel would be compiled for both kinds
-            at = np.ascontiguousarray(fills["event"][mine])
-            then = fills["ts"][mine, None] + NS * np.array([0, *HORIZONS])
-            start = np.searchsorted(rows, at) if symbols > 1 else at
-            low, high, mids = np.empty_like(then), np.empty_like(then), np.zeros_like(then)
-            _look_ahead(times, rows, market.bid_px, market.ask_px, start, then, int(market.ts[-1]), low, high, mids)
+            rows = np.flatnonzero(market.symbol == s)
+            mids = np.zeros((len(mine), out.shape[1]), np.int64)
+            _mids_at(market, market.ts[rows], rows, np.searchsorted(rows, at[mine]), ts[mine], mids)
             out[mine] = mids
     return out
+
+
+_AFTER: Final = NS * np.array([0, *HORIZONS])
+
+
+def _mids_at(market: Events, times: np.ndarray, rows: np.ndarray, start: np.ndarray, ts: np.ndarray, mids: np.ndarray) -> None:
+    """Fill in those of some fills, as `_look_ahead` does."""
+    if not len(mids):
+        return
+    times.setflags(write=False)  # as those of the market are: the kernel would be compiled for both kinds
+    then, (low, high) = ts[:, None] + _AFTER, np.empty((2, *mids.shape), np.int64)
+    _look_ahead(times, rows, market.bid_px, market.ask_px, start, then, int(market.ts[-1]), low, high, mids)
 
 
 @kernel
@@ -499,7 +509,7 @@ class _Sums(NamedTuple):
 
 
 def _told(run: Run) -> Told:
-    tables = {stage: np.require(run.tables[stage].records, requirements=("C", "W")) for stage in TOLD}
+    tables = {stage: _of_one_kind(run.tables[stage].records) for stage in TOLD}
     return Told(
         **tables,
         mids=run.fill_mids,
@@ -507,6 +517,12 @@ def _told(run: Run) -> Told:
         last_mids=np.ascontiguousarray(run.world.symbols["mid2"]),
         present=np.ascontiguousarray(run.world.symbols["regime"]),
     )
+
+
+def _of_one_kind(records: np.ndarray) -> np.ndarray:
+    """Records as a replay makes them: a kernel would be compiled for each kind."""
+    flags = records.flags
+    return records if flags.c_contiguous and flags.writeable else np.require(records, requirements=("C", "W"))
 
 
 def _of_account(account: Account, equity: int, state: Any) -> dict[str, Any]:
