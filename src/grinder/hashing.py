@@ -34,10 +34,6 @@ _BLOCKS: Final = 5
 are, and which of how many blocks is next."""
 _HEAD: Final = 5
 """Numbers of a message before its rows: the link before, and how many records there are."""
-_ZEROS: Final = 4
-"""Numbers before a lane's own block: the link before the first one."""
-_END: Final = 0x80
-"""The number behind a message: its first bit is set."""
 
 
 def links_of(stages: Sequence[np.ndarray], windows: int) -> list[memoryview]:
@@ -55,12 +51,12 @@ def links_of(stages: Sequence[np.ndarray], windows: int) -> list[memoryview]:
     if links.size:
         lanes, blocks, states, words = (
             np.zeros((2, 6), "<i8"),
-            np.zeros((2, _ZEROS + 8), "<i8"),
+            np.zeros((2, 8), "<i8"),
             np.zeros((2, 8), np.uint32),
             np.zeros(64, np.uint32),
         )
         longest_first = np.argsort(-jobs[:, 1], kind="stable")  # so that no lane is left with a long one alone
-        hash_windows(jobs, longest_first, links, lanes, blocks, states, words, *_constants())
+        hash_windows(jobs, longest_first, links, lanes, blocks, _address(blocks), states, words, *_constants())
     return [own.data.cast("B") if own.size else memoryview(b"") for own in links]
 
 
@@ -88,7 +84,7 @@ def _cube_root(number: int) -> int:
 
 @kernel
 def hash_windows(
-    jobs: Any, order: Any, links: Any, lanes: Any, blocks: Any, states: Any, words: Any, initial: Any, constants: Any
+    jobs: Any, order: Any, links: Any, lanes: Any, blocks: Any, own: int, states: Any, words: Any, initial: Any, constants: Any
 ) -> None:
     """Fill `links`, a link a window as four numbers that hold its bytes.
 
@@ -96,7 +92,7 @@ def hash_windows(
 
     Args:
         jobs: address, numbers and numbers a record of each chain's records. order: in which they are taken.
-        blocks: of each lane `_ZEROS` zeros, and a block where one is put together.
+        own: the address of `blocks`.
     """
     lanes[:, _JOB], taken = NONE, 0
     while True:
@@ -107,8 +103,8 @@ def hash_windows(
                 _start_message(jobs, lanes[lane], states[lane], initial)
         if lanes[0, _JOB] == NONE and lanes[1, _JOB] == NONE:
             return
-        first = _next_block(jobs, links, lanes[0], blocks[0])
-        second = _next_block(jobs, links, lanes[1], blocks[1])
+        first = _next_block(jobs, links, lanes[0], blocks[0], own)
+        second = _next_block(jobs, links, lanes[1], blocks[1], own + 64)
         _absorb_both(lanes, states, first, second, words, constants)
         for lane in range(2):
             if lanes[lane, _JOB] != NONE and lanes[lane, _BLOCK] == lanes[lane, _BLOCKS]:
@@ -132,46 +128,36 @@ def _start_message(jobs: Any, lane: Any, state: Any, initial: Any) -> None:
 
 
 @kernel
-def _next_block(jobs: Any, links: Any, lane: Any, block: Any) -> tuple[int, int]:
-    """Where both halves of the next block of the lane's message are: among links and records, or put together in its own block."""
-    own: int = address_of(block)
+def _next_block(jobs: Any, links: Any, lane: Any, block: Any, own: int) -> int:
+    """Where the next eight numbers of the lane's message are: among the records, or, put together, in its own block."""
     if lane[_JOB] == NONE:
-        return own, own
-    job, window, length = lane[_JOB], lane[_WINDOW], lane[_LENGTH]
+        return own
+    job, length = lane[_JOB], lane[_LENGTH]
     at: int = 8 * lane[_BLOCK] - _HEAD
     lane[_BLOCK] += 1
     rows: int = jobs[job, 0] + 8 * lane[_START]
     if at >= 0 and at + 8 <= length:
-        return rows + 8 * at, rows + 8 * at + 32
-    is_last, bits = lane[_BLOCK] == lane[_BLOCKS], 64 * (_HEAD + length)
-    size = _swapped(bits >> 32) | _swapped(bits & 0xFFFFFFFF) << 32
-    before, near, far = own, own + 8 * _ZEROS, own + 8 * _ZEROS + 32
-    if at < 0:
-        if window > 0:
-            before = address_of(links[job, window - 1])
-        put_two(far, length // jobs[job, 2], _word(rows, 0, length))
-        put_two(far + 16, _word(rows, 1, length), size if is_last else _word(rows, 2, length))
-        return before, far
-    put_two(near, _word(rows, at, length), _word(rows, at + 1, length))
-    put_two(near + 16, _word(rows, at + 2, length), _word(rows, at + 3, length))
-    put_two(far, _word(rows, at + 4, length), _word(rows, at + 5, length))
-    put_two(far + 16, _word(rows, at + 6, length), size if is_last else _word(rows, at + 7, length))
-    return near, far
-
-
-@kernel
-def _word(rows: int, i: int, length: int) -> int:
-    """A number of a message behind its head: of the rows, then the end's, then zeros."""
-    if i < length:
-        number: int = number_at(rows, i)
-        return number
-    return _END if i == length else 0
+        return rows + 8 * at
+    for i in range(8):
+        if at + i < -1:
+            block[i] = links[job, lane[_WINDOW] - 1, at + i + _HEAD] if lane[_WINDOW] > 0 else 0
+        elif at + i == -1:
+            block[i] = length // jobs[job, 2]
+        elif at + i < length:
+            block[i] = number_at(rows, at + i)
+        else:
+            block[i] = 0x80 if at + i == length else 0
+    if lane[_BLOCK] == lane[_BLOCKS]:
+        bits = 64 * (_HEAD + length)
+        block[7] = _swapped(bits >> 32) | _swapped(bits & 0xFFFFFFFF) << 32
+    return own
 
 
 @kernel
 def _end_message(links: Any, lane: Any, state: Any) -> None:
     """The lane's message is hashed: a link, and on to the next window, if there is one."""
-    put_link(address_of(links[lane[_JOB], lane[_WINDOW]]), state)
+    for i in range(4):
+        links[lane[_JOB], lane[_WINDOW], i] = _swapped(int(state[2 * i])) | _swapped(int(state[2 * i + 1])) << 32
     lane[_WINDOW] += 1
     if lane[_WINDOW] == links.shape[1]:
         lane[_JOB] = NONE
@@ -184,31 +170,17 @@ def _swapped(word: int) -> int:
 
 
 @kernel
-def _absorb_both(lanes: Any, states: Any, first: Any, second: Any, words: Any, constants: Any) -> None:
-    """A block of each lane, of which both halves are given. By instructions a lane without a chain costs nothing and goes along."""
-    if not absorb_by_instructions(states, first[0], first[1], second[0], second[1], constants):
+def _absorb_both(lanes: Any, states: Any, first: int, second: int, words: Any, constants: Any) -> None:
+    """A block of each lane, of eight numbers at an address. By instructions a lane without a chain costs nothing and goes along."""
+    if not absorb_by_instructions(states, first, second, constants):
         for lane in range(2):
             if lanes[lane, _JOB] == NONE:
                 continue
-            halves = second if lane else first
             for i in range(8):
-                number = number_at(halves[i // 4], i % 4)
+                number = number_at(second if lane else first, i)
                 words[2 * i] = np.uint32(_swapped(number & 0xFFFFFFFF))
                 words[2 * i + 1] = np.uint32(_swapped(number >> 32 & 0xFFFFFFFF))
             absorb(states[lane], words, constants)
-
-
-# Memory. What is read again at once, 16 bytes at a time, is written so too: parts would first have to get to memory.
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def address_of(_: Any, array: Any) -> Any:
-    """Where the first number of an array is."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ptrtoint(context.make_array(signature.args[0])(context, builder, arguments[0]).data, ir.IntType(64))
-
-    return types.int64(array), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -222,74 +194,36 @@ def number_at(_: Any, _address: Any, _place: Any) -> Any:
     return types.int64(types.int64, types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def put_two(_: Any, _address: Any, _first: Any, _second: Any) -> Any:
-    """Write two int64 to an address."""
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        both = ir.Constant(_TWO, ir.Undefined)
-        for i in range(2):
-            both = builder.insert_element(both, arguments[1 + i], ir.IntType(32)(i))
-        builder.store(both, builder.inttoptr(arguments[0], _TWO.as_pointer()), align=8)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def put_link(_: Any, _address: Any, state: Any) -> Any:
-    """Write a state of eight words to an address, bytes of each the other way round, as a hash is told."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        held = builder.bitcast(context.make_array(signature.args[1])(context, builder, arguments[1]).data, _FOUR.as_pointer())
-        there, swap = builder.inttoptr(arguments[0], _FOUR.as_pointer()), _swap_of(builder)
-        for i in range(2):
-            place = [ir.IntType(64)(i)]
-            builder.store(builder.call(swap, [builder.load(builder.gep(held, place), align=4)]), builder.gep(there, place), align=8)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, state), generate
-
-
 @cache
 def has_instructions() -> bool:
     """Whether code is compiled for a CPU with the SHA extensions."""
     return "+sha" in cpu_target.target_context.codegen()._tm_features.split(",")
 
 
-_FOUR: Final = ir.VectorType(ir.IntType(32), 4)
-_TWO: Final = ir.VectorType(ir.IntType(64), 2)
-
-
-def _swap_of(builder: Any) -> Any:
-    """What turns the bytes of each of four words round."""
-    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(_FOUR, [_FOUR]), "llvm.bswap.v4i32")
+_FOUR = ir.VectorType(ir.IntType(32), 4)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def absorb_by_instructions(_: Any, states: Any, _near: Any, _far: Any, _second_near: Any, _second_far: Any, constants: Any) -> Any:
-    """A block of each lane, its halves at two addresses, by the SHA extensions of x86: True, or False where there are none and
-    nothing is done.
-    """
+def absorb_by_instructions(_: Any, states: Any, _first: Any, _second: Any, constants: Any) -> Any:
+    """A block of each lane, by the SHA extensions of x86: True, or False where there are none and nothing is done."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if not has_instructions():
             return cgutils.false_bit
-        held, added = (context.make_array(signature.args[k])(context, builder, arguments[k]).data for k in (0, 5))
+        held, added = (context.make_array(signature.args[k])(context, builder, arguments[k]).data for k in (0, 3))
         held, added = builder.bitcast(held, _FOUR.as_pointer()), builder.bitcast(added, _FOUR.as_pointer())
-        halves = [builder.inttoptr(address, _FOUR.as_pointer()) for address in arguments[1:5]]
         lanes = [
-            _emit_block(builder, builder.gep(held, [ir.IntType(64)(2 * lane)]), halves[2 * lane : 2 * lane + 2], added)
-            for lane in range(2)
+            _emit_block(builder, builder.gep(held, [ir.IntType(64)(2 * lane)]), builder.inttoptr(place, _FOUR.as_pointer()), added)
+            for lane, place in enumerate(arguments[1:3])
         ]
         for _both in zip(*lanes, strict=True):  # by turns, so that one goes on where the other waits
             pass
         return cgutils.true_bit
 
-    return types.boolean(states, *[types.int64] * 4, constants), generate
+    return types.boolean(states, types.int64, types.int64, constants), generate
 
 
-def _emit_block(builder: Any, state: Any, halves: Any, constants: Any) -> Iterator[None]:
+def _emit_block(builder: Any, state: Any, message: Any, constants: Any) -> Iterator[None]:
     """One block, four rounds at a turn. The instructions want the state as F, E, B, A and H, G, D, C, lowest lane first."""
 
     def instruction(name: str, *operands: Any) -> Any:
@@ -303,8 +237,8 @@ def _emit_block(builder: Any, state: Any, halves: Any, constants: Any) -> Iterat
         return builder.gep(array, [ir.IntType(64)(i)])
 
     a_to_d, e_to_h = builder.load(four(state, 0), align=4), builder.load(four(state, 1), align=4)
-    feba, hgdc, swap = lanes(a_to_d, e_to_h, 5, 4, 1, 0), lanes(a_to_d, e_to_h, 7, 6, 3, 2), _swap_of(builder)
-    before, w = (feba, hgdc), [builder.call(swap, [builder.load(four(halves[i // 2], i % 2), align=8)]) for i in range(4)]
+    feba, hgdc = lanes(a_to_d, e_to_h, 5, 4, 1, 0), lanes(a_to_d, e_to_h, 7, 6, 3, 2)
+    before, w = (feba, hgdc), [instruction("bswap.v4i32", builder.load(four(message, i), align=8)) for i in range(4)]
     for i in range(16):
         if i >= 4:
             mixed = builder.add(instruction("x86.sha256msg1", w[-4], w[-3]), lanes(w[-2], w[-1], 1, 2, 3, 4))
