@@ -20,6 +20,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from numba.core import config as numba_config
 
 import grinder
 import grinder as gr
@@ -99,12 +100,35 @@ def test_the_source_hash_keeps_files_apart(tmp_path):
     assert len(hashes) == 3
 
 
-@pytest.mark.parametrize("flag", ["NUMBA_OPT", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_BOUNDSCHECK"])
+@pytest.mark.parametrize(
+    "flag",
+    ["OPT", "CPU_NAME", "CPU_FEATURES", "BOUNDSCHECK", "DEBUGINFO", "ENABLE_AVX", "LOOP_VECTORIZE", "SLP_VECTORIZE"],
+)
 def test_compile_flags_have_their_own_cache(flag, monkeypatch):
-    monkeypatch.delenv(flag, raising=False)
-    before = _jit._environment_key()
-    monkeypatch.setenv(flag, "1")
-    assert _jit._environment_key() != before
+    """As variables, and as numba has them, from whatever file."""
+    monkeypatch.delenv(f"NUMBA_{flag}", raising=False)
+    keys = {_jit._environment_key()}
+    monkeypatch.setenv(f"NUMBA_{flag}", "1")
+    keys.add(_jit._environment_key())
+    monkeypatch.delenv(f"NUMBA_{flag}")
+    known = f"{flag}_DEFAULT" if flag == "DEBUGINFO" else flag
+    assert hasattr(numba_config, known)
+    monkeypatch.setattr(numba_config, known, "another")
+    keys.add(_jit._environment_key())
+    assert len(keys) == 3
+
+
+@needs_jit
+def test_a_flag_in_numbas_own_file_has_its_own_cache(tmp_path):
+    """numba reads `.numba_config.yaml` of the working folder, where PyYAML is installed: here something else stands for that."""
+    (tmp_path / "yaml.py").write_text("def safe_load(file): return {'boundscheck': 1}\n")
+    words = [sys.executable, "-c", "from grinder import _jit; print(_jit._environment_key())"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    keys = []
+    for _ in range(2):
+        keys.append(subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout)
+        (tmp_path / ".numba_config.yaml").write_text("boundscheck: 1\n")
+    assert keys[0] != keys[1]
 
 
 @needs_jit

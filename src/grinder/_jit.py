@@ -42,7 +42,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 JIT: bool = not numba_config.DISABLE_JIT
 """False under NUMBA_DISABLE_JIT=1: the same source then runs as plain Python."""
 
-_FLAGS = ("NUMBA_OPT", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO")
+_SETTINGS: Final = (
+    *("OPT", "CPU_NAME", "CPU_FEATURES", "BOUNDSCHECK", "DEBUGINFO_DEFAULT"),
+    *("ENABLE_AVX", "LOOP_VECTORIZE", "SLP_VECTORIZE"),
+)
+"""Names in numba's config of what decides which machine code is made."""
 
 
 def _hash_of(root: Path) -> str:
@@ -67,7 +71,9 @@ source_hash()  # before anybody edits what is imported from here on
 def _environment_key() -> str:
     parts = [source_hash(), version("numba"), version("llvmlite"), version("numpy"), sys.version, platform.machine()]
     parts += [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
-    parts += [f"{name}={os.environ.get(name, '')}" for name in _FLAGS]
+    for name in _SETTINGS:  # a variable, which numba reads again when it compiles, and what it has, also from a file of its own
+        variable = f"NUMBA_{name.removesuffix('_DEFAULT')}"
+        parts.append(f"{name}={os.environ.get(variable, '')} {getattr(numba_config, name, '')}")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
