@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,23 @@ from grinder.config import Config
 from grinder.data.fixture import Fixture
 from grinder.data.instrument import Instrument
 from grinder.engine import DONE, FULL, act, initial_world, rows_per_event
+from grinder.features.bars import ALL_ABSENT
 from grinder.orders import set_touches
 from grinder.policies.own import TargetState, WantedOrder, policy
-from grinder.records import EDGE, FEATURES, NONE, Alert, EdgeKind, Latch, OrderState, Regime, Role
+from grinder.records import (
+    EDGE,
+    FAR,
+    FEATURES,
+    NEVER,
+    NONE,
+    WORLD_DTYPES,
+    Alert,
+    EdgeKind,
+    Latch,
+    OrderState,
+    Regime,
+    Role,
+)
 from grinder.session import replay
 from grinder.tape import Tape, empty_tape
 from tests.scenario import play, read
@@ -62,6 +78,33 @@ class Engine:
             self.world, events, index, 0, at, 200, self.params, self.rows, self.edges, closes, 0, self.n_edges, empty_tape(0), 1
         )
         return int(row), int(why)
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "regime", "selected", "due"),
+    [
+        ("A", {}, Regime.RANGE, 1, NEVER),
+        ("AB", {}, Regime.RANGE, 1, NEVER),
+        ("A", {"risk_monitor": True}, Regime.PAUSED, 1, NEVER),
+        ("A", {"policy": "smart"}, Regime.PAUSED, 1, NEVER),
+        ("AB", {"policy": "smart"}, Regime.PAUSED, 0, START),
+    ],
+)
+def test_the_state_before_the_first_event(names, settings, regime, selected, due):
+    """A policy without gates is in RANGE; several symbols of `smart` are chosen among at the first event; nothing else is due, and
+    whatever has not been was long ago."""
+    world = Engine(names, order_burst=7, **settings).world
+    run, symbols = world.run[0], world.symbols
+    assert (run["next_due"], run["next_wake"], run["next_select"], run["tokens"]) == (NEVER, due, due, 7 * 10**9)
+    assert len(symbols) == len(names)
+    for name, value in {"regime": regime, "selected": selected, "halt_due": NEVER, "entries_ts": -NEVER, "toxic_ts": NEVER,
+                        "bookless_ts": NEVER, "trip_low": -NEVER, "trip_high": NEVER, "touch_sell": FAR}.items():  # fmt: skip
+        assert (symbols[name] == value).all(), name
+    assert (world.features["absent"] == ALL_ABSENT).all()
+    assert world.orders.shape[0] == len(names) and not world.orders["id"].any(), "the rest is zeros"
+    assert [part.dtype for part in world] == [np.dtype(kind) for kind in WORLD_DTYPES.values()]
+    bounds = sorted((part.ctypes.data, part.ctypes.data + part.nbytes) for part in world)
+    assert all(end <= start for (_, end), (start, _) in pairwise(bounds)), "no two parts share memory"
 
 
 def test_where_nothing_is_due_and_nothing_rests_there_is_no_step():
