@@ -20,12 +20,12 @@ from tests.mutations import MODULES, candidates, functions_of, kernels, module_o
 from tests.reliability import figures
 
 ROOT = Path(__file__).resolve().parents[1]
-KILLED = {
-    "ledger.book_fill: symbol['fees'] += fee -> symbol['fees'] -= fee": "assertion",
-    "ledger.mark: _put_rows(run, symbols, tape.ledger, tape.used[0], event, ts, causes) -> pass": "assertion",
-    "ledger._put_rows: range(len(symbols)) -> range(len(symbols) - 1)": "assertion",
-    "digest.Digest.value: 'root' -> '~root'": "assertion",
-}
+SLIPS = [
+    "ledger.book_fill: symbol['fees'] += fee -> symbol['fees'] -= fee",
+    "ledger.mark: _put_rows(run, symbols, tape.ledger, tape.used[0], event, ts, causes) -> pass",
+    "ledger._put_rows: range(len(symbols)) -> range(len(symbols) - 1)",
+    "digest.Digest.value: 'root' -> '~root'",
+]
 
 
 def test_every_jitted_function_has_mutants():
@@ -81,7 +81,7 @@ print(json.dumps(found))
 
 def test_a_slip_is_killed_and_none_survives():
     done = subprocess.run(
-        [sys.executable, "-c", CHILDREN, json.dumps(list(KILLED))],
+        [sys.executable, "-c", CHILDREN, json.dumps(SLIPS)],
         cwd=ROOT,
         env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
         capture_output=True,
@@ -94,7 +94,9 @@ def test_a_slip_is_killed_and_none_survives():
     assert count > 30
     assert found.pop("none") == ["survived", "", count]
     assert found.pop("endless") == ["time", "endless", 1]
-    assert {name: how for name, (how, _, _) in found.items()} == KILLED
+    assert list(found) == SLIPS
+    # the quickest check comes first, and some trip over what is missing before they can compare it
+    assert {how for how, _, _ in found.values()} <= {"assertion", "error"}
     assert all(by.startswith(("reference ", "head ", "tests.test_")) for _, by, _ in found.values())
 
 
