@@ -84,8 +84,6 @@ _SMART: Final = int(PolicyKind.SMART)
 _EXTREME: Final = int(Severity.EXTREME)
 _LATCHED_BY_EXTREME: Final = int(Latch.EXTREME)
 _LONG_AGO: Final = -NEVER
-_LINE: Final = 64
-"""Bytes of a line of memory, on which each part of the world begins."""
 
 
 def initial_world(params: Any, instruments: Any, first_ts: int) -> World:
@@ -106,7 +104,7 @@ def _layout(symbols: int, sizes: tuple[int, ...]) -> tuple[list[tuple[tuple[int,
     for name in World._fields:
         dtype = np.dtype(WORLD_DTYPES[name])
         parts.append((shapes[name], dtype, end))
-        end += -(-math.prod(shapes[name]) * dtype.itemsize // _LINE) * _LINE
+        end += math.prod(shapes[name]) * dtype.itemsize
     return parts, end
 
 

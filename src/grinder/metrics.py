@@ -421,8 +421,10 @@ def _look_ahead(
 
 @kernel
 def _bracket(end: int, start: Any, then: Any, low: Any, high: Any) -> None:
-    """What each time is between: the place of the last fill at or before it, and of the next fill, or `end`. What is the fill's own
-    time is at its place, whatever follows at that time."""
+    """What each time is between: the place of the last fill at or before it, and of the next fill, or `end`.
+
+    A fill's own time is at the fill's place, whatever follows at that time.
+    """
     for k in range(then.shape[1]):
         j = 0
         for f in range(len(start)):

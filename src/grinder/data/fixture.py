@@ -245,8 +245,8 @@ class Fixture:
         held at once."""
         if stop < len(self):
             return _cut(self.events, 0, stop)
-        views, own = Events(*(column[:] for column in self.events)), self.events
-        return views._replace(funding=own.funding.copy(), commands=own.commands.copy())
+        views = Events(*(column[:] for column in self.events))
+        return views._replace(funding=views.funding.copy(), commands=views.commands.copy())
 
     def chunk(self, start: int, stop: int) -> Events:
         """Events [start, stop), as views; those of the last few long stretches are kept."""
