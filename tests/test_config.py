@@ -460,6 +460,15 @@ def test_the_overflow_proof(equity, percent, price, symbols):
         assert number in str(error.value)
 
 
+@pytest.mark.parametrize("wrong", [[1], {"a": 1}, {1}, 0.5, True, None])
+def test_an_amount_that_nothing_checked_is_named(wrong):
+    """Also one that cannot be looked up among those that are known."""
+    config = Config(quantity="1", thin_quote="1").model_copy(update={"thin_quote": wrong})
+    for _ in range(2):
+        with pytest.raises(NumberError, match=r"write the number as text|is no decimal number"):
+            config.params((BTC,), ((1000, 2000),))
+
+
 def test_a_default_that_was_written_into_is_changed():
     """The hash is of what a replay uses, however it came to be."""
     config = Config()

@@ -335,6 +335,21 @@ def test_what_a_run_keeps_of_the_market_is_its_own(monkeypatch):
     assert replay(data).digest == run.digest
 
 
+@pytest.mark.parametrize("name", ["impact_spike_l2", "binance_btcusdt_6m", "kill_switch_l2"])
+def test_nothing_that_a_run_keeps_of_the_market_can_be_written_to_in_the_fixture(name):
+    """Not even where numpy is told that it may: what it then lets be written is the run's."""
+    data = fixture(name)
+    run = replay(data)
+    assert [(column == kept).all() for column, kept in zip(run.market, data.events, strict=True)] == [True] * len(data.events)
+    for field in ("funding", "commands", "book_rows", "one_sided"):
+        assert not np.shares_memory(getattr(run.market, field), getattr(data.events, field)), field
+        assert getattr(run.market, field).base is None, field
+    flags = {field: getattr(run.market, field).flags.writeable for field in run.market._fields}
+    assert flags == dict.fromkeys(run.market._fields, False) | {"funding": True, "commands": True}
+    head = data.market(len(data) - 1)
+    assert {field: getattr(head, field).flags.writeable for field in head._fields} == flags, "kernels are compiled for one kind"
+
+
 def test_views_of_the_last_stretches_are_kept_and_no_more(monkeypatch):
     monkeypatch.setattr(module, "KEPT_INDEX", 100)
     data = fixture("thin_book_l2").head(5_000)

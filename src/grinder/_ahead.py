@@ -120,7 +120,7 @@ def _nothing() -> tuple[World, Any, Any, Any, Any]:
     shapes = world_shapes(1, dict.fromkeys(SIZES, 1))
     world = World(*(np.zeros(shapes[name], WORLD_DTYPES[name]) for name in World._fields))
     params = np.zeros(1, PARAMS)
-    params["top_k"] = 1  # among so many a budget is split
+    params["top_k"] = 1  # opening a world divides by it
     return world, params, np.zeros(1, INSTRUMENT), np.zeros(1, EDGE), np.zeros(1, FEATURES)
 
 

@@ -46,7 +46,7 @@ _SETTINGS: Final = (
     *("OPT", "CPU_NAME", "CPU_FEATURES", "BOUNDSCHECK", "DEBUGINFO_DEFAULT"),
     *("ENABLE_AVX", "LOOP_VECTORIZE", "SLP_VECTORIZE"),
 )
-"""Names in numba's config of what decides which machine code is made."""
+"""What decides which machine code is made, by its names in numba's config."""
 
 
 def _hash_of(root: Path) -> str:
@@ -71,7 +71,7 @@ source_hash()  # before anybody edits what is imported from here on
 def _environment_key() -> str:
     parts = [source_hash(), version("numba"), version("llvmlite"), version("numpy"), sys.version, platform.machine()]
     parts += [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
-    for name in _SETTINGS:  # a variable, which numba reads again when it compiles, and what it has, also from a file of its own
+    for name in _SETTINGS:  # numba reads variables again when it compiles; its config has what a file of its own says, too
         variable = f"NUMBA_{name.removesuffix('_DEFAULT')}"
         parts.append(f"{name}={os.environ.get(variable, '')} {getattr(numba_config, name, '')}")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]

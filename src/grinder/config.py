@@ -492,10 +492,15 @@ class Config(BaseModel):
         return lots
 
 
-@lru_cache(4096, typed=True)
 def _counted(given: str | int | Decimal, unit: str, name: str) -> int:
     """`units.exact_units`, kept: configs of a sweep differ in few settings."""
-    return units.exact_units(given, unit, name)
+    try:
+        return _known_units(given, unit, name)
+    except TypeError:  # what cannot be kept is no number, which is told by name
+        return units.exact_units(given, unit, name)
+
+
+_known_units: Final = lru_cache(4096, typed=True)(units.exact_units)
 
 
 def _atom_of(instrument: Instrument) -> str:

@@ -380,7 +380,7 @@ _AFTER: Final = NS * np.array([0, *HORIZONS])
 
 
 def _mids_at(market: Events, times: np.ndarray, rows: np.ndarray, start: np.ndarray, ts: np.ndarray, mids: np.ndarray) -> None:
-    """Fill in those of some fills, as `_look_ahead` does."""
+    """Fill in `mids` of some fills, as `_look_ahead` does."""
     if not len(mids):
         return
     times.setflags(write=False)  # as those of the market are: the kernel would be compiled for both kinds
@@ -394,7 +394,7 @@ def _look_ahead(
 ) -> None:
     """The mid of a symbol's last row at or before each time, which has the state of its last update; 0 after `last`.
 
-    All are bisected together, step by step: one by one, each look at memory would be waited for.
+    All are bisected together, step by step: one after another, each would wait for memory in turn.
 
     Args:
         times: of its rows. rows: which they are of `bid` and `ask`; none: all. start: places of the fills among them.
@@ -423,7 +423,7 @@ def _look_ahead(
 def _bracket(end: int, start: Any, then: Any, low: Any, high: Any) -> None:
     """What each time is between: the place of the last fill at or before it, and of the next fill, or `end`.
 
-    A fill's own time is at the fill's place, whatever follows at that time.
+    The fill's own time, the first, is taken at the fill's place, whatever follows at that time.
     """
     for k in range(then.shape[1]):
         j = 0

@@ -245,8 +245,11 @@ class Fixture:
         held at once."""
         if stop < len(self):
             return _cut(self.events, 0, stop)
-        views = Events(*(column[:] for column in self.events))
-        return views._replace(funding=views.funding.copy(), commands=views.commands.copy())
+        whole = Events(*(column[:] for column in self.events))
+        rows, bare = whole.book_rows.copy(), whole.one_sided.copy()
+        for column in (rows, bare):
+            column.setflags(write=False)
+        return whole._replace(funding=whole.funding.copy(), commands=whole.commands.copy(), one_sided=bare, book_rows=rows)
 
     def chunk(self, start: int, stop: int) -> Events:
         """Events [start, stop), as views; those of the last few long stretches are kept."""
