@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 import numpy as np
@@ -412,7 +412,7 @@ class Config(BaseModel):
             ConfigError: a quantity is missing or off its lot.
             RangeError: numbers too large.
         """
-        atom = _atom_of(instruments[0])
+        atom = instruments[0].atom
         self._check_order()
         known = {instrument.symbol for instrument in instruments}
         for field in ("quantity", "dd_budget_symbol"):
@@ -420,7 +420,7 @@ class Config(BaseModel):
             unknown = sorted(set(given) - known) if isinstance(given, dict) else []
             if unknown:
                 raise ConfigError(f"{field} of {unknown[0]}: there is no such symbol; there are {', '.join(sorted(known))}")
-        equity = _counted(self.equity, atom, "equity")
+        equity = units.exact_units(self.equity, atom, "equity")
         row = _fields_of_defaults().copy()
         for name, value in self._changes().items():
             row |= _fields_of(name, value)
@@ -432,15 +432,15 @@ class Config(BaseModel):
             row["max_inventory_ratio"] = units.parse_ratio(self.max_inventory_notional)
             inventory = equity * int(row["max_inventory_ratio"]) // units.ONE  # Python's integers: not proven yet
         else:
-            inventory = _counted(self.max_inventory_notional, atom, "max_inventory_notional")
+            inventory = units.exact_units(self.max_inventory_notional, atom, "max_inventory_notional")
             row["max_inventory_atoms"] = inventory
         row["dd_clear"] = min(row["dd_clear"], row["dd_warn"])
         for name in ROWS:
-            row[f"root_{name}"] = _root(self.horizon_ms[name], self.bar_interval_ms)
+            row[f"root_{name}"] = self._root(name)
         row |= self.sizes
         for field in AMOUNTS:
-            row[field] = _counted(getattr(self, field), atom, field)
-        row["dd_budget"] = NONE if self.dd_budget is None else _counted(self.dd_budget, atom, "dd_budget")
+            row[field] = units.exact_units(getattr(self, field), atom, field)
+        row["dd_budget"] = NONE if self.dd_budget is None else units.exact_units(self.dd_budget, atom, "dd_budget")
         if self.dd_window != "session":
             rolling = self.dd_window == "rolling"
             row["parts"] = PARTS if rolling else 0
@@ -448,14 +448,13 @@ class Config(BaseModel):
         smart = self.policy == "smart"
         row["policy"], row["gated"] = PolicyKind.SMART if smart else PolicyKind.STATIC, smart or self.risk_monitor
         row["top_k"] = min(self.top_k, len(instruments)) if smart else len(instruments)
-        params = np.fromiter(row.values(), "<i8", len(row)).view(PARAMS)
-        return params, self._instrument_rows(instruments, price_range, equity, inventory)
+        return np.array([tuple(row.values())], PARAMS), self._instrument_rows(instruments, price_range, equity, inventory)
 
     def _instrument_rows(
         self, instruments: Sequence[Instrument], price_range: Sequence[tuple[int, int]], equity: int, inventory: int
     ) -> Any:
         out = np.zeros(len(instruments), INSTRUMENT)
-        thin = _counted(self.thin_quote, _atom_of(instruments[0]), "thin_quote")
+        thin = units.exact_units(self.thin_quote, instruments[0].atom, "thin_quote")
         for row, instrument, (lowest, highest) in zip(out, instruments, price_range, strict=True):
             tick_value = instrument.tick_value
             cap = units.hard_cap_lots(highest, tick_value, equity, len(instruments))
@@ -472,12 +471,16 @@ class Config(BaseModel):
             row["thin"], row["severe"] = -(-thin // tick_value), -(thin // -5 // tick_value)
         return out
 
+    def _root(self, row: str) -> int:
+        """`sqrt` of the horizon in bars (SPEC 7): the only float of a plan, worked out once."""
+        return math.floor(math.sqrt(self.horizon_ms[row] / self.bar_interval_ms) * 1e8 + 0.5)
+
     def _budget_atoms(self, instrument: Instrument) -> int:
         given = self.dd_budget_symbol
         given = given.get(instrument.symbol) if isinstance(given, dict) else given
         if given is None:
             return NONE
-        atoms = _counted(given, _atom_of(instrument), f"dd_budget_symbol of {instrument.symbol}")
+        atoms = units.exact_units(given, instrument.atom, f"dd_budget_symbol of {instrument.symbol}")
         if atoms < 0:
             raise ConfigError(f"dd_budget_symbol of {instrument.symbol} is {given}: at least 0 is allowed")
         return atoms
@@ -486,32 +489,10 @@ class Config(BaseModel):
         given = self.quantity.get(instrument.symbol) if isinstance(self.quantity, dict) else self.quantity
         if given is None:
             return 0
-        lots = _counted(given, instrument.lot_size, f"quantity of {instrument.symbol}")
+        lots = units.exact_units(given, units.parse_decimal(instrument.lot_size), f"quantity of {instrument.symbol}")
         if not 0 < lots <= units.MAX_QTY_LOTS:
             raise ConfigError(f"quantity of {instrument.symbol}: {given} is {lots} lots; allowed are 1 to 2**31")
         return lots
-
-
-def _counted(given: str | int | Decimal, unit: str, name: str) -> int:
-    """`units.exact_units`, kept: configs of a sweep differ in few settings."""
-    try:
-        return _known_units(given, unit, name)
-    except TypeError:  # what cannot be kept is no number, which is told by name
-        return units.exact_units(given, unit, name)
-
-
-_known_units: Final = lru_cache(4096, typed=True)(units.exact_units)
-
-
-def _atom_of(instrument: Instrument) -> str:
-    """An atom of quote currency as decimal text."""
-    return f"1e-{instrument.quote_decimals}"
-
-
-@lru_cache(1024)
-def _root(horizon_ms: int, bar_interval_ms: int) -> int:
-    """`sqrt` of the horizon in bars (SPEC 7): the only float of a plan, worked out once."""
-    return math.floor(math.sqrt(horizon_ms / bar_interval_ms) * 1e8 + 0.5)
 
 
 def _fields_of(name: str, value: Any) -> dict[str, int]:

@@ -102,7 +102,7 @@ def exact_units(text: str | int | Decimal, unit: Fraction | str, name: str = "va
     Raises:
         NumberError: not decimal text, or no multiple of `unit`; the message shows the two legal neighbours.
     """
-    unit = unit if isinstance(unit, Fraction) else parse_decimal(unit)
+    unit = parse_decimal(unit) if isinstance(unit, str) else unit
     value = parse_decimal(text)
     low, rest = divmod(value.numerator * unit.denominator, value.denominator * unit.numerator)
     if rest:

@@ -243,13 +243,7 @@ class Fixture:
     def market(self, stop: int) -> Events | None:
         """The first `stop` events, for a run to keep, which shares nothing that can be written; None where they are too many to be
         held at once."""
-        if stop < len(self):
-            return _cut(self.events, 0, stop)
-        whole = Events(*(column[:] for column in self.events))
-        rows, bare = whole.book_rows.copy(), whole.one_sided.copy()
-        for column in (rows, bare):
-            column.setflags(write=False)
-        return whole._replace(funding=whole.funding.copy(), commands=whole.commands.copy(), one_sided=bare, book_rows=rows)
+        return _cut(self.events, 0, stop)
 
     def chunk(self, start: int, stop: int) -> Events:
         """Events [start, stop), as views; those of the last few long stretches are kept."""
